@@ -1,1 +1,17 @@
-//! Protocol.
+//! What hub and worker agree on, and nothing else.
+//!
+//! Read in this order: [`names`] are the strings that may reach a path, a config file, an SQL
+//! identifier or an argv; [`task`] is the list of task types with their parameters and results;
+//! [`state`] judges which event may follow which state; [`message`] is what crosses the broker;
+//! [`envelope`] is the only place where bytes become types; [`topology`] names the queues; and
+//! [`link`] is the only place that knows the broker's client library.
+//!
+//! Apart from [`link`] this crate does no I/O.
+
+pub mod envelope;
+pub mod id;
+pub mod message;
+pub mod names;
+pub mod object;
+pub mod state;
+pub mod task;

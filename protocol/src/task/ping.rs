@@ -1,0 +1,29 @@
+//! `ping`: the whole durable way and back, with nothing done at the end of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Task;
+use crate::object::{Claim, Lane};
+
+/// Nothing to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {}
+
+/// Who answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// The version of the worker.
+    pub worker_version: String,
+}
+
+impl Task for Params {
+    const VERSION: u16 = 1;
+    const LANE: Lane = Lane::Light;
+    const REPEATABLE: bool = true;
+    type Output = Output;
+
+    fn claims(&self) -> Vec<Claim> {
+        Vec::new()
+    }
+}

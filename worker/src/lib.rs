@@ -1,1 +1,2 @@
-//! Worker.
+//! The worker of a spoke.
+//!

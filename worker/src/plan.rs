@@ -1,0 +1,43 @@
+//! What a task is going to do, decided before anything is touched.
+//!
+//! [`crate::tasks`] turns parameters into a plan; the executor in [`crate::run`] carries it out.
+
+use kolga_protocol::task::Output;
+
+use crate::step::{AnyFinalStep, AnyStep, FinalStep, Step};
+
+/// The steps of one task in their order, and how its result is made.
+pub struct Plan {
+    /// Steps that can be undone, in the order of doing.
+    pub steps: Vec<Box<dyn AnyStep>>,
+    /// Steps after the point of no return, in their order. Most tasks have none.
+    pub finals: Vec<Box<dyn AnyFinalStep>>,
+    /// Makes the result, after the steps and before the point of no return. An error here still rolls
+    /// everything back.
+    pub output: Box<dyn FnOnce() -> anyhow::Result<Output> + Send>,
+}
+
+impl Plan {
+    /// A plan without steps yet.
+    pub fn new(output: impl FnOnce() -> anyhow::Result<Output> + Send + 'static) -> Self {
+        Self {
+            steps: Vec::new(),
+            finals: Vec::new(),
+            output: Box::new(output),
+        }
+    }
+
+    /// Adds a step.
+    #[must_use]
+    pub fn step(mut self, step: impl Step) -> Self {
+        self.steps.push(Box::new(step));
+        self
+    }
+
+    /// Adds a step that is done after the point of no return.
+    #[must_use]
+    pub fn finally(mut self, step: impl FinalStep) -> Self {
+        self.finals.push(Box::new(step));
+        self
+    }
+}

@@ -1,9 +1,17 @@
-//! The worker's configuration.
+//! The worker's configuration: one TOML file, read and checked whole before anything starts, and again
+//! at every SIGHUP. The only place that reads environment variables.
+//!
+//! `main` loads it; [`crate::spoke`] is made from it.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use kolga_protocol::names::ServerName;
 use serde::Deserialize;
+
+/// Where the configuration lies unless `--config` or `KOLGA_WORKER_CONFIG` says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/kolga/worker.toml";
 
 /// One TOML file.
 #[derive(Clone, Debug, Deserialize)]
@@ -11,6 +19,288 @@ use serde::Deserialize;
 pub struct Config {
     /// The name by which the hub knows this spoke.
     pub server: ServerName,
-    /// Journal, status socket, secrets, registry.
+    /// Journal, status socket, secrets, registry. The worker's own, mode 0700.
     pub state_dir: PathBuf,
+    /// The way to the hub.
+    pub broker: Broker,
+    /// How much at once, and for how long.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How the worker and its children run.
+    #[serde(default)]
+    pub process: Process,
+    /// Where sites and platforms lie.
+    pub sites: Sites,
+    /// Where kinds of sites are described, besides the built-in ones.
+    #[serde(default)]
+    pub profiles: Profiles,
+    /// The web server.
+    pub nginx: Nginx,
+    /// PHP, when sites may need it.
+    pub php: Option<Php>,
+    /// The database server, when sites may need one.
+    pub mariadb: Option<Mariadb>,
+}
+
+/// The broker.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broker {
+    /// `amqp://kolga-<server>:<password>@host:port/vhost`. The file must not be readable by others.
+    pub url: String,
+}
+
+/// Bounds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Heavy tasks at once.
+    pub heavy: usize,
+    /// Light tasks at once.
+    pub light: usize,
+    /// Accepted tasks that may wait; the worker takes no more while so many do.
+    pub backlog: usize,
+    /// Seconds that running tasks get to finish after the first TERM.
+    pub grace_seconds: u64,
+    /// Seconds that a task may take before it is stopped and rolled back.
+    pub task_timeout_seconds: u64,
+    /// Bytes of log kept of the head, and as many of the tail, of one task.
+    pub log_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            heavy: 2,
+            light: 4,
+            backlog: 1000,
+            grace_seconds: 60,
+            task_timeout_seconds: 7200,
+            log_bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// Scheduling of the worker and of every child.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Process {
+    /// CPU niceness, 0 to 19.
+    pub nice: i32,
+    /// Whether disk access gives way to everybody else's.
+    pub io_idle: bool,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            nice: 10,
+            io_idle: true,
+        }
+    }
+}
+
+/// Folders of sites.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sites {
+    /// One folder a site, named by its host.
+    pub root: PathBuf,
+    /// One folder a platform.
+    pub platforms: PathBuf,
+    /// Platforms are built only from what lies below one of these.
+    #[serde(default)]
+    pub platform_sources: Vec<PathBuf>,
+    /// The user as whom nginx and php-fpm read sites.
+    #[serde(default = "www_data")]
+    pub web_user: String,
+}
+
+/// Kinds of sites.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Profiles {
+    /// Folders with one folder a profile. A later one wins over an earlier and over the built-in.
+    pub directories: Vec<PathBuf>,
+}
+
+/// nginx, and how the worker may test and reload it. Every command is an argv; none goes to a shell.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nginx {
+    /// Our one file that the operator's `http` block includes; it includes `sites_dir/*.conf`.
+    pub include: PathBuf,
+    /// One file a site.
+    pub sites_dir: PathBuf,
+    /// A whole configuration that the worker writes around one new site's file, to test it aside.
+    pub staged: PathBuf,
+    /// Tests the live configuration.
+    pub test: Vec<String>,
+    /// Tests the staged one.
+    pub test_staged: Vec<String>,
+    /// Makes nginx read its configuration anew.
+    pub reload: Vec<String>,
+    /// The port that sites listen on.
+    #[serde(default = "http_port")]
+    pub port: u16,
+    /// Where the worker itself reaches nginx, to check a site.
+    pub check_address: SocketAddr,
+}
+
+/// PHP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Php {
+    /// The command line interpreter.
+    #[serde(default = "php_binary")]
+    pub binary: PathBuf,
+    /// The socket of php-fpm.
+    pub fpm_socket: PathBuf,
+}
+
+/// MariaDB, reached over its socket as an account that may create databases and users.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mariadb {
+    /// Its Unix socket.
+    pub socket: PathBuf,
+    /// The account; it authenticates by `unix_socket`, so there is no password to keep.
+    pub user: String,
+}
+
+fn www_data() -> String {
+    "www-data".to_owned()
+}
+
+fn http_port() -> u16 {
+    80
+}
+
+fn php_binary() -> PathBuf {
+    PathBuf::from("/usr/bin/php")
+}
+
+/// What is wrong with the configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: create it, or name another with --config")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("the configuration {path} is not right")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: toml::de::Error,
+    },
+    /// It can be read but makes no sense.
+    #[error("the configuration {path} is not right: {}", .problems.join("; "))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// All that is wrong, not only the first.
+        problems: Vec<String>,
+    },
+}
+
+impl Config {
+    /// Reads and checks the file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file and everything that is wrong in it.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.to_owned(),
+            source,
+        })?;
+        let problems = config.problems();
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError::Invalid {
+                path: path.to_owned(),
+                problems,
+            })
+        }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut folders = BTreeMap::from([
+            ("state_dir", &self.state_dir),
+            ("sites.root", &self.sites.root),
+            ("sites.platforms", &self.sites.platforms),
+            ("nginx.include", &self.nginx.include),
+            ("nginx.sites_dir", &self.nginx.sites_dir),
+            ("nginx.staged", &self.nginx.staged),
+        ]);
+        if let Some(mariadb) = &self.mariadb {
+            folders.insert("mariadb.socket", &mariadb.socket);
+        }
+        if let Some(php) = &self.php {
+            folders.insert("php.binary", &php.binary);
+            folders.insert("php.fpm_socket", &php.fpm_socket);
+        }
+        for (name, path) in folders {
+            // These reach configuration files of nginx, so they are as plain as names are.
+            let plain = path.to_str().is_some_and(|text| {
+                text.starts_with('/')
+                    && text
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
+                    && !text.split('/').any(|part| part == "..")
+            });
+            if !plain {
+                problems.push(format!(
+                    "{name} must be an absolute path of letters, digits and / . _ -"
+                ));
+            }
+        }
+        for (name, argv) in [
+            ("nginx.test", &self.nginx.test),
+            ("nginx.test_staged", &self.nginx.test_staged),
+            ("nginx.reload", &self.nginx.reload),
+        ] {
+            if !argv.first().is_some_and(|program| program.starts_with('/')) {
+                problems.push(format!(
+                    "{name} must begin with the absolute path of a program"
+                ));
+            }
+        }
+        if self.limits.heavy == 0 || self.limits.light == 0 || self.limits.backlog == 0 {
+            problems
+                .push("limits.heavy, limits.light and limits.backlog must be at least 1".into());
+        }
+        if !(0..=19).contains(&self.process.nice) {
+            problems.push("process.nice must be between 0 and 19".into());
+        }
+        if !self.broker.url.starts_with("amqp://") {
+            problems.push("broker.url must begin with amqp://".into());
+        }
+        problems
+    }
+
+    /// The journal's file.
+    #[must_use]
+    pub fn journal_path(&self) -> PathBuf {
+        self.state_dir.join("journal.sqlite")
+    }
+
+    /// The socket that `status`, `pause` and `journal` speak to.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.state_dir.join("control.sock")
+    }
 }

@@ -1,2 +1,12 @@
-//! The worker of a spoke.
+//! The worker of a spoke. Follow a task by its data's way:
 //!
+//! [`intake`] takes it from the server's queue into the [`journal`] and acks; [`run`] schedules it, one at
+//! a time per object, and executes its plan of steps, which [`tasks`] made, against the [`spoke`]'s
+//! services; [`outgoing`] sends what was reported from the journal's spool to the hub.
+
+pub mod config;
+pub mod cx;
+pub mod fault;
+pub mod plan;
+pub mod spoke;
+pub mod step;

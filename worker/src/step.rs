@@ -17,9 +17,9 @@
 use std::future::Future;
 
 use futures_util::future::{BoxFuture, FutureExt};
+use serde::Deserialize as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::Deserialize as _;
 
 use crate::cx::Cx;
 
@@ -45,10 +45,7 @@ pub trait Step: Send + Sync + 'static {
     ) -> impl Future<Output = anyhow::Result<()>> + Send;
 
     /// Takes back whatever `apply` did or half did. Not interrupted by `cx.stop`.
-    fn undo(
-        cx: &Cx,
-        record: &Self::Record,
-    ) -> impl Future<Output = Result<(), UndoError>> + Send;
+    fn undo(cx: &Cx, record: &Self::Record) -> impl Future<Output = Result<(), UndoError>> + Send;
 }
 
 /// A step after the point of no return: idempotent, tried until it succeeds.
@@ -62,10 +59,7 @@ pub trait FinalStep: Send + Sync + 'static {
     fn inspect(&self, cx: &Cx) -> impl Future<Output = anyhow::Result<Self::Record>> + Send;
 
     /// Does it, or finds it done.
-    fn finish(
-        cx: &Cx,
-        record: &Self::Record,
-    ) -> impl Future<Output = anyhow::Result<()>> + Send;
+    fn finish(cx: &Cx, record: &Self::Record) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
 /// Undoing failed: a person has to look. The task becomes `stuck` and keeps its objects locked.

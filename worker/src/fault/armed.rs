@@ -51,11 +51,8 @@ pub fn point(name: &str) {
     let dies_by_name = format!("kill@{name}");
     if orders.wanted.contains(&dies_by_number) || orders.wanted.contains(&dies_by_name) {
         note(orders, &format!("{number} KILLED {name}"));
-        rustix::process::kill_process(
-            rustix::process::getpid(),
-            rustix::process::Signal::KILL,
-        )
-        .expect("a process may kill itself");
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
+            .expect("a process may kill itself");
         loop {
             std::thread::park();
         }
@@ -64,7 +61,9 @@ pub fn point(name: &str) {
 
 /// Fails when this operation was ordered to.
 pub fn fail(name: &str) -> anyhow::Result<()> {
-    let Some(orders) = orders() else { return Ok(()) };
+    let Some(orders) = orders() else {
+        return Ok(());
+    };
     if orders.wanted.contains(&format!("fail@{name}")) {
         note(orders, &format!("FAILED {name}"));
         anyhow::bail!("a test made {name} fail");

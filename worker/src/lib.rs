@@ -7,6 +7,7 @@
 pub mod config;
 pub mod cx;
 pub mod fault;
+pub mod journal;
 pub mod plan;
 pub mod spoke;
 pub mod step;

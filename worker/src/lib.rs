@@ -11,3 +11,5 @@ pub mod journal;
 pub mod plan;
 pub mod spoke;
 pub mod step;
+pub mod steps;
+pub mod tasks;

@@ -1,0 +1,72 @@
+//! Every step that a task can be made of: one file each, one line in [`steps!`] or [`finals!`].
+//!
+//! The journal knows a step by its name only; these lists turn the name and the record back into code,
+//! so that an attempt can be undone, or finished, after a crash.
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use crate::cx::Cx;
+use crate::step::UndoError;
+
+/// From one line a step, makes [`undo`] and the names.
+macro_rules! steps {
+    ($($step:path,)*) => {
+        /// Every step that can be undone.
+        pub const STEPS: &[&str] = &[$(<$step as crate::step::Step>::NAME,)*];
+
+        /// Undoes the step of this name by its record.
+        ///
+        /// # Errors
+        /// [`UndoError`], also when this release does not know the step or cannot read its record.
+        pub fn undo<'a>(name: &'a str, cx: &'a Cx, record: &'a Value) -> BoxFuture<'a, Result<(), UndoError>> {
+            $(
+                if name == <$step as crate::step::Step>::NAME {
+                    return Box::pin(async move {
+                        let record = serde::Deserialize::deserialize(record)
+                            .map_err(|error| UndoError::leaves(format!("whatever step {name} did"), error))?;
+                        <$step as crate::step::Step>::undo(cx, &record).await
+                    });
+                }
+            )*
+            let _ = (cx, record);
+            Box::pin(async move { Err(unknown(name)) })
+        }
+    };
+}
+
+/// From one line a step, makes [`finish`] and the names.
+macro_rules! finals {
+    ($($step:path,)*) => {
+        /// Every step that comes after a point of no return.
+        pub const FINALS: &[&str] = &[$(<$step as crate::step::FinalStep>::NAME,)*];
+
+        /// Finishes the step of this name by its record.
+        ///
+        /// # Errors
+        /// Whatever the step says, or that this release does not know it.
+        pub fn finish<'a>(name: &'a str, cx: &'a Cx, record: &'a Value) -> BoxFuture<'a, anyhow::Result<()>> {
+            $(
+                if name == <$step as crate::step::FinalStep>::NAME {
+                    return Box::pin(async move {
+                        let record = serde::Deserialize::deserialize(record)?;
+                        <$step as crate::step::FinalStep>::finish(cx, &record).await
+                    });
+                }
+            )*
+            let _ = (cx, record);
+            Box::pin(async move { Err(unknown(name).source) })
+        }
+    };
+}
+
+steps! {}
+
+finals! {}
+
+fn unknown(name: &str) -> UndoError {
+    UndoError::leaves(
+        format!("whatever step {name} did"),
+        anyhow::anyhow!("step {name} is not known to this release: install the release that ran it"),
+    )
+}

@@ -1,0 +1,282 @@
+//! The JSON of the hub's HTTP API, as types: what `api` answers and what `cli` reads.
+//!
+//! Times are milliseconds since 1970 (UTC). Fields are only ever added, so readers ignore what they do
+//! not know; requests are strict, so that a misspelt field is an error and not a silent nothing.
+//! What comes from a spoke (logs, failures, outputs) is passed on as it came: whoever shows it makes it
+//! harmless first ([`kolga_protocol::message::printable`]).
+
+mod task;
+
+use std::collections::BTreeMap;
+
+use kolga_protocol::id::{TaskId, UnixMillis};
+use kolga_protocol::message::Mood;
+use kolga_protocol::names::{
+    HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName, SiteAlias, SpokePath,
+};
+use serde::{Deserialize, Serialize};
+
+pub use task::{
+    AttemptDetail, Event, LogEntry, NewTask, NewTasks, StateEntry, StepEntry, Task, TaskAnswer,
+    TaskDetail, output_json,
+};
+
+/// `GET /v1/health`, the one answer that needs no token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`; anything else is a sentence about what is wrong.
+    pub status: String,
+    /// The hub's version.
+    pub version: String,
+}
+
+/// A part of a longer list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The entries: objects by name, tasks newest first, log lines oldest first.
+    pub items: Vec<T>,
+    /// What to give as `before` (tasks) or `after` (log) to get the next part; none at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// A list that is whole.
+    #[must_use]
+    pub fn whole(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
+}
+
+/// A spoke.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// Its name.
+    pub name: ServerName,
+    /// When it was added.
+    pub created_at: UnixMillis,
+    /// Whether its worker can be heard.
+    pub presence: Presence,
+    /// When the hub last heard it, by the hub's clock.
+    pub seen_at: Option<UnixMillis>,
+    /// What its worker said about itself then.
+    pub worker: Option<WorkerStatus>,
+    /// Tasks for it that have not ended.
+    pub open_tasks: u64,
+}
+
+/// Whether a worker can be heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// No heartbeat has ever come.
+    NeverSeen,
+    /// It sends heartbeats.
+    Online,
+    /// It did, and has stopped (`tasks.silent_seconds`).
+    Silent,
+}
+
+/// What a worker says in its heartbeats: [`kolga_protocol::message::Heartbeat`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// The worker's version.
+    pub version: String,
+    /// What it does with its queue.
+    pub mood: Mood,
+    /// Attempts running or rolling back.
+    pub running: u32,
+    /// Attempts accepted and waiting.
+    pub waiting: u32,
+    /// Attempts stuck.
+    pub stuck: u32,
+    /// Reports that the broker has not confirmed yet.
+    pub spooled: u64,
+    /// The load average over one minute, in thousandths.
+    pub load_milli: u32,
+    /// Free bytes where sites lie.
+    pub disk_free: u64,
+}
+
+/// `POST /v1/servers`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewServer {
+    /// Its name: that of its queue and, after `kolga-`, of its broker user.
+    pub name: ServerName,
+}
+
+/// How far a platform or a site is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// A task that makes it has not ended.
+    Pending,
+    /// It is there.
+    Ready,
+    /// A task that removes it has not ended.
+    Removing,
+    /// The last task that should have made it did not succeed; nothing of it is on the spoke, unless
+    /// that task is stuck.
+    Failed,
+}
+
+/// Code that sites share, on one server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Platform {
+    /// Its name, unique on its server.
+    pub name: PlatformName,
+    /// Where it is.
+    pub server: ServerName,
+    /// The kind of sites that it is for.
+    pub profile: ProfileName,
+    /// Where its code came from, on the spoke.
+    pub source: SpokePath,
+    /// How far it is.
+    pub condition: Condition,
+    /// The application's version, once built and where the profile knows how to tell.
+    pub version: Option<String>,
+    /// Where it lies on the spoke, once built.
+    pub path: Option<String>,
+    /// The last task that was asked for it.
+    pub task: Option<TaskId>,
+    /// When it was asked for.
+    pub created_at: UnixMillis,
+}
+
+/// `POST /v1/platforms`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPlatform {
+    /// Its name, unique on its server.
+    pub name: PlatformName,
+    /// Where to build it.
+    pub server: ServerName,
+    /// The kind of sites that it is for.
+    pub profile: ProfileName,
+    /// Where the code lies on the spoke: a folder or an archive.
+    pub source: SpokePath,
+}
+
+/// The answer to `POST /v1/platforms`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlatformAnswer {
+    /// What there will be.
+    pub platform: Platform,
+    /// The task that makes it.
+    pub task: Task,
+}
+
+/// A site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// Its name in DNS, unique over all servers.
+    pub host: HostName,
+    /// Where it is.
+    pub server: ServerName,
+    /// The kind of site.
+    pub profile: ProfileName,
+    /// The code that it shares with others.
+    pub platform: Option<PlatformName>,
+    /// Other names that it answers to.
+    pub aliases: Vec<SiteAlias>,
+    /// What was chosen at its installation.
+    pub options: BTreeMap<OptionName, OptionValue>,
+    /// How far it is.
+    pub condition: Condition,
+    /// Where it answers, once installed.
+    pub url: Option<String>,
+    /// The last task that was asked for it.
+    pub task: Option<TaskId>,
+    /// When it was asked for.
+    pub created_at: UnixMillis,
+}
+
+/// `POST /v1/sites`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewSite {
+    /// Its name in DNS.
+    pub host: HostName,
+    /// Where to install it.
+    pub server: ServerName,
+    /// The kind of site.
+    pub profile: ProfileName,
+    /// The code that it shares with others, where the profile wants a platform.
+    #[serde(default)]
+    pub platform: Option<PlatformName>,
+    /// Other names that it answers to.
+    #[serde(default)]
+    pub aliases: Vec<SiteAlias>,
+    /// What the profile lets an operator choose.
+    #[serde(default)]
+    pub options: BTreeMap<OptionName, OptionValue>,
+}
+
+/// The answer to `POST /v1/sites`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SiteAnswer {
+    /// What there will be.
+    pub site: Site,
+    /// The task that makes it.
+    pub task: Task,
+}
+
+/// The body of every answer that is not a success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What is wrong.
+    pub error: Error,
+}
+
+/// What is wrong, for programs and for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Error {
+    /// A name that stays, such as `site_exists`.
+    pub code: String,
+    /// A sentence: what happened, to what.
+    pub message: String,
+    /// What to do next, where the hub knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// `GET /v1/doctor`: what the hub finds when it looks at itself and at what it depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doctor {
+    /// The hub's version.
+    pub version: String,
+    /// The database as configured, without passwords, such as `SQLite 3.50.2, WAL, synchronous=FULL`.
+    pub database: String,
+    /// The broker as configured, without passwords, such as `RabbitMQ 3.10.8 at 127.0.0.1:5672/kolga,
+    /// quorum queues`.
+    pub broker: String,
+    /// Each probe: database, broker link, outbox, and a heartbeat and a queue for each server.
+    pub checks: Vec<DoctorCheck>,
+}
+
+/// One probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoctorCheck {
+    /// What was probed, such as `broker link` or `server web1`.
+    pub name: String,
+    /// What came of it.
+    pub status: CheckStatus,
+    /// What was found.
+    pub detail: String,
+    /// What to do, for all but [`CheckStatus::Ok`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// What came of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckStatus {
+    /// All is well.
+    Ok,
+    /// It works, and somebody should look at it.
+    Warn,
+    /// It does not work.
+    Fail,
+}

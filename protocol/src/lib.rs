@@ -10,8 +10,10 @@
 
 pub mod envelope;
 pub mod id;
+pub mod link;
 pub mod message;
 pub mod names;
 pub mod object;
 pub mod state;
 pub mod task;
+pub mod topology;

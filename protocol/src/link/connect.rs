@@ -1,0 +1,137 @@
+//! One connection to the broker, and how long to wait before the next try.
+//!
+//! `backoff` is unmaintained (RUSTSEC-2025-0012), pinned, and named in this file alone.
+
+use std::time::Duration;
+
+use backoff::backoff::Backoff as _;
+use lapin::uri::AMQPUri;
+use lapin::{Connection, ConnectionProperties};
+use tokio::time::timeout;
+
+/// Seconds of silence after which either side takes the other for dead, so that a cut cable is seen.
+const HEARTBEAT_SECONDS: u16 = 10;
+/// How long the broker may take to let us in.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long it may take to say good-bye.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// Where the broker is, and as whom to go there.
+#[derive(Clone, Debug)]
+pub struct LinkConfig {
+    uri: AMQPUri,
+    name: String,
+}
+
+/// Why there is no connection, or an operation on one failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The URL cannot be read. It is not shown: it holds a password.
+    #[error("the broker's URL cannot be read: write amqp://user:password@host:port/vhost ({0})")]
+    Url(String),
+    /// Nobody answers in time.
+    #[error("the broker at {0} does not answer within {n} seconds", n = CONNECT.as_secs())]
+    TimedOut(String),
+    /// The broker or the network refused.
+    #[error("the broker at {address} {during}: {source}")]
+    Broker {
+        /// Host and port.
+        address: String,
+        /// What was being done.
+        during: &'static str,
+        /// Why.
+        source: lapin::Error,
+    },
+}
+
+impl LinkConfig {
+    /// A link to `url`, shown at the broker as `name`.
+    ///
+    /// # Errors
+    /// [`LinkError::Url`].
+    pub fn new(url: &str, name: &str) -> Result<Self, LinkError> {
+        let mut uri: AMQPUri = url.parse().map_err(LinkError::Url)?;
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        Ok(Self {
+            uri,
+            name: name.to_owned(),
+        })
+    }
+
+    /// The user that the broker vouches for.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.uri.authority.userinfo.username
+    }
+
+    /// Host and port, without what is secret.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let authority = &self.uri.authority;
+        format!("{}:{}", authority.host, authority.port)
+    }
+
+    /// The same link for another purpose, told apart at the broker.
+    #[must_use]
+    pub fn purpose(&self, purpose: &str) -> Self {
+        Self {
+            uri: self.uri.clone(),
+            name: format!("{} {purpose}", self.name),
+        }
+    }
+
+    pub(super) fn failed(&self, during: &'static str) -> impl FnOnce(lapin::Error) -> LinkError {
+        let address = self.address();
+        move |source| LinkError::Broker {
+            address,
+            during,
+            source,
+        }
+    }
+
+    pub(super) async fn connect(&self) -> Result<Connection, LinkError> {
+        let properties =
+            ConnectionProperties::default().with_connection_name(self.name.as_str().into());
+        timeout(
+            CONNECT,
+            Connection::connect_uri(self.uri.clone(), properties),
+        )
+        .await
+        .map_err(|_| LinkError::TimedOut(self.address()))?
+        .map_err(self.failed("cannot be reached"))
+    }
+}
+
+/// Says good-bye, but not for long.
+pub(super) async fn close(connection: &Connection) {
+    // Nothing depends on it: the broker notices a closed socket by itself.
+    drop(timeout(CLOSE, connection.close(200, "done".into())).await);
+}
+
+/// Waits between tries: from 0.2 s doubling to 15 s, each moved by up to a half either way so that a
+/// thousand spokes do not come back at once, for ever.
+pub(super) struct Pause(backoff::ExponentialBackoff);
+
+impl Pause {
+    pub(super) fn new() -> Self {
+        Self(
+            backoff::ExponentialBackoffBuilder::new()
+                .with_initial_interval(Duration::from_millis(200))
+                .with_multiplier(2.0)
+                .with_randomization_factor(0.5)
+                .with_max_interval(Duration::from_secs(15))
+                .with_max_elapsed_time(None)
+                .build(),
+        )
+    }
+
+    /// How long to wait before the next try.
+    pub(super) fn next(&mut self) -> Duration {
+        self.0.next_backoff().unwrap_or(Duration::from_secs(15))
+    }
+
+    /// The connection held: the next failure is a new one.
+    pub(super) fn reset(&mut self) {
+        self.0.reset();
+    }
+}

@@ -1,0 +1,345 @@
+//! Consuming: deliveries in batches, acks that know which connection they belong to.
+//!
+//! An ack for a delivery of a connection that is gone is dropped: the broker has the message again and
+//! will deliver it anew, which every reader of a queue must bear anyway.
+
+use std::collections::BTreeSet;
+
+use futures_util::StreamExt as _;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, Event};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::LinkState;
+use super::connect::{LinkConfig, LinkError, Pause, close};
+
+const CONSUMER_TAG: &str = "kolga";
+
+/// Names one delivery of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tag {
+    connection: u64,
+    delivery: u64,
+}
+
+/// A message as it came.
+#[derive(Debug)]
+pub struct Delivery {
+    /// What to ack.
+    pub tag: Tag,
+    /// The bytes; whose they are is not known yet.
+    pub body: Vec<u8>,
+    /// What the sender called it.
+    pub message_id: Option<String>,
+    /// The user that sent it, for whom the broker vouches.
+    pub user_id: Option<String>,
+    /// Whether it was delivered before.
+    pub redelivered: bool,
+}
+
+enum Order {
+    Ack(Vec<Tag>),
+    Pause,
+    Resume,
+}
+
+/// The way to consume one queue.
+pub struct Consumer {
+    deliveries: mpsc::Receiver<Delivery>,
+    orders: mpsc::UnboundedSender<Order>,
+    state: watch::Receiver<LinkState>,
+}
+
+impl Consumer {
+    /// Starts the task that owns the connection. It ends when `stop` fires; then unacked messages go back
+    /// to the queue. At most `prefetch` messages are held unacked.
+    #[must_use]
+    pub fn start(
+        config: LinkConfig,
+        queue: String,
+        prefetch: u16,
+        stop: CancellationToken,
+    ) -> Self {
+        let (hand_over, deliveries) = mpsc::channel(usize::from(prefetch).max(1));
+        let (orders, wanted) = mpsc::unbounded_channel();
+        let (says, state) = watch::channel(LinkState::down("not connected yet"));
+        tokio::spawn(
+            Supervisor {
+                config,
+                queue,
+                prefetch,
+                hand_over,
+                orders: wanted,
+                says,
+                stop,
+                connection: 0,
+                paused: false,
+            }
+            .run(),
+        );
+        Self {
+            deliveries,
+            orders,
+            state,
+        }
+    }
+
+    /// The next messages, at least one and at most `max`; `None` once it has been stopped.
+    ///
+    /// # Cancel safety
+    /// Safe: no message is lost when this is dropped.
+    pub async fn next_batch(&mut self, max: usize) -> Option<Vec<Delivery>> {
+        let mut batch = Vec::new();
+        match self.deliveries.recv_many(&mut batch, max).await {
+            0 => None,
+            _ => Some(batch),
+        }
+    }
+
+    /// Tells the broker that these are done with. Returns at once.
+    pub fn ack(&self, tags: Vec<Tag>) {
+        self.order(Order::Ack(tags));
+    }
+
+    /// Asks for no more. What has been delivered already still comes, at most `prefetch` messages.
+    pub fn pause(&self) {
+        self.order(Order::Pause);
+    }
+
+    /// Asks for more again.
+    pub fn resume(&self) {
+        self.order(Order::Resume);
+    }
+
+    /// Whether there is a connection.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<LinkState> {
+        self.state.clone()
+    }
+
+    fn order(&self, order: Order) {
+        // Without a supervisor there is no connection that it could be about.
+        drop(self.orders.send(order));
+    }
+}
+
+struct Supervisor {
+    config: LinkConfig,
+    queue: String,
+    prefetch: u16,
+    hand_over: mpsc::Sender<Delivery>,
+    orders: mpsc::UnboundedReceiver<Order>,
+    says: watch::Sender<LinkState>,
+    stop: CancellationToken,
+    /// Counts connections.
+    connection: u64,
+    paused: bool,
+}
+
+enum End {
+    Stopped,
+    Lost(String),
+}
+
+impl From<lapin::Error> for End {
+    fn from(error: lapin::Error) -> Self {
+        Self::Lost(error.to_string())
+    }
+}
+
+impl Supervisor {
+    async fn run(mut self) {
+        let mut pause = Pause::new();
+        loop {
+            self.connection += 1;
+            let connected = tokio::select! {
+                () = self.stop.cancelled() => return,
+                connected = self.open() => connected,
+            };
+            let reason = match connected {
+                Err(error) => error.to_string(),
+                Ok((connection, channel)) => {
+                    let end = match self.serve(&connection, &channel, &mut pause).await {
+                        Ok(end) | Err(end) => end,
+                    };
+                    close(&connection).await;
+                    match end {
+                        End::Stopped => return,
+                        End::Lost(reason) => reason,
+                    }
+                }
+            };
+            let wait = pause.next();
+            tracing::warn!(queue = %self.queue, %reason, ?wait, "no connection to consume");
+            self.says.send_replace(LinkState::down(reason));
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<(Connection, Channel), LinkError> {
+        let connection = self.config.connect().await?;
+        let channel = async {
+            let channel = connection.create_channel().await?;
+            channel
+                .basic_qos(self.prefetch, BasicQosOptions { global: false })
+                .await?;
+            Ok(channel)
+        }
+        .await
+        .map_err(self.config.failed("opens no channel"))?;
+        Ok((connection, channel))
+    }
+
+    async fn serve(
+        &mut self,
+        connection: &Connection,
+        channel: &Channel,
+        pause: &mut Pause,
+    ) -> Result<End, End> {
+        let mut events = std::pin::pin!(connection.events_listener());
+        let mut unacked = BTreeSet::new();
+        let mut stream = match self.paused {
+            true => None,
+            false => Some(self.consume(channel).await?),
+        };
+        pause.reset();
+        self.says.send_replace(LinkState::Up);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(End::Stopped),
+                event = events.next() => match event {
+                    Some(Event::Error(error)) => return Ok(End::Lost(error.to_string())),
+                    None => return Ok(End::Lost("the connection ended".to_owned())),
+                    Some(_) => {}
+                },
+                order = self.orders.recv() => match order {
+                    None => return Ok(End::Stopped),
+                    Some(Order::Ack(tags)) => self.acknowledge(channel, &mut unacked, &tags).await?,
+                    Some(Order::Pause) => {
+                        self.paused = true;
+                        if stream.is_some() {
+                            let cancel = BasicCancelOptions::default();
+                            channel.basic_cancel(CONSUMER_TAG.into(), cancel).await?;
+                        }
+                    }
+                    Some(Order::Resume) => {
+                        let was_paused = std::mem::replace(&mut self.paused, false);
+                        if was_paused || stream.is_none() {
+                            // What the cancelled consumer still holds comes first, so nothing is lost.
+                            if let Some(rest) = stream.take() {
+                                self.drain(rest, &mut unacked).await?;
+                            }
+                            stream = Some(self.consume(channel).await?);
+                        }
+                    }
+                },
+                delivery = next(&mut stream) => match delivery {
+                    Some(Ok(delivery)) => self.pass_on(delivery, &mut unacked).await?,
+                    Some(Err(error)) => return Err(error.into()),
+                    // The end of a cancelled consumer; of any other it is a fault.
+                    None if self.paused => stream = None,
+                    None => return Ok(End::Lost(format!("queue {} ended", self.queue))),
+                },
+            }
+        }
+    }
+
+    async fn consume(&self, channel: &Channel) -> Result<lapin::Consumer, lapin::Error> {
+        channel
+            .basic_consume(
+                self.queue.as_str().into(),
+                CONSUMER_TAG.into(),
+                BasicConsumeOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+    }
+
+    async fn drain(
+        &self,
+        mut rest: lapin::Consumer,
+        unacked: &mut BTreeSet<u64>,
+    ) -> Result<(), End> {
+        while let Some(delivery) = rest.next().await {
+            self.pass_on(delivery?, unacked).await?;
+        }
+        Ok(())
+    }
+
+    async fn pass_on(
+        &self,
+        delivery: lapin::message::Delivery,
+        unacked: &mut BTreeSet<u64>,
+    ) -> Result<(), End> {
+        unacked.insert(delivery.delivery_tag);
+        let delivery = Delivery {
+            tag: Tag {
+                connection: self.connection,
+                delivery: delivery.delivery_tag,
+            },
+            message_id: delivery
+                .properties
+                .message_id()
+                .as_ref()
+                .map(ToString::to_string),
+            user_id: delivery
+                .properties
+                .user_id()
+                .as_ref()
+                .map(ToString::to_string),
+            redelivered: delivery.redelivered,
+            body: delivery.data,
+        };
+        // The channel holds as many as the broker may send: this waits only for a reader that has not
+        // yet taken what an earlier connection brought.
+        tokio::select! {
+            () = self.stop.cancelled() => Err(End::Stopped),
+            sent = self.hand_over.send(delivery) => sent.map_err(|_| End::Stopped),
+        }
+    }
+
+    /// Acks these; with one frame when nothing older stays unacked.
+    async fn acknowledge(
+        &self,
+        channel: &Channel,
+        unacked: &mut BTreeSet<u64>,
+        tags: &[Tag],
+    ) -> Result<(), End> {
+        let mine: Vec<u64> = tags
+            .iter()
+            .filter(|tag| tag.connection == self.connection)
+            .map(|tag| tag.delivery)
+            .filter(|delivery| unacked.remove(delivery))
+            .collect();
+        let Some(&newest) = mine.iter().max() else {
+            return Ok(());
+        };
+        if unacked.first().is_none_or(|&oldest| oldest > newest) {
+            channel
+                .basic_ack(newest, BasicAckOptions { multiple: true })
+                .await?;
+            return Ok(());
+        }
+        for delivery in mine {
+            channel
+                .basic_ack(delivery, BasicAckOptions { multiple: false })
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+async fn next(
+    stream: &mut Option<lapin::Consumer>,
+) -> Option<Result<lapin::message::Delivery, lapin::Error>> {
+    match stream {
+        Some(consumer) => consumer.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,114 @@
+//! Makes what [`crate::topology`] names, and asks how much waits.
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, ExchangeKind};
+
+use super::connect::{LinkConfig, LinkError, close};
+use crate::topology::Declaration;
+
+/// Declares everything in `topology`; what is there already stays as it is.
+///
+/// # Errors
+/// [`LinkError`]: no connection, no right, or something of that name is there in another shape.
+pub async fn declare(config: &LinkConfig, topology: &[Declaration]) -> Result<(), LinkError> {
+    let connection = config.connect().await?;
+    let done = async {
+        let channel = connection.create_channel().await?;
+        for declaration in topology {
+            one(&channel, declaration).await?;
+        }
+        Ok(())
+    }
+    .await;
+    close(&connection).await;
+    done.map_err(config.failed("refuses to declare exchanges and queues"))
+}
+
+async fn one(channel: &Channel, declaration: &Declaration) -> Result<(), lapin::Error> {
+    let durable = ExchangeDeclareOptions {
+        durable: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    match declaration {
+        Declaration::Queue { name, queue_type } => {
+            let mut arguments = FieldTable::default();
+            arguments.insert(
+                "x-queue-type".into(),
+                AMQPValue::LongString(queue_type.as_str().into()),
+            );
+            channel
+                .queue_declare(
+                    name.as_str().into(),
+                    QueueDeclareOptions::durable(),
+                    arguments,
+                )
+                .await?;
+        }
+        Declaration::Topic(name) => {
+            channel
+                .exchange_declare(
+                    (*name).into(),
+                    ExchangeKind::Topic,
+                    durable,
+                    FieldTable::default(),
+                )
+                .await?;
+        }
+        Declaration::Fanout(name) => {
+            channel
+                .exchange_declare(
+                    (*name).into(),
+                    ExchangeKind::Fanout,
+                    durable,
+                    FieldTable::default(),
+                )
+                .await?;
+        }
+        Declaration::Binding { exchange, queue } => {
+            channel
+                .queue_bind(
+                    (*queue).into(),
+                    (*exchange).into(),
+                    "#".into(),
+                    QueueBindOptions::default(),
+                    FieldTable::default(),
+                )
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// How many messages wait in a queue; `None` when there is no such queue.
+///
+/// # Errors
+/// [`LinkError`] when the broker cannot be asked.
+pub async fn queue_depth(config: &LinkConfig, queue: &str) -> Result<Option<u32>, LinkError> {
+    const NOT_FOUND: u16 = 404;
+    let connection = config.connect().await?;
+    let found = async {
+        let channel = connection.create_channel().await?;
+        let passive = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::durable()
+        };
+        channel
+            .queue_declare(queue.into(), passive, FieldTable::default())
+            .await
+    }
+    .await;
+    close(&connection).await;
+    match found {
+        Ok(queue) => Ok(Some(queue.message_count())),
+        Err(error) if reply_code(&error) == Some(NOT_FOUND) => Ok(None),
+        Err(error) => Err(config.failed("cannot be asked about a queue")(error)),
+    }
+}
+
+fn reply_code(error: &lapin::Error) -> Option<u16> {
+    match error.kind() {
+        lapin::ErrorKind::ProtocolError(error) => Some(error.get_id()),
+        _ => None,
+    }
+}

@@ -44,6 +44,10 @@ pub struct Task {
     pub step: Option<StepEntry>,
     /// Why it did not succeed, or why it rolls back or is stuck.
     pub failure: Option<Failure>,
+    /// What it waits for, while something is in its way that somebody should look at: a server without
+    /// a queue, a server that is silent, a broker that cannot be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
 }
 
 /// `GET /v1/tasks/{id}`, where `{id}` may also be an unambiguous beginning or end of an id.

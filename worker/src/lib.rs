@@ -9,6 +9,7 @@ pub mod cx;
 pub mod fault;
 pub mod journal;
 pub mod plan;
+pub mod process;
 pub mod spoke;
 pub mod step;
 pub mod steps;

@@ -67,6 +67,8 @@ finals! {}
 fn unknown(name: &str) -> UndoError {
     UndoError::leaves(
         format!("whatever step {name} did"),
-        anyhow::anyhow!("step {name} is not known to this release: install the release that ran it"),
+        anyhow::anyhow!(
+            "step {name} is not known to this release: install the release that ran it"
+        ),
     )
 }

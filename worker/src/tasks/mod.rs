@@ -21,7 +21,11 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         | Params::PlatformBuild(_)
         | Params::SiteInstall(_)
         | Params::SiteDelete(_) => {
-            anyhow::bail!("{} is not carried out by spoke {}", params.kind(), cx.spoke.config.server)
+            anyhow::bail!(
+                "{} is not carried out by spoke {}",
+                params.kind(),
+                cx.spoke.config.server
+            )
         }
     }
 }

@@ -1,0 +1,315 @@
+//! The only place that starts children. Steps hand it an argv; it hands their output to the task's log.
+//!
+//! A child runs with a cleared environment and a fixed `PATH`, in a process group of its own, and carries
+//! `KOLGA_TASK=<run>` as a mark that its descendants inherit. Whatever ends a command (its own end, a
+//! stop, its time limit) also ends everything that it left running: [`tree`] finds them by group and by
+//! mark, [`reaper`] does the same after a crash of the worker and buries what was orphaned to it.
+//! There is no shell anywhere: what is given as one argument stays one argument.
+
+mod ended;
+mod output;
+mod reaper;
+mod tree;
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::ChildStdin;
+
+use crate::cx::{Cx, Stopped};
+use ended::Ended;
+use output::{Bytes, Lines, Sink};
+use tree::Tree;
+
+pub use reaper::{become_subreaper, kill_leftovers};
+
+/// Where programs are looked for by those children that start others by name.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The mark that descendants inherit.
+const MARK: &str = "KOLGA_TASK";
+/// How long a program gets between TERM and KILL.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long the same lasts for what a program that has ended left running.
+const LEFTOVER_GRACE: Duration = Duration::from_millis(500);
+/// How long output is still read after the program has ended, when somebody else holds the pipe open.
+const DRAIN: Duration = Duration::from_millis(500);
+/// How long a program may run unless it is told otherwise.
+const TIME_LIMIT: Duration = Duration::from_secs(600);
+/// How much of each stream [`Command::capture`] keeps.
+const CAPTURE_BYTES: usize = 1024 * 1024;
+
+/// A program to run, as an argv.
+pub struct Command {
+    program: PathBuf,
+    args: Vec<OsString>,
+    dir: PathBuf,
+    env: Vec<(OsString, OsString)>,
+    stdin: Option<Vec<u8>>,
+    time_limit: Duration,
+}
+
+/// What a program gave back. Both streams are cut at 1 MiB.
+#[derive(Debug)]
+pub struct Captured {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output.
+    pub stdout: Vec<u8>,
+    /// Its standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Command {
+    /// The program at this absolute path; running it fails for any other.
+    #[must_use]
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            dir: PathBuf::from("/"),
+            env: Vec::new(),
+            stdin: None,
+            time_limit: TIME_LIMIT,
+        }
+    }
+
+    /// An argv that the configuration holds.
+    ///
+    /// # Errors
+    /// When it is empty.
+    pub fn from_argv(argv: &[String]) -> anyhow::Result<Self> {
+        let (program, args) = argv
+            .split_first()
+            .context("the configuration names an empty command")?;
+        Ok(Self::new(program).args(args))
+    }
+
+    /// Adds an argument. Every user of the machine can read it: no secret belongs here.
+    #[must_use]
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// The folder to run in; `/` unless said.
+    #[must_use]
+    pub fn dir(mut self, dir: impl AsRef<Path>) -> Self {
+        self.dir = dir.as_ref().to_owned();
+        self
+    }
+
+    /// Adds a variable to an otherwise cleared environment. No secret belongs here either.
+    #[must_use]
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env
+            .push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// What the program reads from its standard input; the way for secrets. Nothing unless said.
+    #[must_use]
+    pub fn stdin(mut self, bytes: Vec<u8>) -> Self {
+        self.stdin = Some(bytes);
+        self
+    }
+
+    /// How long it may run; ten minutes unless said.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// Runs it, its output going to the task's log line by line.
+    ///
+    /// # Errors
+    /// When it cannot be started, ends with anything but success, is stopped ([`Stopped`] is then in the
+    /// chain), or takes too long. In every case nothing of it runs any more.
+    pub async fn run(self, cx: &Cx) -> anyhow::Result<()> {
+        let mut stdout = Lines::new(&cx.log, kolga_protocol::message::Level::Output);
+        let mut stderr = Lines::new(&cx.log, kolga_protocol::message::Level::Error);
+        let program = self.program.clone();
+        let status = self.drive(cx, &mut stdout, &mut stderr).await?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(failure(&program, status, stderr.last()))
+    }
+
+    /// Runs it and keeps its output, bounded, out of the log. How it ended is for the caller to judge;
+    /// [`Captured::success`] does what [`Command::run`] does.
+    ///
+    /// # Errors
+    /// When it cannot be started, is stopped, or takes too long.
+    pub async fn capture(self, cx: &Cx) -> anyhow::Result<Captured> {
+        let mut stdout = Bytes::new(CAPTURE_BYTES);
+        let mut stderr = Bytes::new(CAPTURE_BYTES);
+        let status = self.drive(cx, &mut stdout, &mut stderr).await?;
+        Ok(Captured {
+            status,
+            stdout: stdout.kept,
+            stderr: stderr.kept,
+        })
+    }
+
+    async fn drive(
+        self,
+        cx: &Cx,
+        stdout: &mut impl Sink,
+        stderr: &mut impl Sink,
+    ) -> anyhow::Result<ExitStatus> {
+        cx.stop.check()?;
+        let shown = self.program.display().to_string();
+        anyhow::ensure!(
+            self.program.is_absolute(),
+            "{shown} is not the absolute path of a program"
+        );
+        let mut command = tokio::process::Command::new(&self.program);
+        command
+            .args(&self.args)
+            .current_dir(&self.dir)
+            .env_clear()
+            .env("PATH", PATH)
+            .env("LANG", "C.UTF-8")
+            .env("HOME", &cx.spoke.config.state_dir)
+            .envs(self.env)
+            .env(MARK, cx.run.to_string())
+            .stdin(match self.stdin {
+                Some(_) => Stdio::piped(),
+                None => Stdio::null(),
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        let mut tree = Tree::spawn(&mut command, cx.run).with_context(|| {
+            format!("cannot start {shown}: is it installed, and may it be run?")
+        })?;
+
+        let feed = feed(tree.child.stdin.take(), self.stdin);
+        let out = output::pump(tree.child.stdout.take(), stdout);
+        let err = output::pump(tree.child.stderr.take(), stderr);
+        let mut streams = std::pin::pin!(async { tokio::join!(feed, out, err) });
+        let mut streams_ended = false;
+
+        let mut stopping = None;
+        let mut ended = Ended::of(&tree.leader);
+        let time_limit = tokio::time::sleep(self.time_limit);
+        tokio::pin!(time_limit);
+        loop {
+            tokio::select! {
+                exit = ended.wait() => { exit?; break }
+                _ = &mut streams, if !streams_ended => streams_ended = true,
+                () = cx.stop.wanted(), if stopping.is_none() => {
+                    stopping = Some(Why::Stopped);
+                    break;
+                }
+                () = &mut time_limit => {
+                    stopping = Some(Why::TimedOut);
+                    break;
+                }
+            }
+        }
+        // The leader stays unburied until its group is empty, so that its number cannot be given to a
+        // stranger in between. Output goes on being read meanwhile: a full pipe must not outlast a TERM.
+        let grace = match stopping {
+            Some(_) => GRACE,
+            None => {
+                if !streams_ended {
+                    streams_ended = tokio::time::timeout(DRAIN, &mut streams).await.is_ok();
+                }
+                LEFTOVER_GRACE
+            }
+        };
+        {
+            let mut end = std::pin::pin!(tree.end(grace));
+            loop {
+                tokio::select! {
+                    result = &mut end => {
+                        result.with_context(|| format!("{shown} could not be ended"))?;
+                        break;
+                    }
+                    _ = &mut streams, if !streams_ended => streams_ended = true,
+                }
+            }
+        }
+        if !streams_ended {
+            drop(tokio::time::timeout(DRAIN, &mut streams).await);
+        }
+        let status = tree.bury().await?;
+        match stopping {
+            None => Ok(status),
+            Some(Why::Stopped) => {
+                cx.stop
+                    .check()
+                    .with_context(|| format!("{shown} was ended"))?;
+                Ok(status)
+            }
+            Some(Why::TimedOut) => anyhow::bail!(
+                "{shown} took longer than the {} s that it may, and was ended",
+                self.time_limit.as_secs_f32()
+            ),
+        }
+    }
+}
+
+enum Why {
+    Stopped,
+    TimedOut,
+}
+
+impl Captured {
+    /// The output of a program that succeeded.
+    ///
+    /// # Errors
+    /// When it did not: names the program, how it ended and the last line of its standard error.
+    pub fn success(self, program: impl AsRef<Path>) -> anyhow::Result<Vec<u8>> {
+        if self.status.success() {
+            return Ok(self.stdout);
+        }
+        let text = String::from_utf8_lossy(&self.stderr);
+        let last = text.lines().rev().find(|line| !line.trim().is_empty());
+        Err(failure(
+            program.as_ref(),
+            self.status,
+            last.map(str::to_owned),
+        ))
+    }
+}
+
+fn failure(program: &Path, status: ExitStatus, last: Option<String>) -> anyhow::Error {
+    let said = match last {
+        Some(line) => format!(": {}", kolga_protocol::message::printable(&line)),
+        None => " and said nothing on its standard error".to_owned(),
+    };
+    anyhow::anyhow!("{} ended with {status}{said}", program.display())
+}
+
+/// Whether this error is a stop and not a fault.
+#[must_use]
+pub fn was_stopped(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Stopped>().is_some()
+}
+
+/// Writes what the program reads, then closes. A program that does not want it all is no fault.
+async fn feed(pipe: Option<ChildStdin>, bytes: Option<Vec<u8>>) {
+    if let (Some(mut pipe), Some(bytes)) = (pipe, bytes) {
+        drop(pipe.write_all(&bytes).await);
+        drop(pipe.shutdown().await);
+    }
+}
+
+#[cfg(test)]
+mod tests;

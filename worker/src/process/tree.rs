@@ -1,0 +1,173 @@
+//! A command's processes: the child, its group, and whatever left the group but carries the mark.
+//!
+//! Made and ended by [`super::Command`]; [`super::reaper`] uses the search for what a dead worker left.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use kolga_protocol::id::Run;
+use rustix::process::{Pid, Signal, geteuid, getpid};
+use tokio::process::Child;
+use tokio::time::Instant;
+
+use super::MARK;
+use super::ended::{Ended, Process};
+use super::reaper;
+
+/// How long the killed may take to be gone. Past it something holds them in the kernel.
+const DEATH: Duration = Duration::from_secs(10);
+
+/// A child and what descends from it. Dropping it before [`Tree::bury`] kills the group.
+pub(super) struct Tree {
+    pub(super) child: Child,
+    pub(super) leader: Process,
+    run: Run,
+    buried: bool,
+}
+
+impl Tree {
+    pub(super) fn spawn(command: &mut tokio::process::Command, run: Run) -> std::io::Result<Self> {
+        let (child, pid) = reaper::spawn(command)?;
+        let leader = Process::open(pid).inspect_err(|_| reaper::forget(pid))?;
+        Ok(Self {
+            child,
+            leader,
+            run,
+            buried: false,
+        })
+    }
+
+    /// Ends everything: TERM, and after `grace` KILL, until nobody is found any more.
+    pub(super) async fn end(&self, grace: Duration) -> anyhow::Result<()> {
+        end_all(grace, || find(self.run, Some(self.leader.pid))).await
+    }
+
+    /// Takes the child's status. Only after [`Tree::end`]: its number is free from then on.
+    pub(super) async fn bury(mut self) -> std::io::Result<std::process::ExitStatus> {
+        let status = self.child.wait().await;
+        self.buried = true;
+        status
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if !self.buried {
+            rustix::process::kill_process_group(self.leader.pid, Signal::KILL).ok();
+        }
+        reaper::forget(self.leader.pid);
+        reaper::reap_orphans();
+    }
+}
+
+/// Ends all that `search` finds.
+pub(super) async fn end_all(
+    grace: Duration,
+    search: impl Fn() -> Vec<Process>,
+) -> anyhow::Result<()> {
+    let kill_at = Instant::now() + grace;
+    let give_up_at = kill_at + DEATH;
+    let mut asked = HashSet::new();
+    loop {
+        let found = search();
+        if found.is_empty() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let killing = now >= kill_at;
+        for process in &found {
+            if killing {
+                process.signal(Signal::KILL);
+            } else if asked.insert(process.pid) {
+                process.signal(Signal::TERM);
+                // One that is stopped would never see the TERM.
+                process.signal(Signal::CONT);
+            }
+        }
+        if now >= give_up_at {
+            let pids: Vec<_> = found.iter().map(|p| p.pid.to_string()).collect();
+            anyhow::bail!("processes {} do not end, not even by KILL", pids.join(", "));
+        }
+        let deadline = if killing { give_up_at } else { kill_at };
+        let all = async {
+            for process in &found {
+                drop(Ended::of(process).wait().await);
+            }
+        };
+        // Looked at again after a while even when nobody ended: new ones may have been forked.
+        let next_look = (now + Duration::from_millis(200)).min(deadline);
+        drop(tokio::time::timeout_at(next_look, all).await);
+        reaper::reap_orphans();
+    }
+}
+
+/// The living processes of our own user that carry this run's mark, or are in the group of `leader`, which
+/// must be unburied.
+pub(super) fn find(run: Run, leader: Option<Pid>) -> Vec<Process> {
+    let mark = format!("{MARK}={run}");
+    let mut found = Vec::new();
+    for pid in pids() {
+        if pid == getpid() {
+            continue;
+        }
+        // Opened before it is looked at: whatever is read after this is read of this very process,
+        // or of nobody, since the descriptor would then tell of its end.
+        let Ok(process) = Process::open(pid) else {
+            continue;
+        };
+        let Some(stat) = Stat::read(pid) else {
+            continue;
+        };
+        if stat.ended || stat.uid != geteuid().as_raw() {
+            continue;
+        }
+        let in_group = leader.is_some_and(|leader| stat.group == leader.as_raw_nonzero().get());
+        if in_group || carries(pid, &mark) {
+            found.push(process);
+        }
+    }
+    found
+}
+
+/// Every process number now in use.
+pub(super) fn pids() -> Vec<Pid> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(Pid::from_raw)
+        .collect()
+}
+
+fn carries(pid: Pid, mark: &str) -> bool {
+    std::fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environ| environ.split(|&b| b == 0).any(|var| var == mark.as_bytes()))
+}
+
+/// What `/proc/<pid>/stat` tells (proc_pid_stat(5)).
+pub(super) struct Stat {
+    pub(super) ended: bool,
+    pub(super) parent: i32,
+    group: i32,
+    uid: u32,
+}
+
+impl Stat {
+    pub(super) fn read(pid: Pid) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let uid = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+        let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+        // The name of the program stands in parentheses and may hold anything, also parentheses.
+        let after_name = text.iter().rposition(|&b| b == b')')? + 1;
+        let rest = String::from_utf8_lossy(&text[after_name..]).into_owned();
+        let mut fields = rest.split_ascii_whitespace();
+        let state = fields.next()?;
+        Some(Self {
+            ended: matches!(state, "Z" | "X" | "x"),
+            parent: fields.next()?.parse().ok()?,
+            group: fields.next()?.parse().ok()?,
+            uid,
+        })
+    }
+}

@@ -1,0 +1,91 @@
+# shellcheck shell=bash
+# The configuration files of a stack's hub and workers, and stack.json, which tells tests where
+# everything is. Needs $STACK and the port, password and service functions beside it.
+
+toml_argv() {
+    local word list=''
+    for word in /usr/bin/sudo -n -u "$WEB_USER" -- $1; do list+="${list:+, }\"$word\""; done
+    printf '[%s]' "$list"
+}
+
+config_worker() {
+    local home="$STACK/$1" port
+    port="$(port_for "$1.nginx")"
+    cat <<TOML
+server = "$1"
+state_dir = "$home/state"
+
+[broker]
+url = "$(broker_url "$1")"
+
+[sites]
+root = "$home/sites"
+platforms = "$home/platforms"
+platform_sources = ["/usr/share", "$STACK/sources"]
+web_user = "$WEB_USER"
+
+[profiles]
+directories = ["$home/profiles"]
+
+[nginx]
+include = "$home/conf/kolga.conf"
+sites_dir = "$home/conf/sites.d"
+staged = "$home/conf/staged.conf"
+test = $(toml_argv "$(web_argv "$1" test)")
+test_staged = $(toml_argv "$(web_argv "$1" test_staged)")
+reload = $(toml_argv "$(web_argv "$1" reload)")
+port = $port
+check_address = "127.0.0.1:$port"
+
+[php]
+fpm_socket = "$home/php/fpm.sock"
+
+[mariadb]
+socket = "$(MARIADB_SOCKET)"
+user = "$STACK_USER"
+TOML
+}
+
+config_hub() {
+    cat <<TOML
+state_dir = "$STACK/hub"
+listen = "127.0.0.1:$(port_for hub)"
+
+[broker]
+url = "$(broker_url hub)"
+queue_type = "quorum"
+TOML
+}
+
+json_spoke() {
+    local home="$STACK/$1"
+    printf '"%s":{"config":"%s","amqp_url":"%s","http_port":%s,"state_dir":"%s","sites_root":"%s","platforms":"%s","profiles":"%s","nginx_conf":"%s","nginx_pid":"%s","fpm_socket":"%s"}' \
+        "$1" "$home/worker.toml" "$(broker_url "$1")" "$(port_for "$1.nginx")" "$home/state" \
+        "$home/sites" "$home/platforms" "$home/profiles" "$home/nginx/nginx.conf" \
+        "$home/nginx/nginx.pid" "$home/php/fpm.sock"
+}
+
+config_json() {
+    local spoke spokes='' postgres=null
+    for spoke in "$@"; do spokes+="${spokes:+,}$(json_spoke "$spoke")"; done
+    [ ! -e "$STACK/keep/postgres" ] || postgres="\"$(postgres_url)\""
+    printf '{"dir":"%s","user":"%s","web_user":"%s","sources":"%s",\n' \
+        "$STACK" "$STACK_USER" "$WEB_USER" "$STACK/sources"
+    printf '"amqp_hub_url":"%s","amqp_management":null,"postgres_url":%s,\n' "$(broker_url hub)" "$postgres"
+    printf '"mariadb_socket":"%s","mariadb_user":"%s",\n' "$(MARIADB_SOCKET)" "$STACK_USER"
+    printf '"hub":{"config":"%s","listen":"127.0.0.1:%s","state_dir":"%s"},\n' \
+        "$STACK/hub/hub.toml" "$(port_for hub)" "$STACK/hub"
+    printf '"spokes":{%s}}\n' "$spokes"
+}
+
+# Writes all of them; stack.json last, because it says that everything is there.
+config_write() {
+    local spoke
+    install -d -m 0700 -o "$STACK_USER" -g "$STACK_USER" "$STACK/hub"
+    install -d -m 0755 -o "$STACK_USER" -g "$STACK_USER" "$STACK/sources"
+    config_hub | write_for "$STACK_USER" 0600 "$STACK/hub/hub.toml"
+    for spoke in "$@"; do
+        config_worker "$spoke" | write_for "$STACK_USER" 0600 "$STACK/$spoke/worker.toml"
+    done
+    config_json "$@" | write_for root 0600 "$STACK/stack.json"
+}

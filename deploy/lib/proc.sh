@@ -1,0 +1,111 @@
+# shellcheck shell=bash
+# Processes that a stack starts and must find again, after a SIGKILL of anything included. A record
+# under $STACK/run names pid, start time and boot, so that a reused pid is never mistaken for ours.
+# Needs $STACK (the stack's folder). Used by deploy/stack and deploy/demo.
+
+# Prints the start time of a live process in clock ticks since boot; fails for a zombie or for none.
+proc_start_time() {
+    local stat
+    { stat="$(<"/proc/$1/stat")"; } 2>/dev/null || return 1
+    # The name in brackets may hold anything, so fields are counted from behind it.
+    # shellcheck disable=SC2086 # the fields
+    set -- ${stat##*) }
+    case "$1" in Z | X) return 1 ;; esac
+    printf '%s\n' "${20}"
+}
+
+# Prints the pid of the named process if it is ours and alive.
+proc_pid() {
+    local pid start boot
+    { read -r pid start boot <"$STACK/run/$1"; } 2>/dev/null || return 1
+    [ "$boot" = "$(</proc/sys/kernel/random/boot_id)" ] || return 1
+    [ "$(proc_start_time "$pid")" = "$start" ] || return 1
+    printf '%s\n' "$pid"
+}
+
+proc_alive() { proc_pid "$1" >/dev/null; }
+
+# proc_start NAME USER FOLDER [VARIABLE=VALUE...] -- COMMAND...
+# Starts a session of its own, without our environment and open files. The record is written by the
+# child before it becomes the program: no moment exists in which it runs unrecorded.
+proc_start() {
+    local name="$1" user="$2" folder="$3" variables=()
+    shift 3
+    while [ "$1" != -- ]; do
+        variables+=("$1")
+        shift
+    done
+    shift
+    # shellcheck disable=SC2016 # expanded by the child
+    (cd "$folder" && exec setsid bash -c '
+        record="$1"; shift
+        stat="$(<"/proc/$$/stat")"; fields=(${stat##*) })
+        printf "%s %s %s\n" "$$" "${fields[19]}" "$(</proc/sys/kernel/random/boot_id)" >"$record.new"
+        mv -f "$record.new" "$record"
+        exec "$@"' start "$STACK/run/$name" \
+        setpriv --reuid "$user" --regid "$user" --init-groups --inh-caps=-all \
+        env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "${variables[@]}" "$@" \
+        </dev/null >>"$STACK/log/$name.log" 2>&1 9>&-) &
+    local child=$!
+    disown "$child" 2>/dev/null || true
+    until [ "$(cut -d' ' -f1 "$STACK/run/$name" 2>/dev/null)" = "$child" ]; do
+        proc_start_time "$child" >/dev/null || break
+        sleep 0.02
+    done
+}
+
+# Prints the pids of a session's members that work inside the stack. A session's number is not given
+# away while one of its members lives.
+proc_session() {
+    local entry pid stat cwd
+    for entry in /proc/[0-9]*; do
+        pid="${entry#/proc/}"
+        { stat="$(<"$entry/stat")"; } 2>/dev/null || continue
+        # shellcheck disable=SC2086
+        set -- "$1" ${stat##*) }
+        [ "$5" = "$1" ] || continue
+        cwd="$(readlink "$entry/cwd" 2>/dev/null)" || continue
+        case "$cwd/" in "$STACK"/*) printf '%s\n' "$pid" ;; esac
+    done
+}
+
+# proc_stop NAME SIGNAL SECONDS: asks the process to end, then ends what is left of its session.
+proc_stop() {
+    local name="$1" signal="$2" tries=$(($3 * 20)) pid left
+    [ -e "$STACK/run/$name" ] || return 0
+    if pid="$(proc_pid "$name")"; then
+        kill -s "$signal" "$pid" 2>/dev/null || true
+        while [ "$tries" -gt 0 ] && proc_alive "$name"; do
+            sleep 0.05
+            tries=$((tries - 1))
+        done
+        [ "$tries" -gt 0 ] || say "$name did not end in $3 seconds; killing it"
+    fi
+    read -r pid _ <"$STACK/run/$name"
+    # The leader's number may belong to somebody else by now; then its session is not ours either.
+    if proc_alive "$name" || ! proc_start_time "$pid" >/dev/null; then
+        left="$(proc_session "$pid")"
+        # shellcheck disable=SC2086
+        [ -z "$left" ] || kill -KILL $left 2>/dev/null || true
+        tries=100
+        while [ "$tries" -gt 0 ] && [ -n "$(proc_session "$pid")" ]; do
+            sleep 0.05
+            tries=$((tries - 1))
+        done
+    fi
+    rm -f "$STACK/run/$name"
+}
+
+# wait_until SECONDS WHAT NAME COMMAND...: polls the command while the named process lives.
+wait_until() {
+    local tries=$(($1 * 20)) what="$2" name="$3"
+    shift 3
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        if [ "$tries" -le 0 ] || ! proc_alive "$name"; then
+            tail -n 20 "$STACK/log/$name.log" >&2 || true
+            die "$what did not get ready; the lines above are the end of $STACK/log/$name.log"
+        fi
+        sleep 0.05
+    done
+}

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod journal;
 pub mod plan;
 pub mod process;
+pub mod profile;
 pub mod spoke;
 pub mod step;
 pub mod steps;

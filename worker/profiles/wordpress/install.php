@@ -1,0 +1,81 @@
+<?php
+// Installs one WordPress site. Run by the worker with the site's particulars as JSON on stdin; says
+// what it did on stdout, what went wrong on stderr, and exits 1 then.
+$input = json_decode(stream_get_contents(STDIN), true, 16, JSON_THROW_ON_ERROR);
+
+function kolga_fail($why)
+{
+    fwrite(STDERR, $why . "\n");
+    exit(1);
+}
+
+// WordPress says what went wrong by showing a page, and then exits as if all were well.
+register_shutdown_function(function () {
+    if (empty($GLOBALS['kolga_done'])) {
+        fwrite(STDERR, "WordPress ended before the installation was complete\n");
+        exit(1);
+    }
+});
+
+// No mail leaves while a site is made. WordPress takes its own definition only where there is none.
+function wp_mail($to, $subject, $message, $headers = '', $attachments = array())
+{
+    return true;
+}
+
+// Nothing that a running site's first request would do by the way.
+define('WP_INSTALLING', true);
+define('DISABLE_WP_CRON', true);
+define('WP_HTTP_BLOCK_EXTERNAL', true);
+
+$_SERVER['KOLGA_SETTINGS'] = $input['settings'];
+$_SERVER['HTTP_HOST'] = preg_replace('#^https?://#', '', $input['url']);
+$_SERVER['SERVER_NAME'] = $input['host'];
+$_SERVER['REQUEST_URI'] = '/';
+$_SERVER['REQUEST_METHOD'] = 'GET';
+$_SERVER['SERVER_PROTOCOL'] = 'HTTP/1.1';
+
+require $input['platform'] . '/wp-load.php';
+require ABSPATH . 'wp-admin/includes/upgrade.php';
+
+// The installer would try its pretty addresses against a site that is not served yet.
+add_filter('pre_http_request', function () {
+    return new WP_Error('kolga', 'no requests while installing');
+});
+
+if (is_blog_installed()) {
+    kolga_fail('the database already holds a WordPress');
+}
+echo 'WordPress ' . $GLOBALS['wp_version'] . ' into database ' . DB_NAME . "\n";
+
+$options = $input['options'];
+if ($options['admin_user'] === '' || sanitize_user($options['admin_user'], true) !== $options['admin_user']) {
+    kolga_fail('admin_user may hold letters, digits, spaces and _ . - @ only');
+}
+if (!is_email($options['admin_email'])) {
+    kolga_fail('admin_email is not an address that WordPress takes');
+}
+$result = wp_install(
+    wp_slash($options['title']),
+    wp_slash($options['admin_user']),
+    $options['admin_email'],
+    true,
+    '',
+    wp_slash($input['secrets']['admin_password'])
+);
+if (is_wp_error($result)) {
+    kolga_fail($result->get_error_message());
+}
+if (!is_array($result) || !get_userdata($result['user_id'])) {
+    kolga_fail('the administrator could not be made');
+}
+
+// nginx passes every unknown address to index.php, so pretty ones work.
+update_option('permalink_structure', '/%year%/%monthnum%/%day%/%postname%/');
+delete_option('rewrite_rules');
+
+if (!wp_get_theme()->exists()) {
+    kolga_fail('the platform has no theme that WordPress could use: ' . get_option('template'));
+}
+echo 'theme ' . wp_get_theme()->get('Name') . "\n";
+$GLOBALS['kolga_done'] = true;

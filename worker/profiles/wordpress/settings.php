@@ -1,0 +1,29 @@
+<?php
+// Made by Kolga. Readable by the worker and the web server's user, and outside every docroot.
+define('DB_NAME', {{ database.name|php }});
+define('DB_USER', {{ database.user|php }});
+define('DB_PASSWORD', {{ database.password|php }});
+define('DB_HOST', {{ ("localhost:" ~ database.socket)|php }});
+define('DB_CHARSET', 'utf8mb4');
+define('DB_COLLATE', '');
+$table_prefix = 'wp_';
+
+define('AUTH_KEY', {{ secrets.auth_key|php }});
+define('SECURE_AUTH_KEY', {{ secrets.secure_auth_key|php }});
+define('LOGGED_IN_KEY', {{ secrets.logged_in_key|php }});
+define('NONCE_KEY', {{ secrets.nonce_key|php }});
+define('AUTH_SALT', {{ secrets.auth_salt|php }});
+define('SECURE_AUTH_SALT', {{ secrets.secure_auth_salt|php }});
+define('LOGGED_IN_SALT', {{ secrets.logged_in_salt|php }});
+define('NONCE_SALT', {{ secrets.nonce_salt|php }});
+
+define('WP_HOME', {{ url|php }});
+define('WP_SITEURL', {{ url|php }});
+define('WP_CONTENT_DIR', {{ (site ~ "/content")|php }});
+define('WP_CONTENT_URL', {{ (url ~ "/wp-content")|php }});
+
+// The code is the platform's and changes with it, never from within a site.
+define('DISALLOW_FILE_EDIT', true);
+define('DISALLOW_FILE_MODS', true);
+define('AUTOMATIC_UPDATER_DISABLED', true);
+define('WP_DEBUG', false);

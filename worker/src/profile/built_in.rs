@@ -1,0 +1,63 @@
+//! The profiles that are part of the worker itself. Each is an ordinary folder under `profiles/`; an
+//! operator may copy one and change it. Read by [`super::load`].
+
+/// Each profile's name and its files by their path.
+pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
+    (
+        "static",
+        &[
+            (
+                "profile.toml",
+                include_str!("../../profiles/static/profile.toml"),
+            ),
+            (
+                "index.html",
+                include_str!("../../profiles/static/index.html"),
+            ),
+            (
+                "vhost.conf",
+                include_str!("../../profiles/static/vhost.conf"),
+            ),
+        ],
+    ),
+    (
+        "php",
+        &[
+            (
+                "profile.toml",
+                include_str!("../../profiles/php/profile.toml"),
+            ),
+            ("index.php", include_str!("../../profiles/php/index.php")),
+            (
+                "settings.php",
+                include_str!("../../profiles/php/settings.php"),
+            ),
+            ("vhost.conf", include_str!("../../profiles/php/vhost.conf")),
+        ],
+    ),
+    (
+        "wordpress",
+        &[
+            (
+                "profile.toml",
+                include_str!("../../profiles/wordpress/profile.toml"),
+            ),
+            (
+                "platform/wp-config.php",
+                include_str!("../../profiles/wordpress/platform/wp-config.php"),
+            ),
+            (
+                "install.php",
+                include_str!("../../profiles/wordpress/install.php"),
+            ),
+            (
+                "settings.php",
+                include_str!("../../profiles/wordpress/settings.php"),
+            ),
+            (
+                "vhost.conf",
+                include_str!("../../profiles/wordpress/vhost.conf"),
+            ),
+        ],
+    ),
+];

@@ -1,0 +1,224 @@
+//! From a profile's files to a profile, or to the sentence that says which file and line is wrong.
+//!
+//! Called by [`super::load`] for each folder. Everything that a site's installation would use is tried
+//! here with made-up values, so that a mistake shows at start and not half-way through a task.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use kolga_protocol::names::{DatabaseName, HostName, OptionName, ProfileName};
+
+use super::manifest::{Manifest, WebAccess};
+use super::place::Place;
+use super::{Profile, template};
+
+/// A profile out of its files, or what is wrong with them.
+pub(super) fn check(
+    name: &ProfileName,
+    folder: Option<&Path>,
+    files: BTreeMap<String, Vec<u8>>,
+) -> anyhow::Result<Profile> {
+    let at = |file: &str| match folder {
+        Some(folder) => folder.join(file).display().to_string(),
+        None => format!("built-in {name}/{file}"),
+    };
+    let manifest = files
+        .get("profile.toml")
+        .with_context(|| format!("{}: there is no such file", at("profile.toml")))?;
+    let manifest = String::from_utf8(manifest.clone()).with_context(|| at("profile.toml"))?;
+    // The parser's own message tells line and column over several lines; one line does for a log.
+    let parsed: Manifest = toml::from_str(&manifest).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let line = 1 + manifest[..start].matches('\n').count();
+        anyhow::anyhow!("{}:{line}: {}", at("profile.toml"), error.message())
+    })?;
+    let profile = Profile {
+        manifest: parsed,
+        folder: folder.map(Path::to_owned),
+        files,
+    };
+    let line_of = |text: &str| {
+        let before = manifest.find(text).map_or("", |start| &manifest[..start]);
+        1 + before.matches('\n').count()
+    };
+    let contradictions: Vec<String> = contradictions(name, &profile)
+        .into_iter()
+        .map(|(key, problem)| format!("{}:{}: {problem}", at("profile.toml"), line_of(&key)))
+        .collect();
+    anyhow::ensure!(contradictions.is_empty(), "{}", contradictions.join("; "));
+    render_all(&profile, &at)?;
+    Ok(profile)
+}
+
+/// What the parser cannot see: where parts of the manifest do not fit together. Each with a text that
+/// stands on the line to look at.
+fn contradictions(name: &ProfileName, profile: &Profile) -> Vec<(String, String)> {
+    let manifest = &profile.manifest;
+    let mut found = Vec::new();
+    let mut problem = |key: &str, text: String| found.push((key.to_owned(), text));
+    if manifest.name != *name {
+        problem(
+            "name",
+            format!("it is called {}, but lies in {name}", manifest.name),
+        );
+    }
+    if manifest.needs.platform != manifest.platform.is_some() {
+        let text = "needs.platform and the table [platform] go together";
+        problem("platform", text.to_owned());
+    }
+    if manifest.needs.database && manifest.settings.is_none() {
+        problem(
+            "needs",
+            "it needs a database, but has no [settings] to tell its account".into(),
+        );
+    }
+    if manifest.installer.is_some() && !manifest.needs.php {
+        problem("[installer]", "an installer needs needs.php".into());
+    }
+    if !manifest.healthy.path.starts_with('/')
+        || manifest.healthy.path.contains(char::is_whitespace)
+    {
+        problem(
+            "[healthy]",
+            "healthy.path begins with / and holds no white space".into(),
+        );
+    }
+    if let Some(settings) = &manifest.settings
+        && settings.mode.0 & 0o007 != 0
+    {
+        problem(
+            "[settings]",
+            "settings.mode must give nothing to others".into(),
+        );
+    }
+    if let Some(admin) = &manifest.admin
+        && !manifest.options.contains_key(&admin.user_option)
+    {
+        problem(
+            "user_option",
+            format!("there is no option {}", admin.user_option),
+        );
+    }
+    if !manifest.links.is_empty() && manifest.platform.is_none() {
+        problem(
+            "links",
+            "links lead to a platform, and there is none".into(),
+        );
+    }
+    let mut made: Vec<&str> = Vec::new();
+    for directory in &manifest.directories {
+        let path = directory.path.as_str();
+        if let Some((parent, _)) = path.rsplit_once('/') {
+            if !made.contains(&parent) {
+                problem(
+                    path,
+                    format!("the folder {path} must come after its parent"),
+                );
+            } else if manifest
+                .directories
+                .iter()
+                .any(|above| above.path.as_str() == parent && above.web == WebAccess::Write)
+            {
+                problem(
+                    path,
+                    format!("{path} lies in a folder that the web server may write"),
+                );
+            }
+        }
+        made.push(path);
+    }
+    let secrets = manifest
+        .installer
+        .iter()
+        .flat_map(|installer| &installer.secrets);
+    for secret in secrets.filter(|secret| !manifest.secrets.contains_key(*secret)) {
+        problem("[installer]", format!("there is no secret {secret}"));
+    }
+    for file in named_files(manifest) {
+        if profile.file(file).is_err() {
+            problem(file.as_str(), format!("the profile has no file {file}"));
+        }
+    }
+    found
+}
+
+/// Every file of the profile that its manifest names.
+fn named_files(manifest: &Manifest) -> Vec<&Place> {
+    let mut named = vec![&manifest.vhost.template];
+    named.extend(manifest.files.iter().map(|file| &file.template));
+    named.extend(manifest.settings.iter().map(|settings| &settings.template));
+    named.extend(manifest.installer.iter().map(|installer| &installer.script));
+    let overlays = manifest
+        .platform
+        .iter()
+        .flat_map(|platform| &platform.overlay);
+    named.extend(overlays.map(|overlay| &overlay.file));
+    named
+}
+
+/// Renders every template for a site that does not exist, so that a mistake shows at start and not in the
+/// middle of an installation.
+fn render_all(profile: &Profile, at: &dyn Fn(&str) -> String) -> anyhow::Result<()> {
+    let manifest = &profile.manifest;
+    let host: HostName = "www.example.org".parse()?;
+    let plain = |text: &str| template::PlainPath::new(Path::new(text));
+    let platform = match manifest.needs.platform {
+        true => Some(plain("/platform")?),
+        false => None,
+    };
+    let settings = match manifest.settings.is_some() {
+        true => Some(plain("/settings")?),
+        false => None,
+    };
+    let fpm_socket = match manifest.needs.php {
+        true => Some(plain("/fpm.sock")?),
+        false => None,
+    };
+    let vhost = template::Vhost {
+        host: host.clone(),
+        aliases: vec!["*.example.net".parse()?],
+        listen: template::Listen::everywhere(80),
+        site: plain("/site")?,
+        platform: platform.clone(),
+        settings,
+        fpm_socket,
+    };
+    let text = |place: &Place| profile.text(place).with_context(|| at(place.as_str()));
+    let place = &manifest.vhost.template;
+    template::vhost(&at(place.as_str()), text(place)?, &vhost)?;
+
+    let required = manifest.options.iter().filter(|(_, rule)| rule.required);
+    let given = required
+        .map(|(name, _)| Ok((name.clone(), "a value".parse()?)))
+        .collect::<anyhow::Result<_>>()?;
+    let public = template::PublicFile {
+        url: format!("http://{host}"),
+        site: plain("/site")?,
+        platform,
+        options: profile
+            .complete_options(&host, &given)
+            .with_context(|| at("profile.toml"))?,
+        host: host.clone(),
+    };
+    for file in &manifest.files {
+        template::public_file(&at(file.template.as_str()), text(&file.template)?, &public)?;
+    }
+    if let Some(settings) = &manifest.settings {
+        let database = manifest.needs.database.then(|| template::Database {
+            socket: "/mysqld.sock".into(),
+            name: DatabaseName::for_site(&host),
+            user: DatabaseName::for_site(&host),
+            password: "password".into(),
+        });
+        let secret = |name: &OptionName| (name.clone(), "secret".to_owned());
+        let values = template::Settings {
+            public,
+            database,
+            secrets: manifest.secrets.keys().map(secret).collect(),
+        };
+        let place = &settings.template;
+        template::settings(&at(place.as_str()), text(place)?, &values)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! What a `profile.toml` may say. Names, paths and modes are types, so that the parser itself points to
+//! the line that is wrong; what spans several lines is checked by [`super::load`].
+
+use std::collections::BTreeMap;
+
+use kolga_protocol::names::{OptionName, ProfileName};
+use serde::Deserialize;
+
+use super::place::{Mode, Place};
+
+/// One kind of site.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Its name, which is also its folder's.
+    pub name: ProfileName,
+    /// One line for people.
+    pub description: String,
+    /// What a site of this kind cannot do without.
+    #[serde(default)]
+    pub needs: Needs,
+    /// What its platforms must look like.
+    pub platform: Option<Platform>,
+    /// What an operator may choose for a site.
+    #[serde(default)]
+    pub options: BTreeMap<OptionName, OptionRule>,
+    /// Secrets that are made for each site, with their lengths. The database's password is made besides.
+    #[serde(default)]
+    pub secrets: BTreeMap<OptionName, SecretLength>,
+    /// Folders below the site's own, each after its parent.
+    #[serde(default)]
+    pub directories: Vec<Directory>,
+    /// Links below the site's folder, to what is in the platform.
+    #[serde(default)]
+    pub links: Vec<Link>,
+    /// Files of the site that hold no secret.
+    #[serde(default)]
+    pub files: Vec<SiteFile>,
+    /// The file that holds the database's account and other secrets.
+    pub settings: Option<SettingsFile>,
+    /// The application's own installer.
+    pub installer: Option<Installer>,
+    /// The account that may administer a site.
+    pub admin: Option<Admin>,
+    /// How nginx serves a site.
+    pub vhost: Vhost,
+    /// How to see that a site works.
+    pub healthy: Healthy,
+}
+
+/// What a site needs besides a folder and nginx.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Needs {
+    /// Code that it shares with other sites.
+    pub platform: bool,
+    /// PHP.
+    pub php: bool,
+    /// A database and a database user.
+    pub database: bool,
+}
+
+/// A platform's code.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Platform {
+    /// Files that must be there.
+    pub index: Vec<Place>,
+    /// Where its version stands.
+    pub version: Option<VersionRule>,
+    /// What is not taken over from the source.
+    #[serde(default)]
+    pub leave_out: Vec<Place>,
+    /// Folders outside the source that links in it may lead to; what they lead to is copied.
+    #[serde(default)]
+    pub follow: Vec<std::path::PathBuf>,
+    /// Files of the profile that are put over the source's.
+    #[serde(default)]
+    pub overlay: Vec<Overlay>,
+}
+
+/// How to read a version out of a file: what stands between two texts, on one line.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VersionRule {
+    /// The file, in the platform.
+    pub file: Place,
+    /// What stands before the version.
+    pub after: String,
+    /// What stands behind it.
+    pub before: String,
+}
+
+impl VersionRule {
+    /// The version that such a file tells; `None` when it tells none that is short and plain.
+    #[must_use]
+    pub fn read(&self, text: &str) -> Option<String> {
+        let from = text.split_once(&self.after)?.1;
+        let version = from.lines().next()?.split_once(&self.before)?.0;
+        let plain = (1..=64).contains(&version.len())
+            && version
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._+~-".contains(&b));
+        plain.then(|| version.to_owned())
+    }
+}
+
+/// A file of the profile that every platform gets.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overlay {
+    /// Where, in the platform.
+    pub path: Place,
+    /// Which file of the profile.
+    pub file: Place,
+}
+
+/// An option.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptionRule {
+    /// One line for people.
+    pub description: String,
+    /// What it is when nothing is given; may speak of `{{ host }}`.
+    pub default: Option<String>,
+    /// Whether there is no site without it.
+    #[serde(default)]
+    pub required: bool,
+}
+
+/// How many characters a secret has: letters and digits, so about six bits each.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "usize")]
+pub struct SecretLength(pub usize);
+
+impl TryFrom<usize> for SecretLength {
+    type Error = String;
+
+    fn try_from(length: usize) -> Result<Self, String> {
+        if (16..=256).contains(&length) {
+            Ok(Self(length))
+        } else {
+            Err("a secret has 16 to 256 characters".to_owned())
+        }
+    }
+}
+
+/// What the web server's user may do in a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebAccess {
+    /// Nothing.
+    None,
+    /// Read what is in it.
+    Read,
+    /// Put things into it.
+    Write,
+}
+
+/// A folder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Directory {
+    /// Where, below the site's folder.
+    pub path: Place,
+    /// Its mode.
+    pub mode: Mode,
+    /// What the web server's user may do there.
+    pub web: WebAccess,
+}
+
+/// A link from a site to its platform.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Where, below the site's folder.
+    pub path: Place,
+    /// To what, in the platform.
+    pub to: Place,
+    /// Instead of one link, one for each thing in the platform's folder, put into the site's.
+    #[serde(default)]
+    pub each: bool,
+    /// Whether it may be missing in the platform.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// A file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteFile {
+    /// Where, below the site's folder.
+    pub path: Place,
+    /// From which template of the profile.
+    pub template: Place,
+    /// Its mode. The web server's user may read it.
+    pub mode: Mode,
+}
+
+/// The file with secrets.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsFile {
+    /// Where, below the site's folder; outside of what nginx serves.
+    pub path: Place,
+    /// From which template of the profile.
+    pub template: Place,
+    /// Its mode; nothing for others. The web server's user may read it.
+    pub mode: Mode,
+}
+
+/// A PHP script that gets the site's particulars as JSON on stdin and exits with 0 when all is well.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Installer {
+    /// The script.
+    pub script: Place,
+    /// Which of the secrets it is told.
+    #[serde(default)]
+    pub secrets: Vec<OptionName>,
+    /// How long it may take.
+    pub timeout_seconds: u64,
+    /// `php -d key=value`.
+    #[serde(default)]
+    pub php_settings: BTreeMap<OptionName, String>,
+}
+
+/// Who may administer a site.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// The option that holds the account's name.
+    pub user_option: OptionName,
+}
+
+/// nginx's part.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vhost {
+    /// The template of one or more `server` blocks.
+    pub template: Place,
+}
+
+/// A request that a working site answers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Healthy {
+    /// What to ask for, from `/`.
+    pub path: String,
+    /// With which status it answers.
+    pub status: u16,
+    /// What the answer holds.
+    pub text: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_what_stands_between_two_texts() {
+        let rule = VersionRule {
+            file: "version.php".parse().expect("a place"),
+            after: "$wp_version = '".into(),
+            before: "'".into(),
+        };
+        let told = |text: &str| rule.read(text);
+        assert_eq!(
+            told("<?php\n$wp_version = '6.1.9';\n").as_deref(),
+            Some("6.1.9")
+        );
+        assert_eq!(told("$wp_version = '6.1\n9';"), None);
+        assert_eq!(told("$wp_version = '<b>';"), None);
+        assert_eq!(told("nothing"), None);
+    }
+}

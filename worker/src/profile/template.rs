@@ -1,0 +1,229 @@
+//! From a template to a text. Nothing is escaped by itself and nothing undefined is let through; three
+//! audiences get three sets of values:
+//!
+//! - nginx ([`Vhost`]): only types that are allow-lists, so that no free text can reach its configuration.
+//! - files that anybody on the site may read ([`PublicFile`]): options too, but no secret.
+//! - settings ([`Settings`]): the database's account and the site's secrets too.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use kolga_protocol::names::{DatabaseName, HostName, OptionName, OptionValue, SiteAlias};
+use minijinja::{Environment, UndefinedBehavior};
+use serde::Serialize;
+
+/// What every PHP vhost tells php-fpm, so that a profile need not spell it out.
+const FASTCGI_PARAMS: &str = include_str!("../../profiles/fastcgi.conf");
+
+/// An absolute path of letters, digits and `/ . _ -`, as it may stand in nginx's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct PlainPath(String);
+
+impl PlainPath {
+    /// The checked path.
+    ///
+    /// # Errors
+    /// When it holds anything else.
+    pub fn new(path: &Path) -> anyhow::Result<Self> {
+        path.to_str()
+            .filter(|text| {
+                text.starts_with('/')
+                    && text
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
+            })
+            .map(|text| Self(text.to_owned()))
+            .ok_or_else(|| {
+                anyhow::anyhow!(
+                    "{} cannot stand in nginx's configuration: use letters, digits and / . _ -",
+                    path.display()
+                )
+            })
+    }
+}
+
+/// Where nginx listens, as its `listen` directive says it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Listen(String);
+
+impl Listen {
+    /// Every address of this machine, of both families where it has both.
+    #[must_use]
+    pub fn everywhere(port: u16) -> Vec<Self> {
+        let mut all = vec![Self(port.to_string())];
+        if Path::new("/proc/net/if_inet6").exists() {
+            all.push(Self(format!("[::]:{port}")));
+        }
+        all
+    }
+}
+
+/// What a vhost's template may speak of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Vhost {
+    /// The site.
+    pub host: HostName,
+    /// Its other names.
+    pub aliases: Vec<SiteAlias>,
+    /// Where to listen.
+    pub listen: Vec<Listen>,
+    /// The site's folder.
+    pub site: PlainPath,
+    /// The platform's code, where there is one.
+    pub platform: Option<PlainPath>,
+    /// The settings, where there are any.
+    pub settings: Option<PlainPath>,
+    /// php-fpm's socket, where the site needs PHP.
+    pub fpm_socket: Option<PlainPath>,
+}
+
+/// A database's account.
+#[derive(Clone, Serialize)]
+pub struct Database {
+    /// The server's socket.
+    pub socket: String,
+    /// The database.
+    pub name: DatabaseName,
+    /// The user, who has the same name.
+    pub user: DatabaseName,
+    /// The user's password.
+    pub password: String,
+}
+
+/// What the template of an ordinary file may speak of.
+#[derive(Clone, Debug, Serialize)]
+pub struct PublicFile {
+    /// The site.
+    pub host: HostName,
+    /// Its address, without a slash at the end.
+    pub url: String,
+    /// The site's folder.
+    pub site: PlainPath,
+    /// The platform's code, where there is one.
+    pub platform: Option<PlainPath>,
+    /// The operator's choices.
+    pub options: BTreeMap<OptionName, OptionValue>,
+}
+
+/// What the template of the settings may speak of.
+#[derive(Clone, Serialize)]
+pub struct Settings {
+    /// All that an ordinary file may.
+    #[serde(flatten)]
+    pub public: PublicFile,
+    /// The database's account, where there is one.
+    pub database: Option<Database>,
+    /// The site's secrets.
+    pub secrets: BTreeMap<OptionName, String>,
+}
+
+/// A vhost's text.
+///
+/// # Errors
+/// When the template is not right; the message names it and the line.
+pub fn vhost(name: &str, source: &str, values: &Vhost) -> anyhow::Result<String> {
+    #[derive(Serialize)]
+    struct WithParams<'a> {
+        #[serde(flatten)]
+        values: &'a Vhost,
+        fastcgi_params: &'a str,
+    }
+    render(
+        name,
+        source,
+        &WithParams {
+            values,
+            fastcgi_params: FASTCGI_PARAMS.trim_end(),
+        },
+    )
+}
+
+/// An ordinary file's text.
+///
+/// # Errors
+/// When the template is not right; the message names it and the line.
+pub fn public_file(name: &str, source: &str, values: &PublicFile) -> anyhow::Result<String> {
+    render(name, source, values)
+}
+
+/// The settings' text.
+///
+/// # Errors
+/// When the template is not right; the message names it and the line.
+pub fn settings(name: &str, source: &str, values: &Settings) -> anyhow::Result<String> {
+    render(name, source, values)
+}
+
+/// An option's default for this site.
+///
+/// # Errors
+/// When it is not a right template.
+pub fn option_default(source: &str, host: &HostName) -> anyhow::Result<String> {
+    render("default", source, &BTreeMap::from([("host", host)]))
+}
+
+fn render(name: &str, source: &str, values: &impl Serialize) -> anyhow::Result<String> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let syntax = minijinja::syntax::SyntaxConfig::builder()
+        .keep_trailing_newline(true)
+        .build();
+    environment.set_syntax(syntax?);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.add_filter("php", php_literal);
+    // A template is data, perhaps a stranger's: it may not loop for ever or fill the memory.
+    environment.set_recursion_limit(50);
+    environment
+        .render_named_str(name, source, minijinja::value::Serde(values))
+        .map_err(|error| {
+            let line = error.line().unwrap_or(1);
+            let reason = error.detail().unwrap_or_default().to_owned();
+            anyhow::anyhow!("{name}:{line}: {}: {reason}", error.kind())
+        })
+}
+
+/// A PHP string literal: between single quotes only `\` and `'` mean anything (PHP manual, Strings).
+fn php_literal(text: String) -> Result<String, minijinja::Error> {
+    if text.contains('\0') {
+        return Err(minijinja::Error::new(
+            minijinja::ErrorKind::InvalidOperation,
+            "a NUL cannot stand in a PHP file",
+        ));
+    }
+    Ok(format!(
+        "'{}'",
+        text.replace('\\', "\\\\").replace('\'', "\\'")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_php_literal_holds_any_text() {
+        assert_eq!(php_literal("a'b\\".into()).expect("no NUL"), r"'a\'b\\'");
+        assert_eq!(
+            php_literal("'); system('x".into()).expect("no NUL"),
+            r"'\'); system(\'x'"
+        );
+        assert!(php_literal("\0".into()).is_err());
+    }
+
+    #[test]
+    fn what_is_not_defined_is_an_error_with_its_line() {
+        let host = "www.example.org".parse().expect("a host");
+        let error = option_default("one\n{{ hots }}", &host).expect_err("there is no such value");
+        assert!(error.to_string().starts_with("default:2: "), "{error}");
+    }
+
+    #[test]
+    fn a_path_for_nginx_is_plain() {
+        for hostile in ["relative", "/a b", "/a;b", "/a{", "/a\nb", "/a$b", "/ä"] {
+            assert!(PlainPath::new(Path::new(hostile)).is_err(), "{hostile}");
+        }
+        assert!(PlainPath::new(Path::new("/srv/sites/www.example.org")).is_ok());
+    }
+}

@@ -17,8 +17,10 @@ broker_env() {
         "RABBITMQ_CONFIG_FILE=$home/rabbitmq.conf" RABBITMQ_CONF_ENV_FILE=/dev/null
         # The wrapper then becomes the Erlang machine instead of watching over it.
         RUNNING_UNDER_SYSTEMD=true
+        # Nobody starts a mapper but ourselves: it would outlive everything, unrecorded.
+        "RABBITMQ_CTL_ERL_ARGS=-start_epmd false"
         # Does not spin while idle, and keeps Erlang's own port off the network.
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-start_epmd false +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
     )
 }
 

@@ -20,8 +20,21 @@ postgres_start() {
         touch "$home/ready"
     fi
     port_check postgres
+    postgres_clear
     proc_start postgres "$STACK_USER" "$home" -- "$bin/postgres" -D "$home/data" \
-        -p "$(port_for postgres)" -c listen_addresses=127.0.0.1 -c unix_socket_directories="$home"
+        -p "$(port_for postgres)" -c listen_addresses=127.0.0.1 -c unix_socket_directories=
+}
+
+# A killed server leaves its pid in a file, and refuses to start while that number is in use, be it by
+# a zombie or by a stranger. Its backends have sessions of their own and end when they miss it.
+postgres_clear() {
+    local tries=200
+    while [ -n "$(proc_inside "$STACK/postgres/data")" ]; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || die "processes of a killed PostgreSQL still work in $STACK/postgres/data"
+        sleep 0.05
+    done
+    rm -f "$STACK/postgres/data/postmaster.pid"
 }
 
 postgres_query() {

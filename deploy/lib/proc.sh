@@ -3,15 +3,21 @@
 # under $STACK/run names pid, start time and boot, so that a reused pid is never mistaken for ours.
 # Needs $STACK (the stack's folder). Used by deploy/stack and deploy/demo.
 
+# Reads what the kernel says of a process into PROC_STAT: state, parent, group, session, … The name in
+# brackets may hold anything, newlines too, so fields are counted from behind it.
+proc_stat() {
+    local stat=''
+    { IFS= read -r -d '' stat <"/proc/$1/stat"; } 2>/dev/null || [ -n "$stat" ] || return 1
+    # shellcheck disable=SC2206 # the fields
+    PROC_STAT=(${stat##*) })
+}
+
 # Prints the start time of a live process in clock ticks since boot; fails for a zombie or for none.
 proc_start_time() {
-    local stat
-    { stat="$(<"/proc/$1/stat")"; } 2>/dev/null || return 1
-    # The name in brackets may hold anything, so fields are counted from behind it.
-    # shellcheck disable=SC2086 # the fields
-    set -- ${stat##*) }
-    case "$1" in Z | X) return 1 ;; esac
-    printf '%s\n' "${20}"
+    local PROC_STAT
+    proc_stat "$1" || return 1
+    case "${PROC_STAT[0]}" in Z | X) return 1 ;; esac
+    printf '%s\n' "${PROC_STAT[19]}"
 }
 
 # Prints the pid of the named process if it is ours and alive.
@@ -57,15 +63,21 @@ proc_start() {
 # Prints the pids of a session's members that work inside the stack. A session's number is not given
 # away while one of its members lives.
 proc_session() {
-    local entry pid stat cwd
+    local entry pid cwd PROC_STAT
     for entry in /proc/[0-9]*; do
         pid="${entry#/proc/}"
-        { stat="$(<"$entry/stat")"; } 2>/dev/null || continue
-        # shellcheck disable=SC2086
-        set -- "$1" ${stat##*) }
-        [ "$5" = "$1" ] || continue
+        proc_stat "$pid" || continue
+        [ "${PROC_STAT[3]}" = "$1" ] || continue
         cwd="$(readlink "$entry/cwd" 2>/dev/null)" || continue
         case "$cwd/" in "$STACK"/*) printf '%s\n' "$pid" ;; esac
+    done
+}
+
+# Prints the pids of those that work in this folder.
+proc_inside() {
+    local entry
+    for entry in /proc/[0-9]*; do
+        case "$(readlink "$entry/cwd" 2>/dev/null || true)/" in "$1"/*) printf '%s\n' "${entry#/proc/}" ;; esac
     done
 }
 

@@ -7,6 +7,7 @@
 pub mod config;
 pub mod cx;
 pub mod fault;
+pub mod files;
 pub mod journal;
 pub mod plan;
 pub mod process;
@@ -15,3 +16,6 @@ pub mod spoke;
 pub mod step;
 pub mod steps;
 pub mod tasks;
+
+#[cfg(test)]
+mod testing;

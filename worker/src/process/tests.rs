@@ -1,63 +1,20 @@
 //! Commands against real programs, the unruly ones too. `/bin/sh` here is a program under test.
 
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kolga_protocol::id::{Attempt, Run, TaskId};
 use kolga_protocol::message::{LOG_LINE_BYTES, Level};
 
 use super::*;
-use crate::config::Config;
-use crate::cx::{LogSink, StepLog, Stop, StopCause};
+use crate::cx::StopCause;
 use crate::spoke::Spoke;
-
-#[derive(Default)]
-struct Kept(Mutex<Vec<(Level, String)>>);
-
-impl LogSink for Kept {
-    fn line(&self, _step: Option<&str>, level: Level, text: &str) {
-        self.0
-            .lock()
-            .expect("not poisoned")
-            .push((level, text.to_owned()));
-    }
-}
-
-impl Kept {
-    fn lines(&self) -> Vec<(Level, String)> {
-        self.0.lock().expect("not poisoned").clone()
-    }
-}
+use crate::testing::Kept;
 
 fn context() -> (Cx, Arc<Kept>) {
-    let config: Config = toml::from_str(
-        r#"
-        server = "web1"
-        state_dir = "/nonexistent"
-        [broker]
-        url = "amqp://kolga-web1:x@127.0.0.1/kolga"
-        [sites]
-        root = "/nonexistent/sites"
-        platforms = "/nonexistent/platforms"
-        [nginx]
-        include = "/nonexistent/kolga.conf"
-        sites_dir = "/nonexistent/vhosts"
-        staged = "/nonexistent/staged.conf"
-        test = ["/bin/true"]
-        test_staged = ["/bin/true"]
-        reload = ["/bin/true"]
-        check_address = "127.0.0.1:80"
-        "#,
-    )
-    .expect("a configuration");
-    let kept = Arc::new(Kept::default());
-    let cx = Cx {
-        spoke: Arc::new(Spoke { config }),
-        run: Run::new(TaskId::generate(), Attempt::FIRST),
-        log: StepLog::new(Arc::clone(&kept) as Arc<dyn LogSink>),
-        stop: Stop::never(),
-    };
-    (cx, kept)
+    crate::testing::context(Spoke {
+        config: crate::testing::config(Path::new("/nonexistent")),
+    })
 }
 
 fn sh(script: &str) -> Command {
@@ -282,7 +239,7 @@ async fn a_child_that_cleared_its_environment_goes_with_its_group() {
 async fn leftovers_of_a_worker_that_died_are_killed_by_their_mark_alone() {
     let (cx, _) = context();
     let (other, _) = context();
-    let start = |run: Run| {
+    let start = |run: kolga_protocol::id::Run| {
         std::process::Command::new("/bin/sh")
             .args(["-c", "trap '' TERM; while :; do sleep 1; done"])
             .env(MARK, run.to_string())

@@ -1,0 +1,322 @@
+//! Files and folders by descriptor. Whatever a tenant or a task may write is reached only from here.
+//!
+//! A [`Dir`] is an open folder; everything below it is reached by name from its descriptor, beneath it,
+//! through no symbolic link, so that nobody who can write there can lead the worker elsewhere. Steps and
+//! [`crate::secrets`], [`crate::registry`] and [`crate::services`] work on it. All of it blocks, mostly
+//! shortly; what walks a tree belongs into [`blocking`].
+
+mod acl;
+mod copy;
+mod owned;
+mod remove;
+mod users;
+mod write;
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+pub use acl::Access;
+pub use copy::Copied;
+pub use users::user_id;
+
+/// How often a lookup is tried again when somebody renames on the way (openat2(2), `EAGAIN`).
+const RETRIES: usize = 64;
+
+/// An open folder.
+#[derive(Clone, Debug)]
+pub struct Dir {
+    fd: Arc<OwnedFd>,
+    path: PathBuf,
+}
+
+/// Which file or folder something is, whatever its name: for undo to know its own again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The device.
+    pub dev: u64,
+    /// The inode on it.
+    pub ino: u64,
+    /// When it was made, in nanoseconds, where the file system tells: inode numbers are given again.
+    #[serde(default)]
+    pub born: Option<i128>,
+}
+
+/// What stands at a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Dir,
+    /// A symbolic link, wherever to.
+    Link,
+    /// A device, a socket or a pipe.
+    Other,
+}
+
+/// Runs what takes long on a thread where that is right.
+///
+/// # Errors
+/// Those of `work`.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .context("the work on files broke off")?
+}
+
+impl Dir {
+    /// Opens a folder that the operator's configuration names, so links on the way to it are the
+    /// operator's own.
+    ///
+    /// # Errors
+    /// When it is not there or may not be read.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let fd = rustix::fs::open(
+            path,
+            OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .with_context(|| format!("cannot open the folder {}", path.display()))?;
+        Ok(Self::new(fd, path.to_owned()))
+    }
+
+    /// Opens a folder of the worker's own, made with this mode where it is missing; its parent must be
+    /// there.
+    ///
+    /// # Errors
+    /// When it can be neither opened nor made.
+    pub fn open_or_make(path: &Path, mode: u32) -> anyhow::Result<Self> {
+        if let Ok(dir) = Self::open(path) {
+            return Ok(dir);
+        }
+        let parent = Self::open(path.parent().context("the root folder is not to be made")?)?;
+        let name = path.file_name().context("a folder has a name")?;
+        match parent.make_dir(name, mode) {
+            Ok(dir) => Ok(dir),
+            // Somebody else of this process was faster.
+            Err(error) => Self::open(path).map_err(|_| error),
+        }
+    }
+
+    fn new(fd: OwnedFd, path: PathBuf) -> Self {
+        Self {
+            fd: Arc::new(fd),
+            path,
+        }
+    }
+
+    /// Where it was when it was opened: for showing, and for children's argv.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder at this relative path, beneath, through no link.
+    ///
+    /// # Errors
+    /// When it is not there, is no folder, or a link is on the way.
+    pub fn dir(&self, relative: impl AsRef<Path>) -> anyhow::Result<Self> {
+        let relative = relative.as_ref();
+        let fd = self
+            .open_beneath(relative, OFlags::DIRECTORY | OFlags::RDONLY)
+            .with_context(|| format!("cannot open the folder {}", self.shown(relative)))?;
+        Ok(Self::new(fd, self.path.join(relative)))
+    }
+
+    fn open_beneath(&self, relative: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        for _ in 0..RETRIES {
+            let opened = rustix::fs::openat2(
+                &*self.fd,
+                relative,
+                flags | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK,
+                Mode::empty(),
+                ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+            );
+            match opened {
+                Err(Errno::AGAIN) => {}
+                other => return other,
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
+    /// Makes a folder with exactly this mode, whatever the umask.
+    ///
+    /// # Errors
+    /// When anything of that name is there, or it cannot be made.
+    pub fn make_dir(&self, name: impl AsRef<OsStr>, mode: u32) -> anyhow::Result<Self> {
+        let name = component(name.as_ref())?;
+        let context = || format!("cannot make the folder {}", self.shown(name));
+        rustix::fs::mkdirat(&*self.fd, name, Mode::RWXU).with_context(context)?;
+        let dir = self.dir(name)?;
+        dir.set_mode(mode).with_context(context)?;
+        self.sync()?;
+        Ok(dir)
+    }
+
+    /// Gives this folder exactly this mode.
+    ///
+    /// # Errors
+    /// When it is another user's.
+    pub fn set_mode(&self, mode: u32) -> anyhow::Result<()> {
+        rustix::fs::fchmod(&*self.fd, Mode::from_raw_mode(mode))
+            .with_context(|| format!("cannot change the mode of {}", self.path.display()))
+    }
+
+    /// What stands at this name, links not followed; `None` when nothing does.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn kind(&self, name: impl AsRef<OsStr>) -> anyhow::Result<Option<Kind>> {
+        let name = component(name.as_ref())?;
+        match rustix::fs::statat(&*self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile => Kind::File,
+                FileType::Directory => Kind::Dir,
+                FileType::Symlink => Kind::Link,
+                _ => Kind::Other,
+            })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot look at {}", self.shown(name)))
+            }
+        }
+    }
+
+    /// Which one stands at this name; `None` when nothing does.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn identity(&self, name: impl AsRef<OsStr>) -> anyhow::Result<Option<Identity>> {
+        use rustix::fs::StatxFlags;
+        let name = component(name.as_ref())?;
+        let wanted = StatxFlags::INO | StatxFlags::BTIME;
+        match rustix::fs::statx(&*self.fd, name, AtFlags::SYMLINK_NOFOLLOW, wanted) {
+            Ok(found) => {
+                let born = StatxFlags::from_bits_retain(found.stx_mask)
+                    .contains(StatxFlags::BTIME)
+                    .then(|| {
+                        i128::from(found.stx_btime.tv_sec) * 1_000_000_000
+                            + i128::from(found.stx_btime.tv_nsec)
+                    });
+                Ok(Some(Identity {
+                    dev: u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor),
+                    ino: found.stx_ino,
+                    born,
+                }))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot look at {}", self.shown(name)))
+            }
+        }
+    }
+
+    /// Moves what stands at `name` to another folder of the same file system, durably. Never over
+    /// anything.
+    ///
+    /// # Errors
+    /// When nothing is there, something is at the target, or the target is on another file system.
+    pub fn move_to(
+        &self,
+        name: impl AsRef<OsStr>,
+        target: &Dir,
+        target_name: impl AsRef<OsStr>,
+    ) -> anyhow::Result<()> {
+        let name = component(name.as_ref())?;
+        let target_name = component(target_name.as_ref())?;
+        rustix::fs::renameat_with(
+            &*self.fd,
+            name,
+            &*target.fd,
+            target_name,
+            RenameFlags::NOREPLACE,
+        )
+        .with_context(|| {
+            let to = target.shown(target_name);
+            format!("cannot move {} to {to}", self.shown(name))
+        })?;
+        target.sync()?;
+        self.sync()
+    }
+
+    /// The names in it, in their order.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn names(&self) -> anyhow::Result<Vec<std::ffi::OsString>> {
+        use std::os::unix::ffi::OsStrExt as _;
+        let context = || format!("cannot read the folder {}", self.path.display());
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&*self.fd).with_context(context)? {
+            let entry = entry.with_context(context)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsStr::from_bytes(name).to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Makes names that were added or removed here durable.
+    ///
+    /// # Errors
+    /// When the disk says so.
+    pub fn sync(&self) -> anyhow::Result<()> {
+        rustix::fs::fsync(&*self.fd)
+            .with_context(|| format!("cannot write the folder {} to disk", self.path.display()))
+    }
+
+    /// Makes everything on its file system durable: after a tree was written.
+    ///
+    /// # Errors
+    /// When the disk says so.
+    pub fn sync_file_system(&self) -> anyhow::Result<()> {
+        rustix::fs::syncfs(&*self.fd)
+            .with_context(|| format!("cannot write {} to disk", self.path.display()))
+    }
+
+    /// Bytes that its file system still has for us.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn free_bytes(&self) -> anyhow::Result<u64> {
+        let found = rustix::fs::fstatvfs(&*self.fd)
+            .with_context(|| format!("cannot ask how full {} is", self.path.display()))?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    fn shown(&self, name: impl AsRef<Path>) -> String {
+        self.path.join(name).display().to_string()
+    }
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// One component of a path and nothing else, so that no call can be led through a link on the way.
+fn component(name: &OsStr) -> anyhow::Result<&OsStr> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let bytes = name.as_bytes();
+    let plain = !matches!(bytes, b"" | b"." | b"..")
+        && bytes.len() <= 255
+        && !bytes.iter().any(|&b| b == b'/' || b == 0);
+    anyhow::ensure!(plain, "{name:?} is not the name of a file");
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! What this crate's tests share: a folder that goes away, and a context whose log can be read.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use kolga_protocol::id::{Attempt, Run, TaskId};
+use kolga_protocol::message::Level;
+
+use crate::config::Config;
+use crate::cx::{Cx, LogSink, StepLog, Stop};
+use crate::spoke::Spoke;
+
+/// A folder of one test; gone when dropped.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("kolga-unit-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).expect("a folder for a test");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// A log that keeps its lines.
+#[derive(Default)]
+pub(crate) struct Kept(Mutex<Vec<(Level, String)>>);
+
+impl LogSink for Kept {
+    fn line(&self, _step: Option<&str>, level: Level, text: &str) {
+        self.0
+            .lock()
+            .expect("not poisoned")
+            .push((level, text.to_owned()));
+    }
+}
+
+impl Kept {
+    pub(crate) fn lines(&self) -> Vec<(Level, String)> {
+        self.0.lock().expect("not poisoned").clone()
+    }
+}
+
+/// A configuration whose folders lie below `root`, and whose nginx is `/bin/true`.
+pub(crate) fn config(root: &Path) -> Config {
+    let root = root.display();
+    toml::from_str(&format!(
+        r#"
+        server = "web1"
+        state_dir = "{root}/state"
+        [broker]
+        url = "amqp://kolga-web1:x@127.0.0.1/kolga"
+        [sites]
+        root = "{root}/sites"
+        platforms = "{root}/platforms"
+        [nginx]
+        include = "{root}/kolga.conf"
+        sites_dir = "{root}/vhosts"
+        staged = "{root}/staged.conf"
+        test = ["/bin/true"]
+        test_staged = ["/bin/true"]
+        reload = ["/bin/true"]
+        check_address = "127.0.0.1:80"
+        "#
+    ))
+    .expect("a configuration")
+}
+
+/// A context over this spoke, and its log.
+pub(crate) fn context(spoke: Spoke) -> (Cx, Arc<Kept>) {
+    let kept = Arc::new(Kept::default());
+    let cx = Cx {
+        spoke: Arc::new(spoke),
+        run: Run::new(TaskId::generate(), Attempt::FIRST),
+        log: StepLog::new(Arc::clone(&kept) as Arc<dyn LogSink>),
+        stop: Stop::never(),
+    };
+    (cx, kept)
+}

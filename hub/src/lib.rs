@@ -1,3 +1,4 @@
 //! Hub.
 
+pub mod cli;
 pub mod wire;

@@ -1,0 +1,170 @@
+//! A task's live stream, held on to: it is taken up again where it broke, until the task has finished.
+//!
+//! Server-sent events as the HTML standard has them ("9.2 Server-sent events"), of which the hub uses
+//! `id:`, `data:` and comments.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use kolga_protocol::id::TaskId;
+use reqwest::Response;
+use tokio::time::Instant;
+
+use super::client::Client;
+use super::trouble::Trouble;
+use crate::wire::{Event, TaskDetail};
+
+/// How long a hub that went away is waited for, such as over its restart.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a hub may take to close the stream of a task that has finished.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What happens to a task, one event after the other, none twice.
+pub(super) struct Events<'a> {
+    client: &'a Client,
+    task: TaskId,
+    /// The stream is open while this is there.
+    open: Option<Response>,
+    parser: Parser,
+    ready: VecDeque<Event>,
+    seen: Option<i64>,
+    finished: bool,
+}
+
+impl<'a> Events<'a> {
+    /// Opens the stream of a task from its beginning. A hub that is not there is an error at once.
+    pub(super) async fn open(client: &'a Client, task: TaskId) -> Result<Self, Trouble> {
+        let open = Some(client.stream(&path(task), None).await?);
+        Ok(Self {
+            client,
+            task,
+            open,
+            parser: Parser::default(),
+            ready: VecDeque::new(),
+            seen: None,
+            finished: false,
+        })
+    }
+
+    /// The next event; `None` once the task has finished and all is told.
+    pub(super) async fn next(&mut self) -> Result<Option<Event>, Trouble> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                // After a break the hub may repeat itself.
+                if self.seen.is_some_and(|seen| event.seq() <= seen) {
+                    continue;
+                }
+                self.seen = Some(event.seq());
+                if let Event::State(state) = &event {
+                    self.finished = state.finished;
+                }
+                return Ok(Some(event));
+            }
+            let Some(open) = &mut self.open else {
+                if self.finished {
+                    return Ok(None);
+                }
+                self.open = Some(self.reopen().await?);
+                // The end itself may have been told while nobody listened, or before `seen`.
+                let path = format!("/v1/tasks/{}", self.task);
+                self.finished = self
+                    .client
+                    .get::<TaskDetail>(&path, &[])
+                    .await?
+                    .task
+                    .finished;
+                continue;
+            };
+            let patience = if self.finished {
+                LAST_WORDS
+            } else {
+                Duration::MAX
+            };
+            match tokio::time::timeout(patience, open.chunk()).await {
+                Ok(Ok(Some(bytes))) => self.ready.extend(self.parser.take(&bytes)),
+                // Closed, broken, or silent for too long: all the same, only the end is different.
+                _ => {
+                    self.open = None;
+                    self.parser = Parser::default();
+                }
+            }
+        }
+    }
+
+    async fn reopen(&self) -> Result<Response, Trouble> {
+        let after = self.seen.map(|seen| seen.to_string());
+        let give_up = Instant::now() + PATIENCE;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            match self.client.stream(&path(self.task), after.as_deref()).await {
+                Err(Trouble::Unreachable { .. }) if Instant::now() < give_up => {
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+fn path(task: TaskId) -> String {
+    format!("/v1/tasks/{task}/events")
+}
+
+/// Bytes to events. What is no event of this release is passed over.
+#[derive(Debug, Default)]
+struct Parser {
+    line: Vec<u8>,
+    data: String,
+}
+
+impl Parser {
+    fn take(&mut self, bytes: &[u8]) -> Vec<Event> {
+        let mut events = Vec::new();
+        for &byte in bytes {
+            if byte == b'\n' {
+                events.extend(self.end_of_line());
+                self.line.clear();
+            } else {
+                self.line.push(byte);
+            }
+        }
+        events
+    }
+
+    fn end_of_line(&mut self) -> Option<Event> {
+        let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
+        if line.is_empty() {
+            let data = std::mem::take(&mut self.data);
+            return serde_json::from_str(&data).ok();
+        }
+        let line = String::from_utf8_lossy(line);
+        if let Some(data) = line.strip_prefix("data:") {
+            self.data.push_str(data.strip_prefix(' ').unwrap_or(data));
+            self.data.push('\n');
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: &str = ": hello\n\nid: 4\nevent: log\ndata: {\"type\":\"log\",\"seq\":4,\"attempt\":1,\
+        \"at\":5,\"level\":\"info\",\"step\":null,\"text\":\"ö\"}\n\nevent: later\ndata: {\"type\":\"later\"}\n\n";
+
+    #[test]
+    fn a_stream_reads_the_same_however_it_is_cut() {
+        for cut in 0..STREAM.len() {
+            let (before, after) = STREAM.as_bytes().split_at(cut);
+            let mut parser = Parser::default();
+            let mut events = parser.take(before);
+            events.extend(parser.take(after));
+            assert_eq!(events.len(), 1, "cut at {cut}");
+            assert!(matches!(&events[0], Event::Log(log) if log.text == "ö" && log.seq == 4));
+        }
+    }
+}

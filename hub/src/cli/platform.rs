@@ -1,0 +1,140 @@
+//! `kolga platform`: code that sites share.
+
+use clap::{Args, Subcommand};
+use kolga_protocol::names::{PlatformName, ProfileName, ServerName, SpokePath};
+
+use super::client::Client;
+use super::follow::Follow;
+use super::screen::{Screen, Style};
+use super::table::{Cell, Table};
+use super::time::{age, instant};
+use super::trouble::Trouble;
+use crate::wire::{Condition, NewPlatform, Page, Platform, PlatformAnswer};
+
+/// What can be done with platforms.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Build a platform from code that lies on the server
+    #[command(after_help = "\
+Examples:
+  kolga platform add wp --server web1 --profile wordpress --source /usr/share/wordpress --follow
+  kolga platform add shop-2.1 --server web1 --profile php --source /srv/releases/shop-2.1.tar.zst")]
+    Add(Add),
+    /// List the platforms
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only those on this server
+        #[arg(long, value_name = "SERVER")]
+        server: Option<ServerName>,
+    },
+    /// Show one platform
+    Show {
+        /// Its name
+        name: PlatformName,
+        /// The server that it is on
+        #[arg(long, value_name = "SERVER")]
+        server: ServerName,
+    },
+}
+
+/// `kolga platform add`
+#[derive(Debug, Args)]
+pub(super) struct Add {
+    /// Its name on that server
+    name: PlatformName,
+    /// Where to build it
+    #[arg(long, value_name = "SERVER")]
+    server: ServerName,
+    /// The kind of sites that it is for, such as php or wordpress
+    #[arg(long, value_name = "PROFILE")]
+    profile: ProfileName,
+    /// The code on the server: a folder, or a file ending in .tar.gz, .tgz or .tar.zst
+    #[arg(long, value_name = "PATH")]
+    source: SpokePath,
+    #[command(flatten)]
+    follow: Follow,
+}
+
+impl Command {
+    pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
+        match self {
+            Self::Add(add) => add.run(client, screen).await,
+            Self::List { server } => list(client, screen, server.as_ref()).await,
+            Self::Show { name, server } => {
+                let path = format!("/v1/platforms/{server}/{name}");
+                let platform: Platform = client.get(&path, &[]).await?;
+                if screen.is_json() {
+                    return Ok(screen.json(&platform)?);
+                }
+                Ok(describe(&platform).show(screen)?)
+            }
+        }
+    }
+}
+
+impl Add {
+    async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
+        let wish = NewPlatform {
+            name: self.name,
+            server: self.server,
+            profile: self.profile,
+            source: self.source,
+        };
+        let answer: PlatformAnswer = client.post("/v1/platforms", &wish).await?;
+        self.follow
+            .conclude(client, screen, &answer.task, &answer)
+            .await
+    }
+}
+
+async fn list(
+    client: &Client,
+    screen: &Screen,
+    server: Option<&ServerName>,
+) -> Result<(), Trouble> {
+    let mut page: Page<Platform> = client.get("/v1/platforms", &[]).await?;
+    page.items
+        .retain(|platform| server.is_none_or(|server| platform.server == *server));
+    if screen.is_json() {
+        return Ok(screen.json(&page)?);
+    }
+    if page.items.is_empty() {
+        return Ok(screen.line("No platforms here. Add one with: kolga platform add --help")?);
+    }
+    let mut table = Table::headed(["NAME", "SERVER", "PROFILE", "STATE", "VERSION", "AGE"]);
+    for platform in &page.items {
+        table.row([
+            platform.name.as_str().into(),
+            platform.server.as_str().into(),
+            platform.profile.as_str().into(),
+            condition(platform.condition),
+            platform.version.as_deref().unwrap_or_default().into(),
+            age(platform.created_at).into(),
+        ]);
+    }
+    Ok(table.show(screen)?)
+}
+
+fn describe(platform: &Platform) -> Table {
+    let mut table = Table::pairs();
+    table.pair("platform", platform.name.as_str());
+    table.pair("server", platform.server.as_str());
+    table.pair("profile", platform.profile.as_str());
+    table.pair("state", condition(platform.condition));
+    table.pair_if("version", platform.version.as_deref());
+    table.pair("source", platform.source.as_str());
+    table.pair_if("path", platform.path.as_deref());
+    table.pair("asked for", instant(platform.created_at));
+    table.pair_if("last task", platform.task.map(|id| id.to_string()));
+    table
+}
+
+/// How far a platform or a site is, for people.
+pub(super) fn condition(condition: Condition) -> Cell {
+    match condition {
+        Condition::Pending => Cell::from("pending"),
+        Condition::Ready => Cell::styled(Style::Good, "ready"),
+        Condition::Removing => Cell::styled(Style::Warn, "removing"),
+        Condition::Failed => Cell::styled(Style::Bad, "failed"),
+    }
+}

@@ -1,0 +1,158 @@
+//! How a task went, in a few lines: its end, what it made, or why it failed and what to do. It knows
+//! no task type: what a type puts into its output is shown by its own names.
+
+use kolga_protocol::message::{Failure, printable};
+use kolga_protocol::state::State;
+use serde_json::Value;
+
+use super::screen::{Screen, Style};
+use super::table::{Cell, Table};
+use super::time::span;
+use super::trouble::Trouble;
+use crate::wire::{Task, TaskDetail};
+
+/// What a task does, to what, where: `site.install blog.example.org on web1`.
+pub(super) fn subject(task: &Task) -> String {
+    let kind = printable(&task.kind);
+    match &task.object {
+        Some(object) => format!("{kind} {} on {}", object_name(object), task.server),
+        None => format!("{kind} on {}", task.server),
+    }
+}
+
+/// `site:blog.example.org` without what the kind of the task says already.
+pub(super) fn object_name(object: &str) -> String {
+    printable(object.split_once(':').map_or(object, |(_, name)| name))
+}
+
+/// The colour of a state.
+pub(super) fn style(state: State) -> Style {
+    match state {
+        State::Succeeded => Style::Good,
+        State::Failed | State::Stuck | State::Rejected => Style::Bad,
+        State::RollingBack | State::Cancelled | State::Interrupted => Style::Warn,
+        State::Queued | State::Sent | State::Accepted | State::Running => Style::Plain,
+    }
+}
+
+/// The name of a state for people.
+pub(super) fn state_name(state: State) -> String {
+    state.as_str().replace('_', " ")
+}
+
+/// Shows how a task stands, most often its end.
+pub(super) fn show(screen: &Screen, detail: &TaskDetail) -> Result<(), Trouble> {
+    let task = &detail.task;
+    let word = screen.paint(style(task.state), &capital(&state_name(task.state)));
+    let took = match (task.started_at, task.ended_at) {
+        (Some(from), Some(to)) => format!(" in {}", span(from, to)),
+        _ => String::new(),
+    };
+    screen.line(&format!("{word}{took}: {}", subject(task)))?;
+    if let Some(failure) = &task.failure {
+        show_failure(screen, failure)?;
+    }
+    if let Some(advice) = advice(task) {
+        screen.line(&format!("  {advice}"))?;
+    }
+    match &detail.output {
+        Some(output) => show_output(screen, output),
+        None => Ok(()),
+    }
+}
+
+fn show_failure(screen: &Screen, failure: &Failure) -> Result<(), Trouble> {
+    // The sentence may be several: one line each.
+    for line in failure.message.lines() {
+        screen.line(&format!("  {}", printable(line)))?;
+    }
+    if let Some(step) = &failure.step {
+        screen.line(&format!("  in step {}", printable(step)))?;
+    }
+    for left in &failure.left_behind {
+        screen.line(&format!("  left behind: {}", printable(left)))?;
+    }
+    Ok(())
+}
+
+fn advice(task: &Task) -> Option<String> {
+    let id = task.id;
+    match task.state {
+        State::Stuck => Some(format!(
+            "It keeps its object locked until you decide. On {}: `kolga-worker journal show {id}`, \
+             then `kolga-worker journal retry-undo {id}` or `kolga-worker journal abandon {id}`.",
+            task.server
+        )),
+        State::Failed | State::Rejected | State::Interrupted | State::Cancelled
+            if task.finished =>
+        {
+            Some(format!(
+                "Nothing is left of it on {}, unless the lines above say so. \
+                 Its log: kolga task log {id}. Again: kolga task retry {id}",
+                task.server
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// A table of names and values; a list of things becomes a table of its own.
+fn show_output(screen: &Screen, output: &Value) -> Result<(), Trouble> {
+    let Value::Object(fields) = output else {
+        return Ok(());
+    };
+    let mut pairs = Table::pairs();
+    for (name, value) in fields {
+        match value {
+            Value::Null | Value::Array(_) => {}
+            value => pairs.pair(&format!("  {}", name.replace('_', " ")), plain(value)),
+        }
+    }
+    pairs.show(screen)?;
+    for value in fields.values() {
+        if let Value::Array(items) = value {
+            list(items).show(screen)?;
+        }
+    }
+    Ok(())
+}
+
+fn list(items: &[Value]) -> Table {
+    let mut table = Table::pairs();
+    for item in items {
+        match item {
+            // The shape of a probe, in `server.verify` and wherever else something is probed.
+            Value::Object(check) if check.contains_key("passed") => {
+                let passed = check["passed"] == Value::Bool(true);
+                let (style, word) = if passed {
+                    (Style::Good, "  ok")
+                } else {
+                    (Style::Bad, "  FAIL")
+                };
+                let field = |name: &str| check.get(name).map(plain).unwrap_or_default();
+                table.row([
+                    Cell::styled(style, word),
+                    field("name").into(),
+                    field("detail").into(),
+                ]);
+            }
+            other => table.row([format!("  {}", plain(other)).into()]),
+        }
+    }
+    table
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
+}

@@ -1,0 +1,172 @@
+//! `kolga server`: the spokes.
+
+use clap::Subcommand;
+use kolga_protocol::message::Mood;
+use kolga_protocol::names::ServerName;
+use reqwest::Method;
+
+use super::client::Client;
+use super::follow::Follow;
+use super::screen::{Screen, Style};
+use super::table::{Cell, Table};
+use super::time::{age, instant};
+use super::trouble::Trouble;
+use crate::wire::{NewServer, Page, Presence, Server, TaskAnswer};
+
+/// What can be done with servers.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a new server known and make its queues; its worker is set up on the server itself
+    #[command(after_help = "\
+Example:
+  kolga server add web1
+  Then start kolga-worker there with `server = \"web1\"` in its configuration, and check it:
+  kolga server verify web1 --follow")]
+    Add {
+        /// Its name: a-z, 0-9 and -
+        name: ServerName,
+    },
+    /// List the servers, with what each does now
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show one server
+    Show {
+        /// Its name
+        name: ServerName,
+    },
+    /// Let a server probe everything that sites will need, and say all that is wrong
+    #[command(after_help = "Example:\n  kolga server verify web1 --follow")]
+    Verify {
+        /// Its name
+        name: ServerName,
+        #[command(flatten)]
+        follow: Follow,
+    },
+}
+
+impl Command {
+    pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
+        match self {
+            Self::Add { name } => {
+                let server: Server = client.post("/v1/servers", &NewServer { name }).await?;
+                if screen.is_json() {
+                    return Ok(screen.json(&server)?);
+                }
+                let name = server.name;
+                screen.line(&format!(
+                    "Server {name} is known, and its queues are there."
+                ))?;
+                Ok(screen.line(&format!(
+                    "Start kolga-worker on it with `server = \"{name}\"`, then: \
+                     kolga server verify {name} --follow"
+                ))?)
+            }
+            Self::List => list(client, screen).await,
+            Self::Show { name } => {
+                let server: Server = client.get(&format!("/v1/servers/{name}"), &[]).await?;
+                if screen.is_json() {
+                    return Ok(screen.json(&server)?);
+                }
+                Ok(describe(&server).show(screen)?)
+            }
+            Self::Verify { name, follow } => {
+                let path = format!("/v1/servers/{name}/verify");
+                let answer: TaskAnswer = client.act(Method::POST, &path).await?;
+                follow.conclude(client, screen, &answer.task, &answer).await
+            }
+        }
+    }
+}
+
+async fn list(client: &Client, screen: &Screen) -> Result<(), Trouble> {
+    let page: Page<Server> = client.get("/v1/servers", &[]).await?;
+    if screen.is_json() {
+        return Ok(screen.json(&page)?);
+    }
+    if page.items.is_empty() {
+        return Ok(screen.line("No servers yet. Add one with: kolga server add NAME")?);
+    }
+    let mut table = Table::headed([
+        "NAME", "WORKER", "SEEN", "DOES", "RUNNING", "WAITING", "STUCK", "OPEN", "LOAD", "FREE",
+    ]);
+    for server in &page.items {
+        let worker = server.worker.as_ref();
+        let count = |value: Option<u32>| value.map(|n| n.to_string()).unwrap_or_default();
+        table.row([
+            server.name.as_str().into(),
+            presence(server.presence),
+            server.seen_at.map(age).unwrap_or_default().into(),
+            worker.map(|w| mood(w.mood)).unwrap_or_default().into(),
+            count(worker.map(|w| w.running)).into(),
+            count(worker.map(|w| w.waiting)).into(),
+            stuck(worker.map_or(0, |w| w.stuck)),
+            server.open_tasks.to_string().into(),
+            worker
+                .map(|w| load(w.load_milli))
+                .unwrap_or_default()
+                .into(),
+            worker
+                .map(|w| bytes(w.disk_free))
+                .unwrap_or_default()
+                .into(),
+        ]);
+    }
+    Ok(table.show(screen)?)
+}
+
+fn describe(server: &Server) -> Table {
+    let mut table = Table::pairs();
+    table.pair("server", server.name.as_str());
+    table.pair("worker", presence(server.presence));
+    table.pair("added", instant(server.created_at));
+    table.pair_if("last heard", server.seen_at.map(instant));
+    table.pair("open tasks", server.open_tasks.to_string());
+    if let Some(worker) = &server.worker {
+        table.pair("version", &worker.version);
+        table.pair("does", mood(worker.mood));
+        table.pair("running", worker.running.to_string());
+        table.pair("waiting", worker.waiting.to_string());
+        table.pair("stuck", stuck(worker.stuck));
+        table.pair("reports to send", worker.spooled.to_string());
+        table.pair("load", load(worker.load_milli));
+        table.pair("free disk", bytes(worker.disk_free));
+    }
+    table
+}
+
+fn presence(presence: Presence) -> Cell {
+    match presence {
+        Presence::Online => Cell::styled(Style::Good, "online"),
+        Presence::Silent => Cell::styled(Style::Bad, "silent"),
+        Presence::NeverSeen => Cell::styled(Style::Warn, "never seen"),
+    }
+}
+
+fn stuck(count: u32) -> Cell {
+    let style = if count == 0 { Style::Plain } else { Style::Bad };
+    Cell::styled(style, count.to_string())
+}
+
+fn mood(mood: Mood) -> &'static str {
+    match mood {
+        Mood::Consuming => "takes tasks",
+        Mood::Full => "backlog full",
+        Mood::Paused => "paused",
+        Mood::Draining => "stopping",
+    }
+}
+
+fn load(milli: u32) -> String {
+    format!("{}.{:02}", milli / 1000, milli % 1000 / 10)
+}
+
+fn bytes(count: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count;
+    let mut at = 0;
+    while value >= 10 * 1024 && at + 1 < units.len() {
+        value /= 1024;
+        at += 1;
+    }
+    format!("{value} {}", units[at])
+}

@@ -1,0 +1,109 @@
+# shellcheck shell=bash
+# What the demo does with the hub once it runs: two servers, a platform, two sites, and where to look.
+# Every step asks first what is there, so that a demo can be repeated. Needs lib/daemons.sh.
+
+BLOG=blog.demo.localhost
+PAGE=page.demo.localhost
+
+heading() { printf '\n== %s\n' "$*" >&2; }
+
+# Prints a field of what the hub says, or nothing where it does not know the object.
+hub_field() {
+    local field="$1"
+    shift
+    hub_cli --json "$@" 2>/dev/null | jq -r "$field // empty"
+}
+
+demo_servers() {
+    local spoke
+    for spoke in $(stack_spokes); do
+        if [ -z "$(hub_field .name server show "$spoke")" ]; then
+            heading "kolga server add $spoke"
+            hub_cli server add "$spoke"
+        fi
+    done
+    for spoke in $(stack_spokes); do
+        heading "kolga server verify $spoke --follow"
+        hub_cli server verify "$spoke" --follow
+    done
+}
+
+# made NOUN ARGUMENTS...: whether the object is there. One that a task is at is waited for first.
+made() {
+    local condition task
+    condition="$(hub_field .condition "$@")"
+    if [ "$condition" = pending ] || [ "$condition" = removing ]; then
+        task="$(hub_field .task "$@")"
+        say "A task of an earlier run is still at it; waiting for $task"
+        hub_cli task wait "$task" || true
+        condition="$(hub_field .condition "$@")"
+    fi
+    [ "$condition" = ready ]
+}
+
+demo_sites() {
+    if ! made platform show wordpress --server web1; then
+        heading "kolga platform add wordpress --server web1 --profile wordpress --source /usr/share/wordpress --follow"
+        hub_cli platform add wordpress --server web1 --profile wordpress \
+            --source /usr/share/wordpress --follow
+    fi
+    if ! made site show "$BLOG"; then
+        heading "kolga site install $BLOG --server web1 --profile wordpress --platform wordpress --option title='Hello from Kolga' --follow"
+        hub_cli site install "$BLOG" --server web1 --profile wordpress --platform wordpress \
+            --option "title=Hello from Kolga" --follow
+    fi
+    if ! made site show "$PAGE"; then
+        heading "kolga site install $PAGE --server web2 --profile static --follow"
+        hub_cli site install "$PAGE" --server web2 --profile static --follow
+    fi
+}
+
+# demo_page SPOKE HOST: fetches a page through that spoke's nginx and prints its title.
+demo_page() {
+    local port page title
+    port="$(port_for "$1.nginx")"
+    page="$(curl -fsS --max-time 30 --resolve "$2:$port:127.0.0.1" "http://$2:$port/")" ||
+        die "$2 does not answer; see deploy/demo kolga task list, and the logs in $STACK/log"
+    title="$(tr '\n' ' ' <<<"$page" | sed -n 's/.*<title>\([^<]*\)<.*/\1/p')"
+    printf '  http://%s:%s/   %s bytes, "%s"\n' "$2" "$port" "${#page}" "$title"
+}
+
+demo_fetch() {
+    heading "Both pages, fetched through nginx"
+    demo_page web1 "$BLOG"
+    demo_page web2 "$PAGE"
+}
+
+demo_farewell() {
+    local demo="$KOLGA_ROOT/deploy/demo"
+    [ "$STACK" = /var/tmp/kolga-demo ] || demo+=" --dir $STACK"
+    cat <<TEXT
+
+Look
+  http://$BLOG:$(port_for web1.nginx)/            the WordPress site (*.localhost is this machine)
+  http://$BLOG:$(port_for web1.nginx)/wp-admin/   as admin, with the password that this prints:
+  $demo worker web1 secret show $BLOG
+  http://$PAGE:$(port_for web2.nginx)/            the static site
+  $demo kolga server list
+  $demo kolga task list
+
+Kill it in the middle, start it again, and look for leftovers
+  $demo kolga site install second.demo.localhost --server web1 --profile wordpress --platform wordpress
+  $demo kill worker.web1
+  ls $STACK/web1/sites          # half made
+  $demo start
+  $demo kolga task list         # rolled back, and a second attempt
+
+Stop
+  $demo stop
+
+Done in $1 seconds. The data are in $STACK, the logs in $STACK/log.
+TEXT
+}
+
+demo_kill() {
+    local name="${1:-}" pid
+    pid="$(proc_pid "${name:-none}")" || die "give the name of one that runs: $(ls -C "$STACK/run")"
+    kill -KILL "$pid"
+    say "Killed $name (pid $pid). deploy/demo start brings it back."
+}

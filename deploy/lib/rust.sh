@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# Finding cargo and building with it, as the user whom the repository belongs to: sudo must not leave
+# files of root's in somebody's target folder. Needs lib/base.sh.
+
+# The Rust that Cargo.toml asks for.
+rust_wanted() { sed -n 's/^rust-version *= *"\(.*\)"/\1/p' "$KOLGA_ROOT/Cargo.toml"; }
+
+rust_builder() {
+    if [ "$(id -u)" -eq 0 ]; then stat -c %U "$KOLGA_ROOT"; else id -un; fi
+}
+
+# Runs a command as the builder, with the PATH that rustup sets up.
+as_builder() {
+    local builder home
+    builder="$(rust_builder)"
+    # Files of somebody who has no account here, as in a container: stay who we are.
+    if [ "$(id -un)" = "$builder" ] || [ "$builder" = UNKNOWN ]; then
+        PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH" "$@"
+    else
+        home="$(getent passwd "$builder" | cut -d: -f6)"
+        runuser -u "$builder" -- env "HOME=$home" "PATH=$home/.cargo/bin:$PATH" "$@"
+    fi
+}
+
+rust_cargo() { (cd "$KOLGA_ROOT" && as_builder cargo "$@"); }
+
+# Debian 12's own Rust is too old for the crates that Kolga uses, so rustup brings one if none is here.
+rust_ensure() {
+    local wanted found
+    wanted="$(rust_wanted)"
+    if found="$(rust_cargo --version 2>/dev/null)"; then
+        found="$(cut -d' ' -f2 <<<"$found")"
+        [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
+            die "cargo is $found, Kolga needs $wanted: run 'rustup update stable'"
+        return 0
+    fi
+    say "Rust is not installed; fetching it with rustup (https://rustup.rs) for user $(rust_builder)"
+    # shellcheck disable=SC2016 # expanded by the builder's shell
+    as_builder bash -euo pipefail -c '
+        curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs |
+            sh -s -- -y --quiet --no-modify-path --profile minimal --component clippy,rustfmt' ||
+        die "rustup did not work: install Rust $wanted or newer, then try again"
+}
+
+# rust_install FOLDER FROM: copies the programs to where the services' user may run them.
+rust_install() {
+    local program
+    install -d -m 0755 "$1"
+    for program in kolga kolga-worker; do
+        cmp -s "$2/$program" "$1/$program" && continue
+        install -m 0755 "$2/$program" "$1/$program.new"
+        mv -f "$1/$program.new" "$1/$program"
+    done
+}

@@ -1,22 +1,23 @@
 //! A task shown while it runs: its steps, its log, its end. Commands that make a task hand it on to
 //! [`Follow::conclude`], which returns when the operator has seen as much as was asked for.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
 use clap::Args;
-use kolga_protocol::id::{Attempt, UnixMillis};
-use kolga_protocol::message::{StepPhase, printable};
+use kolga_protocol::id::Attempt;
 use kolga_protocol::state::State;
 use serde::Serialize;
 
 use super::client::Client;
 use super::events::Events;
+use super::live::{Live, attempt_of};
 use super::result;
 use super::screen::{Screen, Style};
-use super::task::log_line;
-use super::time::span;
 use super::trouble::Trouble;
-use crate::wire::{Event, StateEntry, StepEntry, Task, TaskDetail};
+use crate::wire::{Event, Task, TaskDetail};
+
+/// After so long without news the operator is told what the task waits for.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// How long to stay.
 #[derive(Clone, Copy, Debug, Args)]
@@ -51,7 +52,9 @@ impl Follow {
         answer: &impl Serialize,
     ) -> Result<(), Trouble> {
         if self.follow || self.wait {
-            return self.stay(client, screen, task, task.attempt).await;
+            return self
+                .stay(client, screen, task, task.attempt, State::Succeeded)
+                .await;
         }
         if screen.is_json() {
             return Ok(screen.json(answer)?);
@@ -64,16 +67,18 @@ impl Follow {
         Ok(())
     }
 
-    /// Shows a task from one attempt on until it ends, is stuck, or the operator leaves.
+    /// Shows a task from one attempt on until it ends, is stuck, or the operator leaves. Any end but the
+    /// wanted one is a failure.
     pub(super) async fn stay(
         self,
         client: &Client,
         screen: &Screen,
         task: &Task,
         from: Attempt,
+        wanted: State,
     ) -> Result<(), Trouble> {
         tokio::select! {
-            done = self.watch(client, screen, task, from) => done,
+            done = self.watch(client, screen, task, from, wanted) => done,
             _ = tokio::signal::ctrl_c() => {
                 screen.note(&format!(
                     "\nThe task goes on. See it with `kolga task log {id} --follow`; stop it with \
@@ -91,6 +96,7 @@ impl Follow {
         screen: &Screen,
         task: &Task,
         from: Attempt,
+        wanted: State,
     ) -> Result<(), Trouble> {
         let mut live = Live::new(screen, task);
         let live_text = self.follow && !screen.is_json();
@@ -98,7 +104,19 @@ impl Follow {
             screen.line(&headline(screen, task))?;
         }
         let mut events = Events::open(client, task.id).await?;
-        while let Some(event) = events.next().await? {
+        loop {
+            let news = events.next();
+            tokio::pin!(news);
+            let event = tokio::select! {
+                event = &mut news => event?,
+                () = tokio::time::sleep(QUIET) => {
+                    if live_text {
+                        live.waits_for(detail(client, task).await?.task.waiting)?;
+                    }
+                    news.await?
+                }
+            };
+            let Some(event) = event else { break };
             if attempt_of(&event) < from {
                 continue;
             }
@@ -123,9 +141,10 @@ impl Follow {
         } else if !self.follow {
             screen.json(&ended)?;
         }
-        match ended.task.state {
-            State::Succeeded => Ok(()),
-            _ => Err(Trouble::TaskFailed),
+        if ended.task.state == wanted {
+            Ok(())
+        } else {
+            Err(Trouble::TaskFailed)
         }
     }
 }
@@ -134,121 +153,8 @@ async fn detail(client: &Client, task: &Task) -> Result<TaskDetail, Trouble> {
     client.get(&format!("/v1/tasks/{}", task.id), &[]).await
 }
 
-fn attempt_of(event: &Event) -> Attempt {
-    match event {
-        Event::Log(entry) => entry.attempt,
-        Event::Step(entry) => entry.attempt,
-        Event::State(entry) => entry.attempt,
-    }
-}
-
 fn headline(screen: &Screen, task: &Task) -> String {
     let what = result::subject(task);
     let id = task.id.to_string();
     format!("Task {}: {what}", screen.paint(Style::Bold, &id))
-}
-
-/// What stands on the screen: the last line may still be open, waiting for its step to be done.
-struct Live<'a> {
-    screen: &'a Screen,
-    server: String,
-    attempt: Attempt,
-    open: bool,
-    began: BTreeMap<u16, UnixMillis>,
-}
-
-impl<'a> Live<'a> {
-    fn new(screen: &'a Screen, task: &Task) -> Self {
-        Self {
-            screen,
-            server: task.server.to_string(),
-            attempt: Attempt::FIRST,
-            open: false,
-            began: BTreeMap::new(),
-        }
-    }
-
-    fn show(&mut self, event: &Event) -> Result<(), Trouble> {
-        let attempt = attempt_of(event);
-        if attempt > self.attempt {
-            self.attempt = attempt;
-            self.line(Style::Bold, &format!("Attempt {attempt}"))?;
-        }
-        match event {
-            Event::Log(entry) => {
-                self.break_line()?;
-                let text = format!("      {}", log_line(self.screen, entry));
-                Ok(self.screen.line(&text)?)
-            }
-            Event::Step(entry) => self.step(entry),
-            Event::State(entry) => self.state(entry),
-        }
-    }
-
-    fn step(&mut self, step: &StepEntry) -> Result<(), Trouble> {
-        let head = format!(
-            "[{}/{}] {} … ",
-            step.position,
-            step.total,
-            printable(&step.name)
-        );
-        let (style, word) = match step.phase {
-            StepPhase::Applying => {
-                self.began.insert(step.position, step.at);
-                self.break_line()?;
-                self.open = true;
-                return Ok(self.screen.write(&head)?);
-            }
-            StepPhase::Undoing => {
-                self.began.insert(step.position, step.at);
-                self.break_line()?;
-                self.open = true;
-                return Ok(self.screen.write(&format!("{head}undoing "))?);
-            }
-            StepPhase::Applied => (Style::Good, "done"),
-            StepPhase::Undone => (Style::Warn, "undone"),
-            StepPhase::Retrying => (Style::Warn, "failed, will be tried again"),
-        };
-        let began = self.began.get(&step.position).copied().unwrap_or(step.at);
-        let word = self.screen.paint(style, word);
-        // The line that the step opened may have been broken by its log.
-        let head = if self.open { "" } else { &head };
-        self.open = false;
-        Ok(self
-            .screen
-            .line(&format!("{head}{word} {}", span(began, step.at)))?)
-    }
-
-    fn state(&mut self, entry: &StateEntry) -> Result<(), Trouble> {
-        let why = match &entry.failure {
-            Some(failure) => format!(": {}", printable(&failure.message)),
-            None => String::new(),
-        };
-        match entry.state {
-            State::Accepted => {
-                let server = self.server.clone();
-                self.line(Style::Dim, &format!("accepted by {server}"))
-            }
-            State::RollingBack => self.line(Style::Warn, &format!("rolling back{why}")),
-            State::Interrupted if entry.retry_at.is_some() => self.line(
-                Style::Warn,
-                &format!("interrupted{why}; it will be tried again"),
-            ),
-            // What is usual says itself, and how it ended is told at the end.
-            _ => Ok(()),
-        }
-    }
-
-    fn line(&mut self, style: Style, text: &str) -> Result<(), Trouble> {
-        self.break_line()?;
-        Ok(self.screen.line(&self.screen.paint(style, text))?)
-    }
-
-    fn break_line(&mut self) -> Result<(), Trouble> {
-        if self.open {
-            self.open = false;
-            self.screen.line("")?;
-        }
-        Ok(())
-    }
 }

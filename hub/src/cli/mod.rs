@@ -11,6 +11,7 @@ mod docs;
 mod doctor;
 mod events;
 mod follow;
+mod live;
 mod platform;
 mod result;
 mod screen;

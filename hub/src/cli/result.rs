@@ -40,6 +40,11 @@ pub(super) fn state_name(state: State) -> String {
     state.as_str().replace('_', " ")
 }
 
+/// What a task waits for, as a sentence.
+pub(super) fn waits(what: Option<&str>) -> String {
+    format!("waits: {}", printable(what.unwrap_or_default()))
+}
+
 /// Shows how a task stands, most often its end.
 pub(super) fn show(screen: &Screen, detail: &TaskDetail) -> Result<(), Trouble> {
     let task = &detail.task;
@@ -49,6 +54,9 @@ pub(super) fn show(screen: &Screen, detail: &TaskDetail) -> Result<(), Trouble> 
         _ => String::new(),
     };
     screen.line(&format!("{word}{took}: {}", subject(task)))?;
+    if task.waiting.is_some() {
+        screen.line(&format!("  {}", waits(task.waiting.as_deref())))?;
+    }
     if let Some(failure) = &task.failure {
         show_failure(screen, failure)?;
     }

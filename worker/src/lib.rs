@@ -16,6 +16,7 @@ pub mod spoke;
 pub mod step;
 pub mod steps;
 pub mod tasks;
+pub mod unpack;
 
 #[cfg(test)]
 mod testing;

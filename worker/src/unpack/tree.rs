@@ -112,7 +112,8 @@ impl<'a> Tree<'a> {
     fn open_new(&self, path: &Path) -> anyhow::Result<File> {
         self.refuse_taken(path)?;
         if let Some(above) = path.parent() {
-            self.folder(above)?;
+            self.folder(above)
+                .with_context(|| format!("cannot write entry {}", shown(path)))?;
         }
         OpenOptions::new()
             .write(true)

@@ -4,15 +4,22 @@
 //! a time per object, and executes its plan of steps, which [`tasks`] made, against the [`spoke`]'s
 //! services; [`outgoing`] sends what was reported from the journal's spool to the hub.
 
+pub mod cli;
 pub mod config;
+pub mod control;
 pub mod cx;
 pub mod fault;
 pub mod files;
+pub mod intake;
 pub mod journal;
+pub mod outgoing;
 pub mod plan;
 pub mod process;
 pub mod profile;
+pub mod run;
+pub mod signals;
 pub mod spoke;
+pub mod start;
 pub mod step;
 pub mod steps;
 pub mod tasks;

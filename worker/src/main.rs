@@ -1,2 +1,16 @@
-//! Entry.
-fn main() {}
+//! The worker's entry: parses the command line and leaves the rest to the library.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use kolga_worker::cli::Cli;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("kolga-worker: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

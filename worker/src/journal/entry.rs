@@ -87,7 +87,7 @@ pub struct Cause {
 }
 
 /// A message of the task queue as intake judged it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Incoming {
     /// The message.
     pub message: TaskMessage,

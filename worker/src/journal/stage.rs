@@ -121,7 +121,12 @@ impl Staged {
         failure: Option<Failure>,
         output: Option<Payload>,
     ) -> Result<(), JournalError> {
-        let output = output.or_else(|| self.live.output.take());
+        // What is abandoned past its point of no return leaves its result behind.
+        let kept = self.live.output.take();
+        let output = match event {
+            Event::Succeeded => output.or(kept),
+            _ => output,
+        };
         if (event == Event::Succeeded) != output.is_some() {
             return Err(self.illegal("a result belongs to success, and success needs a result"));
         }

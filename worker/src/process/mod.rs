@@ -7,6 +7,7 @@
 //! There is no shell anywhere: what is given as one argument stays one argument.
 
 mod ended;
+mod give_way;
 mod output;
 mod reaper;
 mod tree;
@@ -25,6 +26,7 @@ use ended::Ended;
 use output::{Bytes, Lines, Sink};
 use tree::Tree;
 
+pub use give_way::give_way;
 pub use reaper::{become_subreaper, kill_leftovers};
 
 /// Where programs are looked for by those children that start others by name.

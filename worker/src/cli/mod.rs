@@ -1,0 +1,186 @@
+//! The command line of `kolga-worker`: what an operator types on a spoke.
+//!
+//! `run` goes to [`crate::start`]; `status`, `pause`, `resume` and the deciding half of `journal` speak to
+//! the running worker over [`crate::control`]; the reading half of `journal` and `secret` read files.
+
+mod journal;
+mod status;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::config::{Config, DEFAULT_PATH};
+use crate::control::{self, Request, Response};
+
+/// Exit code of `status` when no worker runs, as the Linux Standard Base has it for init scripts.
+const NOT_RUNNING: u8 = 3;
+
+/// The daemon of a spoke: takes tasks from this server's queue, runs them as journaled steps, and rolls
+/// back whatever an interruption leaves half done.
+#[derive(Debug, Parser)]
+#[command(name = "kolga-worker", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// The worker's configuration.
+    #[arg(long, global = true, env = "KOLGA_WORKER_CONFIG", default_value = DEFAULT_PATH, value_name = "FILE")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  kolga-worker check                          what is wrong with the configuration or the machine
+  kolga-worker run                            take tasks until told to stop (TERM; twice to roll back now)
+  kolga-worker status                         what it does, step by step; exit code 3 when it does not run
+  kolga-worker journal list                   what it has taken, and how that ended
+  kolga-worker journal retry-undo TASK        after repairing what made an undo fail
+  kolga-worker secret show www.example.org    a site's passwords, which never leave this server";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take tasks until a signal ends it.
+    ///
+    /// TERM or INT: take no more, let running tasks finish within the grace. A second one, or the end of
+    /// the grace: stop and roll back what runs. HUP: read the configuration anew.
+    Run,
+    /// Show what the running worker does. Exit code 0 when it runs, 3 when not.
+    Status(Show),
+    /// Take no more tasks; what runs goes on.
+    Pause,
+    /// Take tasks again.
+    Resume,
+    /// What the worker has taken, and what it left to you.
+    Journal {
+        #[command(subcommand)]
+        command: journal::Journal,
+    },
+    /// Write shell completions.
+    #[command(hide = true)]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man page.
+    #[command(hide = true)]
+    Man,
+}
+
+/// How to show something.
+#[derive(Clone, Copy, Debug, Args)]
+struct Show {
+    /// As JSON, for a script.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cli {
+    /// Does what was asked for; the exit code.
+    ///
+    /// # Errors
+    /// What went wrong, for the operator.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Completions { shell } => {
+                let mut command = Self::command();
+                clap_complete::generate(
+                    shell,
+                    &mut command,
+                    "kolga-worker",
+                    &mut std::io::stdout(),
+                );
+                return Ok(ExitCode::SUCCESS);
+            }
+            Command::Man => {
+                clap_mangen::Man::new(Self::command()).render(&mut std::io::stdout())?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            _ => {}
+        }
+        let config = Config::load(&self.config)?;
+        if matches!(self.command, Command::Run) {
+            log_to_stderr();
+            arm_faults()?;
+            // Before there is a second thread: both belong to a thread and are inherited by what it starts.
+            crate::process::give_way(&config.process);
+        }
+        runtime()?.block_on(obey(self.command, config, &self.config))
+    }
+}
+
+async fn obey(
+    command: Command,
+    config: Config,
+    path: &std::path::Path,
+) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run => crate::start::run(config, path).await?,
+        Command::Status(show) => return status::status(&config, show).await,
+        Command::Pause => {
+            ask(&config, &Request::Pause).await?;
+            println!("Paused: no more tasks are taken. `kolga-worker resume` takes them again.");
+        }
+        Command::Resume => {
+            ask(&config, &Request::Resume).await?;
+            println!("Tasks are taken again.");
+        }
+        Command::Journal { command } => command.run(&config).await?,
+        // Seen to before a configuration was needed.
+        Command::Completions { .. } | Command::Man => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the running worker, which must run.
+async fn ask(config: &Config, request: &Request) -> anyhow::Result<Response> {
+    match control::ask(&config.control_socket(), request).await? {
+        Some(Response::Refused { reason }) => anyhow::bail!("{reason}"),
+        Some(response) => Ok(response),
+        None => anyhow::bail!(
+            "no worker runs with {}: start it with `kolga-worker run`",
+            config.state_dir.display()
+        ),
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the worker's threads")
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("KOLGA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,lapin=error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+}
+
+#[cfg(feature = "faults")]
+fn arm_faults() -> anyhow::Result<()> {
+    let trace = std::env::var_os("KOLGA_FAULT_TRACE").map(PathBuf::from);
+    crate::fault::arm(std::env::var("KOLGA_FAULTS").ok(), trace.as_deref())?;
+    Ok(())
+}
+
+#[cfg(not(feature = "faults"))]
+fn arm_faults() -> anyhow::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,66 @@
+//! `kolga-worker status` and `check`.
+
+use std::process::ExitCode;
+
+use kolga_protocol::message::printable;
+
+use super::{NOT_RUNNING, Show};
+use crate::config::Config;
+use crate::control::{self, Request, Response, Status};
+
+pub(super) async fn status(config: &Config, show: Show) -> anyhow::Result<ExitCode> {
+    let response = control::ask(&config.control_socket(), &Request::Status).await?;
+    let status = match response {
+        Some(Response::Status(status)) => status,
+        Some(Response::Refused { reason }) => anyhow::bail!("{reason}"),
+        Some(Response::Done) => anyhow::bail!("the worker gave an answer to another question"),
+        None => {
+            if show.json {
+                println!("{}", serde_json::json!({"running": false}));
+            } else {
+                println!("{}: not running", config.server);
+            }
+            return Ok(ExitCode::from(NOT_RUNNING));
+        }
+    };
+    if show.json {
+        let mut shown = serde_json::to_value(&status)?;
+        shown["running"] = true.into();
+        println!("{}", serde_json::to_string_pretty(&shown)?);
+    } else {
+        print(&status);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(status: &Status) {
+    let counts = status.runner.counts;
+    let mood = format!("{:?}", status.mood).to_lowercase();
+    println!(
+        "{}: running, {mood}, pid {}, version {}",
+        status.server, status.pid, status.version
+    );
+    println!("  broker    {}", printable(&status.link));
+    println!(
+        "  tasks     {} running, {} waiting, {} stuck",
+        counts.running, counts.waiting, counts.stuck
+    );
+    println!("  to send   {} batches of reports", status.spooled);
+    for attempt in &status.runner.attempts {
+        let what = match attempt.objects.as_slice() {
+            [] => attempt.kind.clone(),
+            objects => format!("{} {}", attempt.kind, objects.join(", ")),
+        };
+        let how = match (&attempt.step, &attempt.waits_for) {
+            (Some(step), _) => format!("step {step}, {} s", attempt.running_seconds.unwrap_or(0)),
+            (None, Some(reason)) => reason.clone(),
+            (None, None) => String::new(),
+        };
+        println!("  {:<8} {}  {what}  {how}", attempt.phase, attempt.run);
+    }
+    let shown = status.runner.attempts.len();
+    let all = counts.running + counts.waiting + counts.stuck;
+    if all > shown {
+        println!("  … and {} more that wait", all - shown);
+    }
+}

@@ -1,0 +1,297 @@
+//! Intake: broker → runner. Takes tasks from this server's queue into the journal, acks, and hands them to
+//! the runner; takes cancels and questions from the control queue beside it.
+//!
+//! One loop does all of it, and the same loop sends the heartbeat and feeds systemd's watchdog: a worker
+//! that is deaf to its queue falls silent.
+
+mod heartbeat;
+mod judge;
+
+use std::time::Duration;
+
+use kolga_protocol::envelope::{self, Message as _};
+use kolga_protocol::id::Run;
+use kolga_protocol::link::{
+    Address, Consumer, Delivery, LinkConfig, LinkState, Outgoing, Publisher,
+};
+use kolga_protocol::message::{Answer, Control, Mood, TaskMessage};
+use kolga_protocol::names::ServerName;
+use kolga_protocol::topology::{self, DEAD, REPORTS_EXCHANGE};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::fault;
+use crate::journal::{Journal, Reader, Taken};
+use crate::run::{Accepted, CancelOutcome, Counts, Runner};
+use heartbeat::Heart;
+use judge::{Judged, judge};
+
+/// Messages held unacked at most, and taken at once.
+const PREFETCH: u16 = 256;
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// What intake is given.
+pub struct Intake {
+    /// This spoke.
+    pub server: ServerName,
+    /// The way to the broker.
+    pub link: LinkConfig,
+    /// Accepted tasks that may wait, as it is configured now.
+    pub backlog: watch::Receiver<usize>,
+    /// Where sites lie, whose disk the heartbeat measures.
+    pub disk: std::path::PathBuf,
+    /// Where tasks become durable.
+    pub journal: Journal,
+    /// For questions about what the journal holds.
+    pub reader: Reader,
+    /// Who runs them.
+    pub runner: Runner,
+    /// For answers, heartbeats and what nobody can read.
+    pub publisher: Publisher,
+    /// Whether an operator wants it to take nothing.
+    pub paused: watch::Receiver<bool>,
+    /// Shows the link to `kolga-worker status`.
+    pub shows: watch::Sender<IntakeStatus>,
+    /// No more tasks from here on.
+    pub stop: CancellationToken,
+}
+
+/// What intake shows of itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IntakeStatus {
+    /// What it does.
+    pub mood: Mood,
+    /// The connection over which it consumes.
+    pub link: LinkState,
+}
+
+impl Intake {
+    /// Takes tasks until told to stop; returns when what was delivered is either accepted or left to the
+    /// broker.
+    pub async fn run(mut self) {
+        let consuming = self.stop.child_token();
+        let link = |purpose| self.link.purpose(purpose);
+        let queue = topology::tasks_queue(&self.server);
+        let mut tasks = Consumer::start(link("tasks"), queue, PREFETCH, consuming.clone());
+        let queue = topology::control_queue(&self.server);
+        let mut control = Consumer::start(link("control"), queue, PREFETCH, consuming);
+        let mut heart = Heart::new(&self);
+        let mut tick = tokio::time::interval(HEARTBEAT);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut counts = self.runner.counts();
+        let mut link_state = tasks.state();
+        let mut publishing = self.publisher.state();
+        let mut mood = Mood::Consuming;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                batch = control.next_batch(64) => {
+                    let Some(batch) = batch else { break };
+                    control.ack(self.control(batch).await);
+                }
+                _ = tick.tick() => {
+                    let counts = *counts.borrow();
+                    heart.beat(&mut self, mood, counts).await;
+                }
+                Ok(()) = counts.changed() => {}
+                Ok(()) = self.paused.changed() => {}
+                Ok(()) = self.backlog.changed() => {}
+                Ok(()) = link_state.changed() => {}
+                // Says that it lives as soon as it can.
+                Ok(()) = publishing.changed() => tick.reset_immediately(),
+                batch = tasks.next_batch(usize::from(PREFETCH)) => {
+                    let Some(batch) = batch else { break };
+                    if self.take(&tasks, batch).await.is_none() {
+                        break;
+                    }
+                }
+            }
+            let wanted = self.mood(mood, *counts.borrow_and_update());
+            if wanted != mood {
+                match (mood, wanted) {
+                    (Mood::Consuming, _) => tasks.pause(),
+                    (_, Mood::Consuming) => tasks.resume(),
+                    _ => {}
+                }
+                mood = wanted;
+                tick.reset_immediately();
+            }
+            let link = link_state.borrow_and_update().clone();
+            self.shows.send_replace(IntakeStatus { mood, link });
+        }
+        let link = link_state.borrow().clone();
+        self.shows.send_replace(IntakeStatus {
+            mood: Mood::Draining,
+            link,
+        });
+        let counts = *counts.borrow();
+        heart.beat(&mut self, Mood::Draining, counts).await;
+    }
+
+    /// What it should do now. Once full it takes more only when half of the backlog is gone, so that it does
+    /// not start and stop for every single task.
+    fn mood(&mut self, now: Mood, counts: Counts) -> Mood {
+        let backlog = *self.backlog.borrow_and_update();
+        if *self.paused.borrow_and_update() {
+            Mood::Paused
+        } else if counts.waiting >= backlog || now == Mood::Full && counts.waiting > backlog / 2 {
+            Mood::Full
+        } else {
+            Mood::Consuming
+        }
+    }
+
+    /// Makes a batch durable, acks it, hands it on. `None` when the worker stops meanwhile.
+    async fn take(&mut self, tasks: &Consumer, batch: Vec<Delivery>) -> Option<()> {
+        fault::point("delivered");
+        let mut tags = Vec::with_capacity(batch.len());
+        let mut dead = Vec::new();
+        let mut incoming = Vec::with_capacity(batch.len());
+        let mut readable = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            tags.push(delivery.tag);
+            match judge(&self.server, &delivery.body) {
+                Judged::Task { message, verdict } => {
+                    let (params, refusal) = match verdict {
+                        Ok(params) => (Some(params), None),
+                        Err(reason) => (None, Some(reason)),
+                    };
+                    readable.push((TaskMessage::clone(&message), params));
+                    incoming.push(crate::journal::Incoming {
+                        message: *message,
+                        refusal,
+                    });
+                }
+                Judged::Dead(reason) => dead.push(self.dead(&delivery, &reason)),
+            }
+        }
+        if !dead.is_empty() {
+            let outcomes = self.publisher.publish(dead).await;
+            if let Some(Err(error)) = outcomes.into_iter().find(Result::is_err) {
+                // Not worth holding up the queue: the reason is in the worker's own log already.
+                tracing::warn!(%error, "an unreadable message could not be put aside and is dropped");
+            }
+        }
+        let taken = self.accept(incoming).await?;
+        fault::point("accepted");
+        tasks.ack(tags);
+        fault::point("acked");
+        let accepted: Vec<Accepted> = taken
+            .into_iter()
+            .zip(readable)
+            .filter(|(taken, _)| *taken == Taken::Accepted)
+            .filter_map(|(_, (message, params))| params.map(|params| Accepted { message, params }))
+            .collect();
+        if !accepted.is_empty() {
+            self.runner.accepted(accepted);
+        }
+        Some(())
+    }
+
+    /// As often as it takes: while the journal cannot be written nothing is acked and no heartbeat leaves.
+    async fn accept(&self, incoming: Vec<crate::journal::Incoming>) -> Option<Vec<Taken>> {
+        if incoming.is_empty() {
+            return Some(Vec::new());
+        }
+        fault::point("accept");
+        loop {
+            match self.journal.accept(incoming.clone()).await {
+                Ok(taken) => return Some(taken),
+                Err(error) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "no task can be accepted"
+                    );
+                }
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return None,
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+            }
+        }
+    }
+
+    /// Where an unreadable message goes, as JSON that a person can read.
+    fn dead(&self, delivery: &Delivery, reason: &str) -> Outgoing {
+        const KEPT: usize = 16 * 1024;
+        let id = delivery.message_id.as_deref().unwrap_or("without id");
+        tracing::warn!(message = id, reason, "unreadable message put aside");
+        let kept = &delivery.body[..delivery.body.len().min(KEPT)];
+        let letter = serde_json::json!({
+            "server": self.server.as_str(),
+            "reason": reason,
+            "message_id": delivery.message_id,
+            "sender": delivery.user_id,
+            "bytes": delivery.body.len(),
+            "first_bytes_hex": kept.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+        });
+        Outgoing {
+            to: Address::Exchange {
+                name: DEAD.to_owned(),
+                key: String::new(),
+            },
+            message_id: Uuid::now_v7().to_string(),
+            kind: "dead",
+            body: letter.to_string().into_bytes(),
+            persistent: true,
+        }
+    }
+
+    /// Sees to what the hub tells; what can be acked.
+    async fn control(&mut self, batch: Vec<Delivery>) -> Vec<kolga_protocol::link::Tag> {
+        let mut tags = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            match envelope::open::<Control>(&delivery.body) {
+                Ok(Control::Cancel { run, requested_by }) => self.cancel(run, requested_by).await,
+                Ok(Control::Query { runs }) => self.answer(runs).await,
+                Err(error) => {
+                    tracing::warn!(%error, "a word of the hub cannot be read and is dropped");
+                }
+            }
+            tags.push(delivery.tag);
+        }
+        tags
+    }
+
+    async fn cancel(&self, run: Run, by: String) {
+        if self.runner.cancel(run, by).await == CancelOutcome::Unknown
+            && let Err(error) = self.journal.cancel_unseen(run).await
+        {
+            tracing::error!(%run, error = &error as &dyn std::error::Error, "a cancel could not be noted");
+        }
+    }
+
+    async fn answer(&mut self, runs: Vec<Run>) {
+        let unknown = match self.reader.unknown(runs).await {
+            Ok(unknown) => unknown,
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a question of the hub stays unanswered"
+                );
+                return;
+            }
+        };
+        let answer = Answer {
+            server: self.server.clone(),
+            journal: self.journal.id,
+            unknown,
+        };
+        let message = Outgoing {
+            to: Address::Exchange {
+                name: REPORTS_EXCHANGE.to_owned(),
+                key: self.server.to_string(),
+            },
+            message_id: Uuid::now_v7().to_string(),
+            kind: Answer::KIND,
+            body: envelope::seal(&answer),
+            persistent: false,
+        };
+        // Not waited for: this loop must not stand still for as long as the broker does. An answer that is
+        // lost is asked for again.
+        let publisher = self.publisher.clone();
+        tokio::spawn(async move { drop(publisher.publish(vec![message]).await) });
+    }
+}

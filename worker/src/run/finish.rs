@@ -1,0 +1,95 @@
+//! Past the point of no return: final steps are done one after the other, each tried until it succeeds.
+//!
+//! Handed attempts by [`super::execute`], by recovery, and by an operator's `retry-undo`.
+
+use std::time::Duration;
+
+use kolga_protocol::message::{Failure, StepPhase};
+use kolga_protocol::state::Event;
+
+use super::attempt::{Attempt, End, guarded};
+use crate::fault;
+use crate::journal::{Change, JournalError, Place, StepRow};
+use crate::steps;
+
+/// Tries of one final step before a person has to look, and the pause after the first.
+const TRIES: u32 = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Does these and ends the attempt as a success.
+pub(super) async fn finish(attempt: &Attempt, finals: Vec<StepRow>) -> End {
+    match all(attempt, finals).await {
+        Ok(end) => end,
+        Err(error) => {
+            tracing::error!(run = %attempt.run, error = &error as &dyn std::error::Error, "left to the next start of the worker");
+            End::Halted
+        }
+    }
+}
+
+async fn all(attempt: &Attempt, finals: Vec<StepRow>) -> Result<End, JournalError> {
+    for StepRow { place, record } in finals {
+        attempt.at.send_replace(Some(place.clone()));
+        attempt.tell(&place, StepPhase::Applying);
+        if let Some(end) = until_done(attempt, &place, &record).await? {
+            return Ok(end);
+        }
+        fault::point(&format!("finished:{}", place.name));
+        attempt
+            .commit_for_sure(|| vec![Change::Finished(place.clone())])
+            .await?;
+    }
+    fault::point("end");
+    attempt
+        .commit_for_sure(|| {
+            vec![Change::Ended {
+                event: Event::Succeeded,
+                failure: None,
+                output: None,
+            }]
+        })
+        .await?;
+    fault::point("ended");
+    Ok(End::Ended)
+}
+
+/// `None` when it is done; where the attempt rests otherwise.
+async fn until_done(
+    attempt: &Attempt,
+    place: &Place,
+    record: &serde_json::Value,
+) -> Result<Option<End>, JournalError> {
+    let name = &place.name;
+    let cx = attempt.steady_cx(name);
+    let mut pause = FIRST_PAUSE;
+    for tries in 1.. {
+        fault::point(&format!("finish:{name}"));
+        let done = match fault::fail(&format!("finish:{name}")) {
+            Ok(()) => guarded(steps::finish(name, &cx, record)).await,
+            Err(ordered) => Err(ordered),
+        };
+        let Err(error) = done else { return Ok(None) };
+        cx.log.warn(format!("{error:#}"));
+        if tries == TRIES {
+            let failure = Failure {
+                step: Some(name.clone()),
+                message: format!(
+                    "the task is past its point of no return and this step cannot be finished: {error:#}"
+                ),
+                left_behind: Vec::new(),
+            };
+            attempt
+                .commit_for_sure(|| vec![Change::Stuck(failure.clone())])
+                .await?;
+            return Ok(Some(End::Stuck));
+        }
+        attempt.tell(place, StepPhase::Retrying);
+        tokio::select! {
+            () = attempt.halt.cancelled() => return Ok(Some(End::Halted)),
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    Ok(None)
+}

@@ -98,7 +98,7 @@ impl Follow {
         from: Attempt,
         wanted: State,
     ) -> Result<(), Trouble> {
-        let mut live = Live::new(screen, task);
+        let mut live = Live::new(screen, &task.server);
         let live_text = self.follow && !screen.is_json();
         if live_text {
             screen.line(&headline(screen, task))?;
@@ -111,7 +111,8 @@ impl Follow {
                 event = &mut news => event?,
                 () = tokio::time::sleep(QUIET) => {
                     if live_text {
-                        live.waits_for(detail(client, task).await?.task.waiting)?;
+                        let waiting = detail(client, task).await?.task.waiting;
+                        screen.write(&live.waits_for(waiting))?;
                     }
                     news.await?
                 }
@@ -121,7 +122,7 @@ impl Follow {
                 continue;
             }
             if live_text {
-                live.show(&event)?;
+                screen.write(&live.tell(&event))?;
             } else if self.follow {
                 screen.json_line(&event)?;
             }
@@ -134,7 +135,7 @@ impl Follow {
         }
         let ended = detail(client, task).await?;
         if live_text {
-            live.break_line()?;
+            screen.write(live.end_line())?;
         }
         if !screen.is_json() {
             result::show(screen, &ended)?;

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # A private RabbitMQ node with a port mapper of its own. Users and rights come from a definitions file
-# that the node reads before it listens, so no slow command line call is needed. Needs $STACK.
+# that the node reads before it listens, so no slow command line call is needed. Needs $STACK and
+# lib/broker_rights.sh.
 
 BROKER_NODE() { printf 'kolga-%s@localhost' "$STACK_ID"; }
 
@@ -24,45 +25,9 @@ broker_env() {
     )
 }
 
-# RabbitMQ's own form: salt, then SHA-256 of salt and password, in base64. The salt follows from the
-# password, so that the same definitions come out each time; it is random as the password is.
-broker_password_hash() {
-    local salt
-    salt="$(printf 'salt:%s' "$1" | sha256sum | cut -c1-8)"
-    {
-        hex_bytes "$salt"
-        { hex_bytes "$salt" && printf '%s' "$1"; } | openssl dgst -sha256 -binary
-    } | base64 -w0
-}
-
-hex_bytes() {
-    # shellcheck disable=SC2059 # the escapes are the point
-    printf "$(printf '%s' "$1" | sed 's/../\\x&/g')"
-}
-
-# The one description of who may do what, as `rabbitmqctl import_definitions` reads it.
 broker_definitions() {
-    local spoke users permissions topics exchange
-    users="$(broker_user_json kolga-hub "$(secret_for amqp.hub)")"
-    permissions='{"user":"kolga-hub","vhost":"kolga","configure":".*","write":".*","read":".*"}'
-    topics=''
-    for spoke in "$@"; do
-        users+=",$(broker_user_json "kolga-$spoke" "$(secret_for "amqp.$spoke")")"
-        permissions+=",{\"user\":\"kolga-$spoke\",\"vhost\":\"kolga\",\"configure\":\"^\$\""
-        permissions+=",\"write\":\"^kolga\\\\.(reports|heartbeats|dead)\$\""
-        permissions+=",\"read\":\"^(tasks|control)\\\\.$spoke\$\"}"
-        for exchange in kolga.reports kolga.heartbeats; do
-            topics+="${topics:+,}{\"user\":\"kolga-$spoke\",\"vhost\":\"kolga\""
-            topics+=",\"exchange\":\"$exchange\",\"write\":\"^$spoke\$\",\"read\":\"^\$\"}"
-        done
-    done
-    printf '{"vhosts":[{"name":"kolga"}],"users":[%s],"permissions":[%s],"topic_permissions":[%s]}\n' \
-        "$users" "$permissions" "$topics"
-}
-
-broker_user_json() {
-    printf '{"name":"%s","password_hash":"%s","hashing_algorithm":"rabbit_password_hashing_sha256","tags":""}' \
-        "$1" "$(broker_password_hash "$2")"
+    local name
+    for name in hub "$@"; do echo "$name $(secret_for "amqp.$name")"; done | rights_definitions
 }
 
 broker_url() { printf 'amqp://kolga-%s:%s@127.0.0.1:%s/kolga' "$1" "$(secret_for "amqp.$1")" "$(port_for rabbitmq)"; }

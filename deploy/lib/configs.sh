@@ -1,27 +1,28 @@
 # shellcheck shell=bash
-# The configuration files of a stack's hub and workers, and stack.json, which tells tests where
-# everything is. Needs $STACK and the port, password and service functions beside it.
+# The configuration files of hub and workers, and stack.json, which tells tests where everything is.
+# Needs lib/web.sh; what is not a plain argument needs $STACK and the functions of its services.
 
+# toml_argv WORDS: a command line for worker.toml, through sudo.
 toml_argv() {
     local word list=''
-    for word in /usr/bin/sudo -n -u "$WEB_USER" -- $1; do list+="${list:+, }\"$word\""; done
+    for word in /usr/bin/sudo -n -u "$WEB_RUNAS" -- $1; do list+="${list:+, }\"$word\""; done
     printf '[%s]' "$list"
 }
 
+# config_worker HOME SERVER AMQP_URL PORT MARIADB_SOCKET [SOURCES]
 config_worker() {
-    local home="$STACK/$1" port
-    port="$(port_for "$1.nginx")"
+    local home="$1" socket="$5"
     cat <<TOML
-server = "$1"
+server = "$2"
 state_dir = "$home/state"
 
 [broker]
-url = "$(broker_url "$1")"
+url = "$3"
 
 [sites]
 root = "$home/sites"
 platforms = "$home/platforms"
-platform_sources = ["/usr/share", "$STACK/sources"]
+platform_sources = ["/usr/share"${6:+, \"$6\"}]
 web_user = "$WEB_USER"
 
 [profiles]
@@ -31,28 +32,26 @@ directories = ["$home/profiles"]
 include = "$home/conf/kolga.conf"
 sites_dir = "$home/conf/sites.d"
 staged = "$home/conf/staged.conf"
-test = $(toml_argv "$(web_argv "$1" test)")
-test_staged = $(toml_argv "$(web_argv "$1" test_staged)")
-reload = $(toml_argv "$(web_argv "$1" reload)")
-port = $port
-check_address = "127.0.0.1:$port"
+test = $(toml_argv "$(web_argv "$home" test)")
+test_staged = $(toml_argv "$(web_argv "$home" test_staged)")
+reload = $(toml_argv "$(web_argv "$home" reload)")
+port = $4
+check_address = "127.0.0.1:$4"
 
 [php]
 fpm_socket = "$home/php/fpm.sock"
-
-[mariadb]
-socket = "$(MARIADB_SOCKET)"
-user = "$STACK_USER"
 TOML
+    [ -z "$socket" ] || printf '\n[mariadb]\nsocket = "%s"\nuser = "%s"\n' "$socket" "$STACK_USER"
 }
 
+# config_hub STATE LISTEN AMQP_URL
 config_hub() {
     cat <<TOML
-state_dir = "$STACK/hub"
-listen = "127.0.0.1:$(port_for hub)"
+state_dir = "$1"
+listen = "$2"
 
 [broker]
-url = "$(broker_url hub)"
+url = "$3"
 queue_type = "quorum"
 TOML
 }
@@ -83,9 +82,11 @@ config_write() {
     local spoke
     install -d -m 0700 -o "$STACK_USER" -g "$STACK_USER" "$STACK/hub"
     install -d -m 0755 -o "$STACK_USER" -g "$STACK_USER" "$STACK/sources"
-    config_hub | write_for "$STACK_USER" 0600 "$STACK/hub/hub.toml"
+    config_hub "$STACK/hub" "127.0.0.1:$(port_for hub)" "$(broker_url hub)" |
+        write_for "$STACK_USER" 0600 "$STACK/hub/hub.toml"
     for spoke in "$@"; do
-        config_worker "$spoke" | write_for "$STACK_USER" 0600 "$STACK/$spoke/worker.toml"
+        config_worker "$STACK/$spoke" "$spoke" "$(broker_url "$spoke")" "$(port_for "$spoke.nginx")" \
+            "$(MARIADB_SOCKET)" "$STACK/sources" | write_for "$STACK_USER" 0600 "$STACK/$spoke/worker.toml"
     done
     config_json "$@" | write_for root 0600 "$STACK/stack.json"
 }

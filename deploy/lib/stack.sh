@@ -6,6 +6,8 @@
 . "$KOLGA_ROOT/deploy/lib/proc.sh"
 # shellcheck source=memory.sh
 . "$KOLGA_ROOT/deploy/lib/memory.sh"
+# shellcheck source=broker_rights.sh
+. "$KOLGA_ROOT/deploy/lib/broker_rights.sh"
 # shellcheck source=broker.sh
 . "$KOLGA_ROOT/deploy/lib/broker.sh"
 # shellcheck source=mariadb.sh
@@ -14,6 +16,8 @@
 . "$KOLGA_ROOT/deploy/lib/postgres.sh"
 # shellcheck source=web.sh
 . "$KOLGA_ROOT/deploy/lib/web.sh"
+# shellcheck source=spokes.sh
+. "$KOLGA_ROOT/deploy/lib/spokes.sh"
 # shellcheck source=configs.sh
 . "$KOLGA_ROOT/deploy/lib/configs.sh"
 
@@ -71,12 +75,12 @@ stack_up() {
     broker_start $spokes
     mariadb_start
     [ ! -e "$STACK/keep/postgres" ] || postgres_start
-    for spoke in $spokes; do web_start "$spoke"; done
+    for spoke in $spokes; do spoke_start "$spoke"; done
     # shellcheck disable=SC2086
-    web_allow $spokes
+    spokes_allow $spokes
     mariadb_wait
     [ ! -e "$STACK/keep/postgres" ] || postgres_wait
-    for spoke in $spokes; do web_wait "$spoke"; done
+    for spoke in $spokes; do spoke_wait "$spoke"; done
     broker_wait
     # shellcheck disable=SC2086
     config_write $spokes
@@ -93,7 +97,7 @@ stack_down() {
     done
     stack_sweep
     for record in "$STACK"/run/*.nginx; do
-        [ ! -e "$record" ] || web_stop "$(basename "$record" .nginx)"
+        [ ! -e "$record" ] || spoke_stop "$(basename "$record" .nginx)"
     done
     for record in "$STACK"/run/*.php; do
         [ ! -e "$record" ] || proc_stop "$(basename "$record")" QUIT 10
@@ -101,7 +105,7 @@ stack_down() {
     postgres_stop
     mariadb_stop
     broker_stop
-    web_forbid
+    rm -f "$(spokes_sudoers_file)"
 }
 
 # Hubs and workers that somebody started by hand, or a test left, on this stack's configuration.

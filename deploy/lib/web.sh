@@ -1,22 +1,34 @@
 # shellcheck shell=bash
 # nginx and php-fpm of one spoke, each as www-data from its start: nothing here runs as root, so a
-# worker may be allowed to test and reload it. Needs $STACK; WEB_USER owns what it writes.
+# worker may be allowed to test and reload it. A spoke is one folder, called HOME below, in a stack or on
+# a real server. Needs $STACK_USER, whom the worker runs as.
 
 WEB_USER=www-data
+# As whom sudo runs nginx for the worker, and through what.
+WEB_RUNAS="$WEB_USER"
+WEB_THROUGH=''
 
-# The commands that the worker may run as www-data, word by word the same in worker.toml and sudoers.
-# The staged configuration has a folder of its own, so that testing it touches nothing that serves.
+# web_argv HOME WHAT: what the worker may run, word by word the same in worker.toml and in sudoers. The
+# staged configuration has a folder of its own, so that testing it touches nothing that serves.
 web_argv() {
-    local nginx="$STACK/$1/nginx"
+    local nginx="$1/nginx"
     case "$2" in
-    test) echo "/usr/sbin/nginx -t -q -e stderr -p $nginx/ -c $nginx/nginx.conf" ;;
-    test_staged) echo "/usr/sbin/nginx -t -q -e stderr -p $nginx/staged/ -c $STACK/$1/conf/staged.conf" ;;
-    reload) echo "/usr/sbin/nginx -s reload -e stderr -p $nginx/ -c $nginx/nginx.conf" ;;
+    test) echo "$WEB_THROUGH/usr/sbin/nginx -t -q -e stderr -p $nginx/ -c $nginx/nginx.conf" ;;
+    test_staged) echo "$WEB_THROUGH/usr/sbin/nginx -t -q -e stderr -p $nginx/staged/ -c $1/conf/staged.conf" ;;
+    reload) echo "$WEB_THROUGH/usr/sbin/nginx -s reload -e stderr -p $nginx/ -c $nginx/nginx.conf" ;;
     esac
 }
 
+# web_privileged: for ports below 1024. Even a test binds them, so sudo goes through a program that
+# becomes www-data and keeps the one right to do that.
+web_privileged() {
+    WEB_RUNAS=root
+    WEB_THROUGH="/usr/bin/setpriv --reuid $WEB_USER --regid $WEB_USER --init-groups"
+    WEB_THROUGH+=" --inh-caps +net_bind_service --ambient-caps +net_bind_service "
+}
+
 web_folders() {
-    local home="$STACK/$1"
+    local home="$1"
     install -d -m 0711 -o "$STACK_USER" -g "$STACK_USER" "$home" "$home/sites"
     install -d -m 0700 -o "$STACK_USER" -g "$STACK_USER" "$home/state"
     install -d -m 0755 -o "$STACK_USER" -g "$STACK_USER" "$home/platforms" "$home/profiles" \
@@ -27,9 +39,9 @@ web_folders() {
         write_for "$STACK_USER" 0644 "$home/conf/kolga.conf"
 }
 
-# The operator's side of nginx: everything but the sites.
+# web_nginx_conf HOME ADDRESS: the operator's side of nginx, which is everything but the sites.
 web_nginx_conf() {
-    local home="$STACK/$1" kind
+    local home="$1" kind
     cat <<CONF
 worker_processes 1;
 pid $home/nginx/nginx.pid;
@@ -45,7 +57,7 @@ http {
 $(for kind in client_body proxy fastcgi uwsgi scgi; do echo "    ${kind}_temp_path $home/nginx/tmp-$kind;"; done)
     # A host that is no site of ours.
     server {
-        listen 127.0.0.1:$(port_for "$1.nginx") default_server;
+        listen $2 default_server;
         return 404;
     }
     include $home/conf/kolga.conf;
@@ -54,7 +66,7 @@ CONF
 }
 
 web_php_conf() {
-    local home="$STACK/$1/php"
+    local home="$1/php"
     cat <<CONF
 [global]
 pid = $home/fpm.pid
@@ -72,61 +84,30 @@ php_admin_value[memory_limit] = 256M
 CONF
 }
 
-web_start() {
-    local spoke="$1" home="$STACK/$1"
-    web_folders "$spoke"
-    if ! proc_alive "$spoke.php"; then
-        proc_stop "$spoke.php" QUIT 10
-        rm -f "$home/php/fpm.sock"
-        web_php_conf "$spoke" | write_for root 0644 "$home/php/fpm.conf"
-        proc_start "$spoke.php" "$WEB_USER" "$home/php" -- "$(web_fpm)" --nodaemonize \
-            --fpm-config "$home/php/fpm.conf"
-    fi
-    if ! proc_alive "$spoke.nginx"; then
-        proc_stop "$spoke.nginx" QUIT 10
-        ! port_taken "$(port_for "$spoke.nginx")" ||
-            die "port $(port_for "$spoke.nginx") of $spoke's nginx is taken by another program, and the sites there name it: stop that program, or take the stack down and remove $STACK"
-        web_nginx_conf "$spoke" | write_for root 0644 "$home/nginx/nginx.conf"
-        proc_start "$spoke.nginx" "$WEB_USER" "$home/nginx" -- /usr/sbin/nginx -e stderr \
-            -p "$home/nginx/" -c "$home/nginx/nginx.conf" -g 'daemon off;'
-    fi
-}
+# The programs, in the foreground.
+web_fpm_argv() { echo "$(web_fpm) --nodaemonize --fpm-config $1/php/fpm.conf"; }
+web_nginx_argv() { echo "/usr/sbin/nginx -e stderr -p $1/nginx/ -c $1/nginx/nginx.conf"; }
 
 web_fpm() { find /usr/sbin -name 'php-fpm[0-9]*' | sort -V | tail -n 1; }
 
-web_wait() {
-    wait_until 20 "php-fpm of $1" "$1.php" test -S "$STACK/$1/php/fpm.sock"
-    wait_until 20 "nginx of $1" "$1.nginx" port_taken "$(port_for "$1.nginx")"
-}
-
-web_stop() {
-    proc_stop "$1.nginx" QUIT 10
-    proc_stop "$1.php" QUIT 10
-}
-
-# sudo compares the whole argument list; a program that is allowed with these arguments is allowed
-# with no others.
+# web_sudoers HOME...: sudo compares the whole argument list; what is allowed with these arguments is
+# allowed with no others.
 web_sudoers() {
-    local spoke what
-    echo "# Written by deploy/stack for $STACK; deploy/stack down removes it."
-    for spoke in "$@"; do
+    local home what
+    echo "# Written by Kolga's deploy scripts: testing and reloading nginx, and nothing else."
+    for home in "$@"; do
         for what in test test_staged reload; do
-            echo "$STACK_USER ALL=($WEB_USER) NOPASSWD: $(web_argv "$spoke" "$what")"
+            echo "$STACK_USER ALL=($WEB_RUNAS) NOPASSWD: $(web_argv "$home" "$what")"
         done
     done
 }
 
-web_sudoers_file() { printf '/etc/sudoers.d/kolga-demo-%s' "$STACK_ID"; }
-
+# web_allow FILE HOME...: writes a file below /etc/sudoers.d.
 web_allow() {
-    local file
-    file="$(web_sudoers_file)"
-    web_sudoers "$@" >"$STACK/keep/sudoers"
-    cmp -s "$STACK/keep/sudoers" "$file" && return 0
-    visudo -cqf "$STACK/keep/sudoers" || die "sudo does not accept $STACK/keep/sudoers"
-    # sudo ignores names with a dot, so a half-written file never counts.
-    install -m 0440 "$STACK/keep/sudoers" "$file.new"
-    mv -f "$file.new" "$file"
+    local file="$1" new="$1.kolga.new"
+    shift
+    # sudo ignores names with a dot, so an unchecked file never counts.
+    (umask 0337 && rm -f "$new" && web_sudoers "$@" >"$new")
+    visudo -cqf "$new" || die "sudo does not accept $new"
+    mv -f "$new" "$file"
 }
-
-web_forbid() { rm -f "$(web_sudoers_file)" "$(web_sudoers_file).new"; }

@@ -1,11 +1,70 @@
-//! Everything on this machine that steps may use, opened once at start.
+//! Everything on this machine that steps may use, opened once at start and anew at every reload.
 
 use crate::config::Config;
+use crate::profile::Profiles;
+use crate::registry::Registry;
+use crate::secrets::Secrets;
+use crate::services::mariadb::Mariadb;
+use crate::services::nginx::Nginx;
+use crate::services::php::Php;
 
 /// The spoke: its configuration, its services, its folders, its profiles.
 pub struct Spoke {
     /// What the operator wrote.
     pub config: Config,
+    /// The web server.
+    pub nginx: Nginx,
+    /// The database server, where the configuration names one.
+    pub mariadb: Option<Mariadb>,
+    /// PHP, where the configuration names it.
+    pub php: Option<Php>,
+    /// What sites have to hide.
+    pub secrets: Secrets,
+    /// What the spoke holds.
+    pub registry: Registry,
+    /// What kinds of sites it can make.
+    pub profiles: Profiles,
+}
+
+impl Spoke {
+    /// Opens it all. Nothing is started or connected; what is wrong with a service shows when it is used,
+    /// and in `kolga-worker check`. At a reload, `previous` is the one whose tasks may still be running.
+    ///
+    /// # Errors
+    /// None yet that the configuration's own checks let through.
+    pub async fn open(config: Config, previous: Option<&Self>) -> anyhow::Result<Self> {
+        Ok(Self {
+            nginx: Nginx::new(&config.nginx, previous.map(|previous| &previous.nginx)),
+            mariadb: config.mariadb.as_ref().map(Mariadb::new),
+            php: config.php.as_ref().map(Php::new),
+            secrets: Secrets::new(&config.state_dir),
+            registry: Registry::new(&config.state_dir),
+            profiles: Profiles::load(&config.profiles.directories),
+            config,
+        })
+    }
+
+    /// The database server, for a task that cannot do without.
+    ///
+    /// # Errors
+    /// When the configuration names none.
+    pub fn need_mariadb(&self) -> anyhow::Result<&Mariadb> {
+        self.mariadb.as_ref().ok_or_else(|| missing("mariadb"))
+    }
+
+    /// PHP, for a task that cannot do without.
+    ///
+    /// # Errors
+    /// When the configuration does not name it.
+    pub fn need_php(&self) -> anyhow::Result<&Php> {
+        self.php.as_ref().ok_or_else(|| missing("php"))
+    }
+}
+
+fn missing(table: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "this spoke has no [{table}]: add it to the worker's configuration, then reload the worker"
+    )
 }
 
 impl Spoke {

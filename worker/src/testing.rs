@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt as _;
 use kolga_protocol::id::{Attempt, Run, TaskId};
 use kolga_protocol::message::Level;
 
@@ -78,8 +79,12 @@ pub(crate) fn config(root: &Path) -> Config {
     .expect("a configuration")
 }
 
-/// A context over this spoke, and its log.
-pub(crate) fn context(spoke: Spoke) -> (Cx, Arc<Kept>) {
+/// A context over the spoke of this configuration, and its log.
+pub(crate) fn context(config: Config) -> (Cx, Arc<Kept>) {
+    let spoke = Spoke::open(config, None)
+        .now_or_never()
+        .expect("opening waits for nothing")
+        .expect("a spoke");
     let kept = Arc::new(Kept::default());
     let cx = Cx {
         spoke: Arc::new(spoke),

@@ -8,13 +8,10 @@ use kolga_protocol::message::{LOG_LINE_BYTES, Level};
 
 use super::*;
 use crate::cx::StopCause;
-use crate::spoke::Spoke;
 use crate::testing::Kept;
 
 fn context() -> (Cx, Arc<Kept>) {
-    crate::testing::context(Spoke {
-        config: crate::testing::config(Path::new("/nonexistent")),
-    })
+    crate::testing::context(crate::testing::config(Path::new("/nonexistent")))
 }
 
 fn sh(script: &str) -> Command {

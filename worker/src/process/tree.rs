@@ -39,7 +39,13 @@ impl Tree {
 
     /// Ends everything: TERM, and after `grace` KILL, until nobody is found any more.
     pub(super) async fn end(&self, grace: Duration) -> anyhow::Result<()> {
-        end_all(grace, || find(self.run, Some(self.leader.pid))).await
+        end_all(grace, || find(self.run, Some(self.leader.pid))).await?;
+        // A program that became another user (sudo) cannot be signalled and is not searched for, but
+        // is waited for: without its end there is nothing to bury.
+        let ended = tokio::time::timeout(DEATH, Ended::of(&self.leader).wait()).await;
+        let by_whom = "it runs as another user, whom the worker cannot signal";
+        ended.map_err(|_| anyhow::anyhow!("process {} goes on: {by_whom}", self.leader.pid))??;
+        Ok(())
     }
 
     /// Takes the child's status. Only after [`Tree::end`]: its number is free from then on.

@@ -1,0 +1,310 @@
+//! MariaDB: databases and their users, made and dropped over the server's Unix socket.
+//!
+//! The worker's account comes by its Unix user, so there is no password for it. Every operation has a
+//! connection of its own, and one that changes something holds the server's lock of that name: after a
+//! crash of the worker, the undo waits until the server is done with what the dead worker had asked for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kolga_protocol::names::DatabaseName;
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+
+use crate::config;
+use crate::secrets::Secret;
+
+/// How long one operation may take, waiting for the lock included.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The database server.
+#[derive(Clone, Debug)]
+pub struct Mariadb {
+    options: MySqlConnectOptions,
+    socket: PathBuf,
+    user: String,
+}
+
+impl Mariadb {
+    /// From the configuration; nothing is connected yet.
+    #[must_use]
+    pub fn new(config: &config::Mariadb) -> Self {
+        let options = MySqlConnectOptions::new()
+            .socket(&config.socket)
+            .username(&config.user)
+            .ssl_mode(MySqlSslMode::Disabled)
+            // A statement may hold a password.
+            .disable_statement_logging();
+        Self {
+            options,
+            socket: config.socket.clone(),
+            user: config.user.clone(),
+        }
+    }
+
+    /// Where sites reach the server.
+    #[must_use]
+    pub fn socket(&self) -> &std::path::Path {
+        &self.socket
+    }
+
+    /// The server's version.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn version(&self) -> anyhow::Result<String> {
+        let mut connection = self.connect().await?;
+        Ok(sqlx::query_scalar("SELECT VERSION()")
+            .fetch_one(&mut connection)
+            .await?)
+    }
+
+    /// Whether there is a database of this name.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn has_database(&self, name: &DatabaseName) -> anyhow::Result<bool> {
+        Ok(self.comment_of(name).await?.is_some())
+    }
+
+    /// The comment of the database of this name, which is its owner when the worker made it; `None` when
+    /// there is no such database.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn comment_of(&self, name: &DatabaseName) -> anyhow::Result<Option<String>> {
+        let mut connection = self.connect().await?;
+        comment_of(&mut connection, name).await
+    }
+
+    /// Whether there is a user of this name.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or the worker's account may not read `mysql.user`.
+    pub async fn has_user(&self, name: &DatabaseName) -> anyhow::Result<bool> {
+        let mut connection = self.connect().await?;
+        sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM mysql.user WHERE User = ?")
+            .bind(name.as_str())
+            .fetch_one(&mut connection)
+            .await
+            .map(|count| count > 0)
+            .with_context(|| {
+                let user = &self.user;
+                format!("cannot look for the database user {name}: GRANT SELECT ON mysql.* TO '{user}'@'localhost'")
+            })
+    }
+
+    /// Makes a database that belongs to `owner`, such as `run.to_string()`.
+    ///
+    /// # Errors
+    /// When there is one of this name, or the worker's account may not.
+    pub async fn create_database(&self, name: &DatabaseName, owner: &str) -> anyhow::Result<()> {
+        let statement = format!(
+            "CREATE DATABASE {} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci COMMENT {}",
+            identifier(name),
+            literal(owner),
+        );
+        self.change(name, statement)
+            .await
+            .with_context(|| format!("cannot create the database {name}"))
+    }
+
+    /// Drops a database; there need not be one.
+    ///
+    /// # Errors
+    /// When the worker's account may not.
+    pub async fn drop_database(&self, name: &DatabaseName) -> anyhow::Result<()> {
+        self.change(
+            name,
+            format!("DROP DATABASE IF EXISTS {}", identifier(name)),
+        )
+        .await
+        .with_context(|| format!("cannot drop the database {name}"))
+    }
+
+    /// Drops a database when it is `owner`'s. Says whether it was. Somebody else's stays.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or the worker's account may not.
+    pub async fn drop_database_of(&self, name: &DatabaseName, owner: &str) -> anyhow::Result<bool> {
+        let mut connection = self.locked(name).await?;
+        if comment_of(&mut connection, name).await?.as_deref() != Some(owner) {
+            return Ok(false);
+        }
+        execute(
+            &mut connection,
+            format!("DROP DATABASE IF EXISTS {}", identifier(name)),
+        )
+        .await
+        .with_context(|| format!("cannot drop the database {name}"))?;
+        Ok(true)
+    }
+
+    /// Makes a user that may connect from this machine only.
+    ///
+    /// # Errors
+    /// When there is one of this name, or the worker's account may not. Never tells the password.
+    pub async fn create_user(&self, name: &DatabaseName, password: &Secret) -> anyhow::Result<()> {
+        let statement = format!(
+            "CREATE USER {} IDENTIFIED BY {}",
+            account(name),
+            literal(password.expose())
+        );
+        self.change(name, statement).await.map_err(|error| {
+            let why = format!("{error:#}").replace(password.expose(), "***");
+            anyhow::anyhow!("cannot create the database user {name}: {why}")
+        })
+    }
+
+    /// Drops a user and its grants; there need not be one.
+    ///
+    /// # Errors
+    /// When the worker's account may not.
+    pub async fn drop_user(&self, name: &DatabaseName) -> anyhow::Result<()> {
+        self.change(name, format!("DROP USER IF EXISTS {}", account(name)))
+            .await
+            .with_context(|| format!("cannot drop the database user {name}"))
+    }
+
+    /// Gives the user of this name all rights on the database of this name and on no other.
+    ///
+    /// # Errors
+    /// When one of both is missing, or the worker's account may not.
+    pub async fn grant(&self, name: &DatabaseName) -> anyhow::Result<()> {
+        let statement = format!(
+            "GRANT ALL PRIVILEGES ON {}.* TO {}",
+            grant_pattern(name),
+            account(name)
+        );
+        self.change(name, statement).await.with_context(|| {
+            let user = &self.user;
+            format!("cannot give the user {name} its rights: '{user}'@'localhost' needs them itself, WITH GRANT OPTION")
+        })
+    }
+
+    /// Takes back what [`Mariadb::grant`] gave; it need not have been given.
+    ///
+    /// # Errors
+    /// When the worker's account may not.
+    pub async fn revoke(&self, name: &DatabaseName) -> anyhow::Result<()> {
+        /// `ER_NONEXISTING_GRANT`: there is no such grant, or no such user.
+        const NO_GRANT: u16 = 1141;
+        let statement = format!(
+            "REVOKE ALL PRIVILEGES ON {}.* FROM {}",
+            grant_pattern(name),
+            account(name)
+        );
+        let mut connection = self.locked(name).await?;
+        match execute(&mut connection, statement).await {
+            Err(error) if number(&error) == Some(NO_GRANT) => Ok(()),
+            other => other.with_context(|| format!("cannot take the rights of the user {name}")),
+        }
+    }
+
+    async fn change(&self, name: &DatabaseName, statement: String) -> anyhow::Result<()> {
+        let mut connection = self.locked(name).await?;
+        Ok(execute(&mut connection, statement).await?)
+    }
+
+    /// A connection that holds the lock of this name until it is closed.
+    async fn locked(&self, name: &DatabaseName) -> anyhow::Result<MySqlConnection> {
+        let mut connection = self.connect().await?;
+        let got: Option<i64> = sqlx::query_scalar("SELECT GET_LOCK(?, ?)")
+            .bind(format!("kolga.{name}"))
+            .bind(PATIENCE.as_secs() / 2)
+            .fetch_one(&mut connection)
+            .await?;
+        anyhow::ensure!(
+            got == Some(1),
+            "MariaDB is still busy with the database {name}: see SHOW PROCESSLIST"
+        );
+        Ok(connection)
+    }
+
+    async fn connect(&self) -> anyhow::Result<MySqlConnection> {
+        let hint = || {
+            format!(
+                "cannot connect to MariaDB at {} as {}: is it running, and does this account exist with \
+                 IDENTIFIED VIA unix_socket?",
+                self.socket.display(),
+                self.user
+            )
+        };
+        let mut connection = tokio::time::timeout(
+            Duration::from_secs(10),
+            MySqlConnection::connect_with(&self.options),
+        )
+        .await
+        .map_err(|_| anyhow::anyhow!("it does not answer"))
+        .and_then(|connected| Ok(connected?))
+        .with_context(hint)?;
+        // Without a mode, literals are read by one rule; and no statement waits for ever for a table.
+        execute(
+            &mut connection,
+            "SET SESSION sql_mode = '', SESSION lock_wait_timeout = 30".to_owned(),
+        )
+        .await?;
+        Ok(connection)
+    }
+}
+
+async fn execute(connection: &mut MySqlConnection, statement: String) -> Result<(), sqlx::Error> {
+    let run = sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection);
+    match tokio::time::timeout(PATIENCE, run).await {
+        Ok(result) => result.map(drop),
+        Err(_) => Err(sqlx::Error::Protocol("MariaDB takes too long".to_owned())),
+    }
+}
+
+async fn comment_of(
+    connection: &mut MySqlConnection,
+    name: &DatabaseName,
+) -> anyhow::Result<Option<String>> {
+    Ok(sqlx::query_scalar(
+        "SELECT CONVERT(SCHEMA_COMMENT USING utf8mb4) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ?",
+    )
+    .bind(name.as_str())
+    .fetch_optional(connection)
+    .await?)
+}
+
+fn number(error: &sqlx::Error) -> Option<u16> {
+    let code = error
+        .as_database_error()?
+        .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()?;
+    Some(code.number())
+}
+
+/// An identifier. Only for the type whose alphabet holds nothing to be escaped.
+fn identifier(name: &DatabaseName) -> String {
+    format!("`{name}`")
+}
+
+/// A database in a `GRANT`, where `_` stands for any character unless it is escaped.
+fn grant_pattern(name: &DatabaseName) -> String {
+    format!("`{}`", name.as_str().replace('_', "\\_"))
+}
+
+fn account(name: &DatabaseName) -> String {
+    format!("'{name}'@'localhost'")
+}
+
+/// A string literal, for a session without `NO_BACKSLASH_ESCAPES`.
+fn literal(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('\'');
+    for c in text.chars() {
+        match c {
+            '\'' => quoted.push_str("''"),
+            '\\' => quoted.push_str("\\\\"),
+            '\0' => quoted.push_str("\\0"),
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+#[cfg(test)]
+mod tests;

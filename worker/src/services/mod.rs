@@ -1,0 +1,8 @@
+//! The programs that steps drive: nginx, MariaDB, PHP. Each speaks to its program in one way only, and
+//! says in its errors what an operator can do.
+//!
+//! [`crate::spoke`] opens them from the configuration; steps and [`crate::check`] use them.
+
+pub mod mariadb;
+pub mod nginx;
+pub mod php;

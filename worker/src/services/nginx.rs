@@ -1,0 +1,278 @@
+//! nginx: one file a site, tested aside, swapped in, tested whole, reloaded; or nothing changed.
+//!
+//! A new site's file is first tested in a configuration around it alone, so that a bad line is found while
+//! it can hurt nobody. Only then does it go among the others. Swap, test and reload are one turn that no
+//! two tasks of a spoke take at once: neither may test or load the half-way state of the other.
+
+mod answer;
+mod complaint;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kolga_protocol::names::HostName;
+use tokio::sync::Mutex;
+
+use crate::config;
+use crate::cx::{Cx, Stop};
+use crate::fault;
+use crate::files::Dir;
+use crate::process::Command;
+
+pub use answer::Answer;
+
+const LONGEST: u64 = 1024 * 1024;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The web server.
+#[derive(Debug)]
+pub struct Nginx {
+    config: config::Nginx,
+    turn: Arc<Mutex<()>>,
+}
+
+impl Nginx {
+    /// From the configuration. After a reload of the configuration it shares its turn with the one before,
+    /// which tasks may still be using.
+    #[must_use]
+    pub fn new(config: &config::Nginx, previous: Option<&Self>) -> Self {
+        Self {
+            config: config.clone(),
+            turn: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.turn)),
+        }
+    }
+
+    /// The file of a site, there or not.
+    #[must_use]
+    pub fn vhost_path(&self, host: &HostName) -> PathBuf {
+        self.config.sites_dir.join(file_name(host))
+    }
+
+    /// What the file of a site says; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn vhost(&self, host: &HostName) -> anyhow::Result<Option<String>> {
+        let bytes = self.sites_dir()?.read(file_name(host), LONGEST)?;
+        bytes
+            .map(|bytes| String::from_utf8(bytes).context("it is not text"))
+            .transpose()
+            .with_context(|| format!("cannot take over {}", self.vhost_path(host).display()))
+    }
+
+    /// Tests a site's file aside, without touching what serves.
+    ///
+    /// # Errors
+    /// When nginx does not accept it: names the site, the line and nginx's reason.
+    pub async fn stage(&self, cx: &Cx, host: &HostName, text: &str) -> anyhow::Result<()> {
+        let _turn = self.turn.lock().await;
+        self.stage_in_turn(cx, host, text).await
+    }
+
+    /// Puts a site on the web: tested aside, swapped in, tested whole, reloaded.
+    ///
+    /// # Errors
+    /// When nginx does not accept it or cannot be reloaded. What was there before is there again then.
+    pub async fn publish(&self, cx: &Cx, host: &HostName, text: &str) -> anyhow::Result<()> {
+        let _turn = self.turn.lock().await;
+        self.ensure_include()?;
+        self.stage_in_turn(cx, host, text).await?;
+        cx.stop.check()?;
+        let previous = self.vhost(host)?;
+        // From here on it takes only moments, and a stop in between would leave a file that was never
+        // loaded, or the other way round.
+        let cx = unstoppable(cx);
+        self.sites_dir()?
+            .write_atomically(file_name(host), text.as_bytes(), 0o644)?;
+        fault::point("nginx:swapped");
+        let loaded = self.load(&cx, Some(host)).await;
+        if loaded.is_err()
+            && let Err(error) = self.put_back(&cx, host, previous.as_deref()).await
+        {
+            cx.log
+                .warn(format!("nginx could not be put back: {error:#}"));
+        }
+        loaded
+    }
+
+    /// Makes a site's file what it was, or takes it away, and reloads; also when the file is that already,
+    /// because nginx may still have to be told. For undo, and for taking a site off the web. Is not stopped.
+    ///
+    /// # Errors
+    /// When the file cannot be changed, nginx does not accept what is there now, or cannot be reloaded.
+    pub async fn restore(
+        &self,
+        cx: &Cx,
+        host: &HostName,
+        previous: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let _turn = self.turn.lock().await;
+        let cx = unstoppable(cx);
+        self.clear_stage()?;
+        self.put_back(&cx, host, previous).await
+    }
+
+    /// Tests what serves.
+    ///
+    /// # Errors
+    /// When nginx does not accept its configuration: names the file, the line and the reason.
+    pub async fn test(&self, cx: &Cx) -> anyhow::Result<()> {
+        let _turn = self.turn.lock().await;
+        self.run(cx, &self.config.test, None).await
+    }
+
+    /// Tests a minimal configuration aside: whether the worker could test a site's file at all.
+    ///
+    /// # Errors
+    /// When the command does not work.
+    pub async fn test_aside(&self, cx: &Cx) -> anyhow::Result<()> {
+        let _turn = self.turn.lock().await;
+        let host = "kolga-check.invalid".parse()?;
+        self.stage_in_turn(cx, &host, "# Nothing: whether the test itself works.\n")
+            .await
+    }
+
+    /// Writes our own include file where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn ensure_include(&self) -> anyhow::Result<()> {
+        let include = &self.config.include;
+        if include.exists() {
+            return Ok(());
+        }
+        let (dir, name) = parent(include)?;
+        let text = format!(
+            "# Kolga's sites. Have the http block include this file.\ninclude {}/*.conf;\n",
+            self.config.sites_dir.display()
+        );
+        dir.write_atomically(name, text.as_bytes(), 0o644)
+    }
+
+    /// What the configuration says of nginx.
+    #[must_use]
+    pub fn config(&self) -> &config::Nginx {
+        &self.config
+    }
+
+    async fn put_back(
+        &self,
+        cx: &Cx,
+        host: &HostName,
+        previous: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let dir = self.sites_dir()?;
+        match previous {
+            Some(text) => dir.write_atomically(file_name(host), text.as_bytes(), 0o644)?,
+            None => dir.remove_file(file_name(host))?,
+        }
+        fault::point("nginx:put_back");
+        self.load(cx, Some(host)).await
+    }
+
+    async fn load(&self, cx: &Cx, host: Option<&HostName>) -> anyhow::Result<()> {
+        self.run(cx, &self.config.test, host).await?;
+        fault::fail("nginx:reload")?;
+        self.run(cx, &self.config.reload, host)
+            .await
+            .context("nginx was not told of its new configuration")
+    }
+
+    async fn stage_in_turn(&self, cx: &Cx, host: &HostName, text: &str) -> anyhow::Result<()> {
+        let (dir, name) = parent(&self.config.staged)?;
+        let site = self.staged_site();
+        dir.write_atomically(&site, text.as_bytes(), 0o644)?;
+        let whole = staged_config(&dir.path().join(&site));
+        dir.write_atomically(name, whole.as_bytes(), 0o644)?;
+        let tested = self.run(cx, &self.config.test_staged, Some(host)).await;
+        self.clear_stage()?;
+        tested
+    }
+
+    fn clear_stage(&self) -> anyhow::Result<()> {
+        let (dir, name) = parent(&self.config.staged)?;
+        dir.remove_file(name)?;
+        dir.remove_file(self.staged_site())
+    }
+
+    fn staged_site(&self) -> String {
+        let name = self.config.staged.file_name().unwrap_or_default();
+        format!("{}.site", name.to_string_lossy())
+    }
+
+    /// Runs one of the configured commands. nginx tells on stderr what it does not like.
+    async fn run(&self, cx: &Cx, argv: &[String], host: Option<&HostName>) -> anyhow::Result<()> {
+        let captured = Command::from_argv(argv)?
+            .time_limit(PATIENCE)
+            .capture(cx)
+            .await?;
+        let said = String::from_utf8_lossy(&captured.stderr).into_owned();
+        if captured.status.success() {
+            for line in said.lines().filter(|line| line.contains("[warn]")) {
+                cx.log.warn(line);
+            }
+            return Ok(());
+        }
+        let ours = host.map(|host| complaint::Ours {
+            host,
+            live: self.vhost_path(host),
+            staged: self.config.staged.with_file_name(self.staged_site()),
+        });
+        if let Some(complaint) = complaint::read(&said, ours.as_ref()) {
+            anyhow::bail!(complaint);
+        }
+        captured
+            .success(argv.first().map_or("nginx", String::as_str))
+            .map(drop)
+    }
+
+    fn sites_dir(&self) -> anyhow::Result<Dir> {
+        Dir::open(&self.config.sites_dir).context("cannot get at the folder of nginx's sites")
+    }
+}
+
+/// A whole configuration around one site's file. What it writes goes below nginx's prefix (`-p`), by
+/// relative names, so that the test touches nothing that serves.
+fn staged_config(site: &Path) -> String {
+    let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|kind| format!("    {kind}_temp_path tmp-{kind};\n"))
+        .collect();
+    format!(
+        "# Written by Kolga for one test; removed after it.\n\
+         pid staged.pid;\n\
+         error_log stderr;\n\
+         events {{}}\n\
+         http {{\n    \
+             access_log off;\n    \
+             server_names_hash_bucket_size 512;\n\
+         {temp}    \
+             include {};\n\
+         }}\n",
+        site.display()
+    )
+}
+
+fn unstoppable(cx: &Cx) -> Cx {
+    Cx {
+        spoke: Arc::clone(&cx.spoke),
+        run: cx.run,
+        log: cx.log.clone(),
+        stop: Stop::never(),
+    }
+}
+
+fn file_name(host: &HostName) -> String {
+    format!("{host}.conf")
+}
+
+fn parent(path: &Path) -> anyhow::Result<(Dir, &std::ffi::OsStr)> {
+    let parent = path.parent().context("it has no folder")?;
+    let name = path.file_name().context("it has no name")?;
+    Ok((Dir::open(parent)?, name))
+}
+
+#[cfg(test)]
+mod tests;

@@ -66,13 +66,3 @@ fn missing(table: &str) -> anyhow::Error {
         "this spoke has no [{table}]: add it to the worker's configuration, then reload the worker"
     )
 }
-
-impl Spoke {
-    /// Opens everything that the configuration names; what a running spoke shares comes from `previous`.
-    ///
-    /// # Errors
-    /// When something that every task needs is not there.
-    pub async fn open(config: Config, _previous: Option<&Self>) -> anyhow::Result<Self> {
-        Ok(Self { config })
-    }
-}

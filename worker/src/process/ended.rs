@@ -31,17 +31,19 @@ impl Process {
 
 /// The end of one process, as something to wait for.
 pub(super) struct Ended {
-    fd: std::io::Result<AsyncFd<Arc<OwnedFd>>>,
+    fd: std::io::Result<AsyncFd<OwnedFd>>,
 }
 
 impl Ended {
     #[expect(
         deprecated,
-        reason = "its successor is unsafe, to make callers keep the descriptor open; the Arc inside does"
+        reason = "its successor is unsafe, to make callers keep the descriptor open; the owner inside does"
     )]
     pub(super) fn of(process: &Process) -> Self {
+        // A descriptor of its own: one can be waited for at one place only.
+        let fd = process.fd.try_clone();
         Self {
-            fd: AsyncFd::with_interest(Arc::clone(&process.fd), Interest::READABLE),
+            fd: fd.and_then(|fd| AsyncFd::with_interest(fd, Interest::READABLE)),
         }
     }
 

@@ -1,0 +1,239 @@
+//! The bytes of every message, as the first release writes them. A change here breaks every queue and
+//! journal that is in use: give the shape a new version instead.
+
+use std::fmt::Write as _;
+
+use kolga_protocol::envelope::{self, Message};
+use kolga_protocol::id::{Attempt, Run, UnixMillis};
+use kolga_protocol::message::{
+    Answer, Control, Failure, Heartbeat, Level, LogLine, Mood, Report, ReportBody, Reports,
+    StateReport, StepPhase, StepReport, TaskMessage,
+};
+use kolga_protocol::state::Event;
+use kolga_protocol::task::{
+    Kind, Output, Params, ping, platform_build, server_verify, site_delete, site_install,
+};
+use uuid::Uuid;
+
+fn run() -> Run {
+    Run::new(
+        "01890a5d-ac96-774b-bcce-b302099a8057"
+            .parse()
+            .expect("an id"),
+        Attempt(3),
+    )
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("strings take everything");
+        text
+    })
+}
+
+/// Compares with `tests/golden/<name>.hex`. To add one, write an empty file and copy what the failure
+/// shows, after looking at it.
+fn golden(name: &str, bytes: &[u8]) {
+    let path = format!("{}/tests/golden/{name}.hex", env!("CARGO_MANIFEST_DIR"));
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    let kept: String = kept.split_whitespace().collect();
+    assert_eq!(
+        hex(bytes),
+        kept,
+        "the bytes of {name} are not those of the first release"
+    );
+}
+
+fn message<M: Message + PartialEq + std::fmt::Debug>(name: &str, message: &M) {
+    let bytes = envelope::seal(message);
+    golden(name, &bytes);
+    assert_eq!(
+        &envelope::open::<M>(&bytes).expect("it reads back"),
+        message
+    );
+}
+
+#[test]
+fn the_bytes_of_a_task() {
+    message(
+        "task",
+        &TaskMessage {
+            run: run(),
+            server: "web1".parse().expect("a name"),
+            issued_at: UnixMillis(1_700_000_000_000),
+            expires_at: Some(UnixMillis(1_700_000_060_000)),
+            requested_by: "anna".to_owned(),
+            payload: Params::Ping(ping::Params {}).to_payload(),
+        },
+    );
+}
+
+#[test]
+fn the_bytes_of_what_the_hub_tells() {
+    message(
+        "cancel",
+        &Control::Cancel {
+            run: run(),
+            requested_by: "anna".to_owned(),
+        },
+    );
+    message("query", &Control::Query { runs: vec![run()] });
+}
+
+#[test]
+fn the_bytes_of_reports() {
+    let bodies = [
+        ReportBody::State(StateReport::bare(Event::Accepted)),
+        ReportBody::State(StateReport::because(
+            Event::Failed,
+            Failure {
+                step: Some("create_database".to_owned()),
+                message: "no".to_owned(),
+                left_behind: vec!["database k_a".to_owned()],
+            },
+        )),
+        ReportBody::Step(StepReport {
+            name: "create_database".to_owned(),
+            position: 4,
+            total: 9,
+            phase: StepPhase::Applying,
+        }),
+        ReportBody::Log(LogLine {
+            level: Level::Error,
+            step: Some("install_app".to_owned()),
+            text: "ä\u{1b}[31m".to_owned(),
+        }),
+        ReportBody::CancelRefused {
+            reason: "too late".to_owned(),
+        },
+    ];
+    let items = (1..)
+        .zip(bodies)
+        .map(|(seq, body)| Report {
+            run: run(),
+            seq,
+            at: UnixMillis(1_700_000_000_000),
+            body,
+        })
+        .collect();
+    message(
+        "reports",
+        &Reports {
+            server: "web1".parse().expect("a name"),
+            journal: Uuid::from_u128(7),
+            items,
+        },
+    );
+}
+
+#[test]
+fn the_bytes_of_answers_and_heartbeats() {
+    let server = || "web1".parse().expect("a name");
+    message(
+        "answer",
+        &Answer {
+            server: server(),
+            journal: Uuid::from_u128(7),
+            unknown: vec![run()],
+        },
+    );
+    message(
+        "heartbeat",
+        &Heartbeat {
+            server: server(),
+            journal: Uuid::from_u128(7),
+            at: UnixMillis(1_700_000_000_000),
+            version: "0.1.0".to_owned(),
+            mood: Mood::Full,
+            running: 2,
+            waiting: 1000,
+            stuck: 1,
+            spooled: 70_000,
+            load_milli: 1500,
+            disk_free: 1 << 40,
+        },
+    );
+}
+
+/// One of each type; the match fails to compile when a type is added without bytes.
+fn sample(kind: Kind) -> (Params, Output) {
+    match kind {
+        Kind::Ping => (
+            Params::Ping(ping::Params {}),
+            Output::Ping(ping::Output {
+                worker_version: "0.1.0".to_owned(),
+            }),
+        ),
+        Kind::ServerVerify => (
+            Params::ServerVerify(server_verify::Params {}),
+            Output::ServerVerify(server_verify::Output {
+                checks: vec![server_verify::Check {
+                    name: "nginx".to_owned(),
+                    passed: true,
+                    detail: "1.22".to_owned(),
+                }],
+            }),
+        ),
+        Kind::PlatformBuild => (
+            Params::PlatformBuild(platform_build::Params {
+                platform: "wp61".parse().expect("a name"),
+                profile: "wordpress".parse().expect("a name"),
+                source: "/usr/share/wordpress".parse().expect("a path"),
+            }),
+            Output::PlatformBuild(platform_build::Output {
+                path: "/var/lib/kolga/platforms/wp61".to_owned(),
+                version: Some("6.1.9".to_owned()),
+                files: 3000,
+                bytes: 60_000_000,
+            }),
+        ),
+        Kind::SiteInstall => (
+            Params::SiteInstall(site_install::Params {
+                site: "www.example.org".parse().expect("a name"),
+                aliases: vec!["*.example.org".parse().expect("an alias")],
+                profile: "wordpress".parse().expect("a name"),
+                platform: Some("wp61".parse().expect("a name")),
+                options: [(
+                    "title".parse().expect("a name"),
+                    "Ägir".parse().expect("a value"),
+                )]
+                .into(),
+            }),
+            Output::SiteInstall(site_install::Output {
+                url: "http://www.example.org/".to_owned(),
+                path: "/var/lib/kolga/sites/www.example.org".to_owned(),
+                database: Some("k_www".to_owned()),
+                admin_user: Some("admin".to_owned()),
+                secret_file: Some("/var/lib/kolga/secrets/www.example.org.json".to_owned()),
+            }),
+        ),
+        Kind::SiteDelete => (
+            Params::SiteDelete(site_delete::Params {
+                site: "www.example.org".parse().expect("a name"),
+            }),
+            Output::SiteDelete(site_delete::Output {
+                path: "/var/lib/kolga/sites/www.example.org".to_owned(),
+                database: None,
+            }),
+        ),
+    }
+}
+
+#[test]
+fn the_bytes_of_every_task_type() {
+    for &kind in Kind::ALL {
+        let (params, output) = sample(kind);
+        let payload = params.to_payload();
+        golden(&format!("{kind}.params.{}", payload.version), &payload.body);
+        assert_eq!(
+            Params::from_payload(&payload).expect("it reads back"),
+            params
+        );
+        let payload = output.to_payload();
+        golden(&format!("{kind}.output.{}", payload.version), &payload.body);
+        assert_eq!(
+            Output::from_payload(&payload).expect("it reads back"),
+            output
+        );
+    }
+}

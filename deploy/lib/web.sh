@@ -51,7 +51,8 @@ http {
     include /etc/nginx/mime.types;
     default_type application/octet-stream;
     server_tokens off;
-    server_names_hash_bucket_size 128;
+    server_names_hash_bucket_size 512;
+    server_names_hash_max_size 8192;
     client_max_body_size 64m;
     access_log $home/nginx/access.log;
 $(for kind in client_body proxy fastcgi uwsgi scgi; do echo "    ${kind}_temp_path $home/nginx/tmp-$kind;"; done)

@@ -94,3 +94,14 @@ pub(crate) fn context(config: Config) -> (Cx, Arc<Kept>) {
     };
     (cx, kept)
 }
+
+/// The configuration of the first spoke of the running test stack.
+pub(crate) fn stack_config() -> Config {
+    let path = std::env::var_os("KOLGA_TEST_STACK").expect("KOLGA_TEST_STACK names a stack.json");
+    let text = std::fs::read(path).expect("the stack is described");
+    let stack: serde_json::Value = serde_json::from_slice(&text).expect("as JSON");
+    let config = stack["spokes"]["web1"]["config"]
+        .as_str()
+        .expect("there is a web1");
+    Config::load(Path::new(config)).expect("the stack's configuration is right")
+}

@@ -1,1 +1,224 @@
+//! Quoting, and the whole service over the test stack's server.
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::stack_config;
+
+proptest! {
+    #[test]
+    fn a_literal_reads_back_as_what_it_was(text in "(?s).{0,40}|[\\x00'\\\\\"]{0,12}") {
+        prop_assert_eq!(read_literal(&literal(&text)), Some(text));
+    }
+
+    #[test]
+    fn an_identifier_never_ends_early(name in "[a-z][a-z0-9_]{0,30}[a-z0-9]") {
+        let name: DatabaseName = name.parse().expect("a name");
+        let quoted = identifier(&name);
+        prop_assert_eq!(quoted.matches('`').count(), 2);
+        let pattern = grant_pattern(&name);
+        prop_assert_eq!(pattern.matches("\\_").count(), name.as_str().matches('_').count());
+        prop_assert_eq!(pattern.replace("\\_", "_"), quoted);
+    }
+}
+
+/// The server's reading of a literal (MariaDB, "String Literals"): the reverse of what is under test.
+fn read_literal(quoted: &str) -> Option<String> {
+    let mut chars = quoted.strip_prefix('\'')?.strip_suffix('\'')?.chars();
+    let mut text = String::new();
+    while let Some(c) = chars.next() {
+        match c {
+            '\'' if chars.next() == Some('\'') => text.push('\''),
+            '\'' => return None,
+            '\\' => match chars.next()? {
+                '0' => text.push('\0'),
+                c @ ('\\' | '\'') => text.push(c),
+                _ => return None,
+            },
+            _ => text.push(c),
+        }
+    }
+    Some(text)
+}
+
+fn server() -> Mariadb {
+    let mut config = stack_config().mariadb.expect("the stack has one");
+    if rustix::process::geteuid().is_root() {
+        // The account comes by the Unix user.
+        config.user = "root".to_owned();
+    }
+    Mariadb::new(&config)
+}
+
+fn name(text: &str) -> DatabaseName {
+    format!("k_{text}_{}", std::process::id())
+        .parse()
+        .expect("a name")
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_database_a_user_and_its_rights_are_made_and_gone_again() {
+    let (server, name) = (server(), name("whole"));
+    let password = Secret::generate(32).expect("made");
+    assert!(!server.has_database(&name).await.expect("asked"));
+    server.create_database(&name, "run-1").await.expect("made");
+    server.create_user(&name, &password).await.expect("made");
+    server.grant(&name).await.expect("given");
+    assert!(server.has_user(&name).await.expect("asked"));
+
+    let mut site = MySqlConnection::connect_with(
+        &MySqlConnectOptions::new()
+            .socket(server.socket())
+            .username(name.as_str())
+            .password(password.expose())
+            .database(name.as_str())
+            .ssl_mode(MySqlSslMode::Disabled),
+    )
+    .await
+    .expect("the site gets in");
+    for statement in [
+        "CREATE TABLE t (id INT)",
+        "INSERT INTO t VALUES (1)",
+        "DROP TABLE t",
+    ] {
+        sqlx::raw_sql(statement)
+            .execute(&mut site)
+            .await
+            .expect("the site may");
+    }
+    assert!(
+        sqlx::raw_sql("SELECT * FROM mysql.user")
+            .execute(&mut site)
+            .await
+            .is_err()
+    );
+
+    server.revoke(&name).await.expect("taken");
+    server
+        .revoke(&name)
+        .await
+        .expect("nothing to take is success");
+    server.drop_user(&name).await.expect("dropped");
+    server.drop_user(&name).await.expect("gone is success");
+    server.revoke(&name).await.expect("no user is success");
+    assert!(
+        server
+            .drop_database_of(&name, "run-1")
+            .await
+            .expect("dropped")
+    );
+    assert!(
+        !server
+            .drop_database_of(&name, "run-1")
+            .await
+            .expect("gone is success")
+    );
+    assert!(!server.has_user(&name).await.expect("asked"));
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn the_underscore_of_a_name_opens_no_neighbour() {
+    let (server, name) = (server(), name("a_b"));
+    let neighbour: DatabaseName = name.as_str().replace("a_b", "axb").parse().expect("a name");
+    let password = Secret::generate(32).expect("made");
+    server
+        .create_database(&neighbour, "run-2")
+        .await
+        .expect("made");
+    server.create_user(&name, &password).await.expect("made");
+    server.grant(&name).await.expect("given");
+    let options = MySqlConnectOptions::new()
+        .socket(server.socket())
+        .username(name.as_str())
+        .password(password.expose())
+        .database(neighbour.as_str());
+    let refused = MySqlConnection::connect_with(&options).await.is_err();
+    server.drop_user(&name).await.expect("dropped");
+    server.drop_database(&neighbour).await.expect("dropped");
+    assert!(refused);
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_database_that_is_somebody_elses_is_neither_taken_nor_dropped() {
+    let (server, name) = (server(), name("theirs"));
+    server
+        .create_database(&name, "somebody")
+        .await
+        .expect("made");
+    assert!(server.create_database(&name, "run-3").await.is_err());
+    assert!(
+        !server
+            .drop_database_of(&name, "run-3")
+            .await
+            .expect("left alone")
+    );
+    assert_eq!(
+        server.comment_of(&name).await.expect("asked").as_deref(),
+        Some("somebody")
+    );
+    server.drop_database(&name).await.expect("dropped");
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn an_undo_waits_for_what_a_dead_worker_had_asked_for() {
+    let (server, name) = (server(), name("late"));
+    // Holds the name as a statement of a dead worker would that the server still carries out.
+    let holder = server.locked(&name).await.expect("locked");
+    let undo = tokio::spawn({
+        let (server, name) = (server.clone(), name.clone());
+        async move { server.drop_database_of(&name, "run-4").await }
+    });
+    let early = server.clone();
+    early
+        .comment_of(&name)
+        .await
+        .expect("reading does not wait");
+    assert!(!undo.is_finished());
+    let mut holder = holder;
+    execute(
+        &mut holder,
+        format!("CREATE DATABASE {} COMMENT 'run-4'", identifier(&name)),
+    )
+    .await
+    .expect("made");
+    holder.close().await.expect("closed");
+    assert!(undo.await.expect("ran").expect("undone"));
+    assert!(!server.has_database(&name).await.expect("asked"));
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_password_of_any_text_reaches_the_server_and_no_error() {
+    let (server, name) = (server(), name("odd"));
+    let odd: Secret = serde_json::from_str(r#""a'b\"c\\d`e%_;-- \n€""#).expect("a secret");
+    server.create_user(&name, &odd).await.expect("made");
+    let options = MySqlConnectOptions::new()
+        .socket(server.socket())
+        .username(name.as_str())
+        .password(odd.expose());
+    let got_in = MySqlConnection::connect_with(&options).await.is_ok();
+    let error = server
+        .create_user(&name, &odd)
+        .await
+        .expect_err("it is there already");
+    server.drop_user(&name).await.expect("dropped");
+    assert!(got_in);
+    assert!(!format!("{error:?}").contains(odd.expose()));
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_named_with_what_to_do() {
+    let server = Mariadb::new(&config::Mariadb {
+        socket: "/nonexistent/mariadb.sock".into(),
+        user: "kolga".into(),
+    });
+    let error = format!("{:#}", server.version().await.expect_err("there is none"));
+    assert!(
+        error.contains("/nonexistent/mariadb.sock") && error.contains("is it running"),
+        "{error}"
+    );
+}

@@ -286,6 +286,24 @@ impl Dir {
             .with_context(|| format!("cannot write {} to disk", self.path.display()))
     }
 
+    /// Locks the folder against other processes that lock it too, until this descriptor is closed or its
+    /// process ends; whether nobody else has it.
+    ///
+    /// # Errors
+    /// When the file system has no locks.
+    pub fn try_lock(&self) -> anyhow::Result<bool> {
+        match rustix::fs::flock(
+            &*self.fd,
+            rustix::fs::FlockOperation::NonBlockingLockExclusive,
+        ) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot lock {}", self.path.display()))
+            }
+        }
+    }
+
     /// Bytes that its file system still has for us.
     ///
     /// # Errors

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kolga_protocol::names::HostName;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
 
 use crate::config;
 use crate::cx::{Cx, Stop};
@@ -67,7 +68,7 @@ impl Nginx {
     /// # Errors
     /// When nginx does not accept it: names the site, the line and nginx's reason.
     pub async fn stage(&self, cx: &Cx, host: &HostName, text: &str) -> anyhow::Result<()> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.take_turn().await?;
         self.stage_in_turn(cx, host, text).await
     }
 
@@ -76,7 +77,7 @@ impl Nginx {
     /// # Errors
     /// When nginx does not accept it or cannot be reloaded. What was there before is there again then.
     pub async fn publish(&self, cx: &Cx, host: &HostName, text: &str) -> anyhow::Result<()> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.take_turn().await?;
         self.ensure_include()?;
         self.stage_in_turn(cx, host, text).await?;
         cx.stop.check()?;
@@ -108,7 +109,7 @@ impl Nginx {
         host: &HostName,
         previous: Option<&str>,
     ) -> anyhow::Result<()> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.take_turn().await?;
         let cx = unstoppable(cx);
         self.clear_stage()?;
         self.put_back(&cx, host, previous).await
@@ -119,7 +120,7 @@ impl Nginx {
     /// # Errors
     /// When nginx does not accept its configuration: names the file, the line and the reason.
     pub async fn test(&self, cx: &Cx) -> anyhow::Result<()> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.take_turn().await?;
         self.run(cx, &self.config.test, None).await
     }
 
@@ -128,7 +129,7 @@ impl Nginx {
     /// # Errors
     /// When the command does not work.
     pub async fn test_aside(&self, cx: &Cx) -> anyhow::Result<()> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.take_turn().await?;
         let host = "kolga-check.invalid".parse()?;
         self.stage_in_turn(cx, &host, "# Nothing: whether the test itself works.\n")
             .await
@@ -226,6 +227,23 @@ impl Nginx {
         captured
             .success(argv.first().map_or("nginx", String::as_str))
             .map(drop)
+    }
+
+    /// Waits for this process's own turn, and for other processes': `kolga-worker check` may be run beside
+    /// the worker. The kernel ends the lock with whoever holds it.
+    async fn take_turn(&self) -> anyhow::Result<(MutexGuard<'_, ()>, Dir)> {
+        let turn = self.turn.lock().await;
+        let dir = self.sites_dir()?;
+        let give_up = Instant::now() + PATIENCE;
+        while !dir.try_lock()? {
+            anyhow::ensure!(
+                Instant::now() < give_up,
+                "another program holds the lock on {}: see who with `fuser`",
+                dir.path().display()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok((turn, dir))
     }
 
     fn sites_dir(&self) -> anyhow::Result<Dir> {

@@ -19,7 +19,7 @@ pub(super) fn read(said: &str, ours: Option<&Ours<'_>>) -> Option<String> {
             .iter()
             .any(|level| line.contains(level))
     })?;
-    let text = line.split_once("] ")?.1;
+    let text = without_process(line.split_once("] ")?.1);
     let Some((reason, file, number)) = place(text) else {
         return Some(format!("nginx says: {}", printable(text)));
     };
@@ -35,6 +35,21 @@ pub(super) fn read(said: &str, ours: Option<&Ours<'_>>) -> Option<String> {
             printable(&file.display().to_string())
         ),
     })
+}
+
+/// Once it has read where to log, nginx puts `<process>#<thread>: ` before what it says.
+fn without_process(text: &str) -> &str {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    match text.split_once(": ") {
+        Some((who, said))
+            if who
+                .split_once('#')
+                .is_some_and(|(p, t)| digits(p) && digits(t)) =>
+        {
+            said
+        }
+        _ => text,
+    }
 }
 
 /// Splits `<reason> in <file>:<line>`.
@@ -89,5 +104,8 @@ mod tests {
             Some("nginx says: bind() to 0.0.0.0:80 failed (13: Permission denied)")
         );
         assert_eq!(read("nginx: [warn] a\n", None), None);
+        let text = "2026/11/24 03:00:00 [emerg] 58#58: duplicate upstream \"a\" in /x.conf:1\n";
+        let said = read(text, None).expect("a complaint");
+        assert!(said.contains("/x.conf:1: duplicate upstream"), "{said}");
     }
 }

@@ -1,0 +1,376 @@
+//! The journal's promises: nothing twice, nothing lost, every report numbered without a gap.
+
+use std::path::{Path, PathBuf};
+
+use kolga_protocol::envelope;
+use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
+use kolga_protocol::message::{Failure, Level, LogLine, Report, ReportBody, Reports, TaskMessage};
+use kolga_protocol::names::ServerName;
+use kolga_protocol::state::{Event, State};
+use kolga_protocol::task::{Output, Params, Payload, ping};
+use kolga_worker::journal::{
+    Cause, Change, Entry, Incoming, Journal, JournalError, Place, Reader, StepRow, Taken,
+};
+use sqlx::{ConnectOptions as _, Executor as _};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("kolga-journal-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir(&path).expect("a folder");
+        Self(path)
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.0.join("journal.sqlite")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+fn web1() -> ServerName {
+    "web1".parse().expect("a name")
+}
+
+async fn open(path: &Path) -> Journal {
+    Journal::open(path, &web1()).await.expect("a journal").0
+}
+
+async fn reader(path: &Path) -> Reader {
+    Reader::open(path).await.expect("a reader")
+}
+
+fn ping_task(run: Run) -> Incoming {
+    Incoming {
+        message: TaskMessage {
+            run,
+            server: web1(),
+            issued_at: UnixMillis::now(),
+            expires_at: None,
+            requested_by: "a test".to_owned(),
+            payload: Params::Ping(ping::Params {}).to_payload(),
+        },
+        refusal: None,
+    }
+}
+
+fn new_run() -> Run {
+    Run::new(TaskId::generate(), Attempt::FIRST)
+}
+
+fn output() -> Payload {
+    Output::Ping(ping::Output {
+        worker_version: "1".to_owned(),
+    })
+    .to_payload()
+}
+
+fn place(position: u16) -> Place {
+    Place {
+        position,
+        total: 3,
+        name: format!("step_{position}"),
+    }
+}
+
+fn step(position: u16) -> StepRow {
+    StepRow {
+        place: place(position),
+        record: serde_json::json!({"made": position}),
+    }
+}
+
+async fn enter(journal: &Journal, run: Run, changes: Vec<Change>) -> Result<(), JournalError> {
+    journal.enter(Entry { run, changes }).durable().await
+}
+
+async fn accept(journal: &Journal, run: Run) -> Taken {
+    journal
+        .accept(vec![ping_task(run)])
+        .await
+        .expect("accepted")[0]
+}
+
+fn ended(event: Event, output: Option<Payload>) -> Change {
+    let failure = (event != Event::Succeeded).then(|| Failure::plain("died"));
+    Change::Ended {
+        event,
+        failure,
+        output,
+    }
+}
+
+/// Everything in the spool, in order.
+async fn reports(path: &Path) -> Vec<Report> {
+    let rows = reader(path).await.spool(0, 10_000).await.expect("rows");
+    rows.iter()
+        .flat_map(|row| {
+            envelope::open::<Reports>(&row.body)
+                .expect("our own bytes")
+                .items
+        })
+        .collect()
+}
+
+fn events(reports: &[Report], run: Run) -> Vec<Event> {
+    reports
+        .iter()
+        .filter(|report| report.run == run)
+        .filter_map(|report| match &report.body {
+            ReportBody::State(state) => Some(state.event),
+            _ => None,
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_task_delivered_twice_runs_once_and_one_that_ended_tells_its_result_again() {
+    let folder = Folder::new();
+    let journal = open(&folder.journal()).await;
+    let run = new_run();
+    assert_eq!(accept(&journal, run).await, Taken::Accepted);
+    assert_eq!(accept(&journal, run).await, Taken::Known);
+    let end = ended(Event::Succeeded, Some(output()));
+    enter(&journal, run, vec![Change::Started, end])
+        .await
+        .expect("entered");
+    assert_eq!(accept(&journal, run).await, Taken::AlreadyEnded);
+    let told = events(&reports(&folder.journal()).await, run);
+    let once = [Event::Accepted, Event::Started, Event::Succeeded];
+    assert_eq!(told[..3], once);
+    assert_eq!(told[3..], [Event::Succeeded]);
+    // In one delivery of both, too.
+    let twin = new_run();
+    let taken = journal
+        .accept(vec![ping_task(twin), ping_task(twin)])
+        .await
+        .expect("accepted");
+    assert_eq!(taken, [Taken::Accepted, Taken::Known]);
+}
+
+#[tokio::test]
+async fn an_older_attempt_is_refused_and_a_newer_one_is_taken() {
+    let folder = Folder::new();
+    let journal = open(&folder.journal()).await;
+    let first = new_run();
+    let second = Run::new(first.task, first.attempt.next());
+    assert_eq!(accept(&journal, second).await, Taken::Accepted);
+    assert_eq!(accept(&journal, first).await, Taken::Rejected);
+    let third = Run::new(first.task, second.attempt.next());
+    assert_eq!(accept(&journal, third).await, Taken::Accepted);
+    let told = events(&reports(&folder.journal()).await, first);
+    assert_eq!(told, [Event::Rejected]);
+}
+
+#[tokio::test]
+async fn what_was_cancelled_before_it_came_is_not_run_when_it_comes() {
+    let folder = Folder::new();
+    let journal = open(&folder.journal()).await;
+    let run = new_run();
+    journal.cancel_unseen(run).await.expect("noted");
+    assert_eq!(accept(&journal, run).await, Taken::AlreadyEnded);
+    let told = events(&reports(&folder.journal()).await, run);
+    assert!(!told.is_empty() && told.iter().all(|event| *event == Event::Cancelled));
+}
+
+#[tokio::test]
+async fn a_refused_task_is_told_with_its_reason_and_never_waits() {
+    let folder = Folder::new();
+    let journal = open(&folder.journal()).await;
+    let mut incoming = ping_task(new_run());
+    incoming.refusal = Some("no such kind".to_owned());
+    let taken = journal.accept(vec![incoming]).await.expect("judged");
+    assert_eq!(taken, [Taken::Rejected]);
+    let told = reports(&folder.journal()).await;
+    let ReportBody::State(state) = &told[0].body else {
+        panic!("{told:?}")
+    };
+    let reason = state.failure.as_ref().map(|f| f.message.as_str());
+    assert_eq!(reason, Some("no such kind"));
+    let live = reader(&folder.journal()).await.live().await;
+    assert!(live.expect("read").is_empty());
+}
+
+#[tokio::test]
+async fn a_restart_finds_every_step_that_was_begun_and_numbers_on() {
+    let folder = Folder::new();
+    let run = new_run();
+    let journal = open(&folder.journal()).await;
+    accept(&journal, run).await;
+    for changes in [
+        vec![Change::Started],
+        vec![Change::Intent(step(1))],
+        vec![Change::Done(place(1)), Change::Intent(step(2))],
+    ] {
+        enter(&journal, run, changes).await.expect("entered");
+    }
+    drop(journal);
+    let journal = open(&folder.journal()).await;
+    let mut reader = reader(&folder.journal()).await;
+    let live = reader.live().await.expect("read");
+    assert_eq!(live.len(), 1);
+    assert_eq!((live[0].run, live[0].state), (run, State::Running));
+    let found: Vec<_> = live[0]
+        .steps
+        .iter()
+        .map(|step| (step.row.record["made"].as_u64(), step.state.as_str()))
+        .collect();
+    assert_eq!(found, [(Some(1), "done"), (Some(2), "intent")]);
+    let cause = Cause {
+        event: Event::Interrupted,
+        failure: Failure::plain("died"),
+    };
+    enter(&journal, run, vec![Change::RollingBack(cause.clone())])
+        .await
+        .expect("entered");
+    assert_eq!(reader.live().await.expect("read")[0].cause, Some(cause));
+    for changes in [
+        vec![Change::Undone(place(2))],
+        vec![Change::Undone(place(1))],
+        vec![ended(Event::Interrupted, None)],
+    ] {
+        enter(&journal, run, changes).await.expect("entered");
+    }
+    assert!(reader.live().await.expect("read").is_empty());
+    let told = reports(&folder.journal()).await;
+    let gapless = (1..)
+        .zip(&told)
+        .all(|(number, report)| report.seq == number);
+    assert!(gapless, "no gap, no doubles: {told:?}");
+}
+
+#[tokio::test]
+async fn past_the_point_of_no_return_the_result_survives_a_restart() {
+    let folder = Folder::new();
+    let run = new_run();
+    let journal = open(&folder.journal()).await;
+    accept(&journal, run).await;
+    let commit = Change::PointOfNoReturn {
+        finals: vec![step(1), step(2)],
+        output: output(),
+    };
+    for changes in [
+        vec![Change::Started, commit],
+        vec![Change::Finished(place(1))],
+    ] {
+        enter(&journal, run, changes).await.expect("entered");
+    }
+    drop(journal);
+    let journal = open(&folder.journal()).await;
+    let live = reader(&folder.journal()).await.live().await.expect("read");
+    assert_eq!(live[0].output, Some(output()));
+    let states: Vec<_> = live[0].steps.iter().map(|s| s.state.as_str()).collect();
+    assert_eq!(states, ["finished", "final"]);
+    enter(&journal, run, vec![ended(Event::Succeeded, None)])
+        .await
+        .expect("entered");
+    let told = reports(&folder.journal()).await;
+    let Some(ReportBody::State(state)) = told.last().map(|r| &r.body) else {
+        panic!("{told:?}")
+    };
+    assert_eq!(state.output, Some(output()));
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_leaves_no_trace() {
+    let folder = Folder::new();
+    let journal = open(&folder.journal()).await;
+    let run = new_run();
+    accept(&journal, run).await;
+    let before = reports(&folder.journal()).await;
+    let line = LogLine {
+        level: Level::Output,
+        step: None,
+        text: "never seen".to_owned(),
+    };
+    let nonsense = vec![
+        Change::Report(ReportBody::Log(line)),
+        ended(Event::Succeeded, None),
+    ];
+    let refused = enter(&journal, run, nonsense).await;
+    assert!(matches!(refused, Err(JournalError::Illegal { .. })));
+    assert_eq!(reports(&folder.journal()).await, before);
+    let unknown = enter(&journal, new_run(), vec![Change::Started]).await;
+    assert!(matches!(unknown, Err(JournalError::Illegal { .. })));
+}
+
+#[tokio::test]
+async fn a_burst_shares_its_commits_and_keeps_its_order() {
+    let folder = Folder::new();
+    let journal = open(&folder.journal()).await;
+    let runs: Vec<Run> = (0..300).map(|_| new_run()).collect();
+    let incoming = runs.iter().map(|run| ping_task(*run)).collect();
+    let taken = journal.accept(incoming).await.expect("accepted");
+    assert!(taken.iter().all(|taken| *taken == Taken::Accepted));
+    let commits: Vec<_> = runs
+        .iter()
+        .map(|&run| {
+            let end = ended(Event::Succeeded, Some(output()));
+            let changes = vec![Change::Started, end];
+            journal.enter(Entry { run, changes })
+        })
+        .collect();
+    for commit in commits {
+        commit.durable().await.expect("entered");
+    }
+    let spool = reader(&folder.journal()).await.spool(0, 1000).await;
+    let messages = spool.expect("rows").len();
+    assert!(messages <= 20, "300 tasks made {messages} messages");
+    let told = reports(&folder.journal()).await;
+    for run in runs {
+        let wanted = [Event::Accepted, Event::Started, Event::Succeeded];
+        assert_eq!(events(&told, run), wanted);
+    }
+}
+
+#[tokio::test]
+async fn what_the_broker_confirmed_is_forgotten_and_its_number_never_used_again() {
+    let folder = Folder::new();
+    let journal = open(&folder.journal()).await;
+    accept(&journal, new_run()).await;
+    let mut reader = reader(&folder.journal()).await;
+    let first = reader.spool(0, 10).await.expect("rows")[0].id;
+    journal.sent(vec![first]);
+    // Behind it in the writer's queue, so that it has been seen to.
+    accept(&journal, new_run()).await;
+    let rest = reader.spool(0, 10).await.expect("rows");
+    assert!(rest.len() == 1 && rest[0].id > first);
+}
+
+#[tokio::test]
+async fn the_journal_of_another_server_or_of_a_later_release_is_refused() {
+    let folder = Folder::new();
+    drop(open(&folder.journal()).await);
+    let web2 = "web2".parse().expect("a name");
+    let other = Journal::open(&folder.journal(), &web2).await.map(drop);
+    assert!(matches!(other, Err(JournalError::OtherServer(name)) if name == "web1"));
+    let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(folder.journal())
+        .connect()
+        .await
+        .expect("a connection");
+    connection
+        .execute("PRAGMA user_version = 99")
+        .await
+        .expect("set");
+    let later = Journal::open(&folder.journal(), &web1()).await.map(drop);
+    assert!(matches!(later, Err(JournalError::Format(99))));
+}
+
+#[tokio::test]
+async fn the_hubs_question_names_only_what_the_journal_does_not_hold() {
+    let folder = Folder::new();
+    let journal = open(&folder.journal()).await;
+    let (known, unknown) = (new_run(), new_run());
+    accept(&journal, known).await;
+    let found = reader(&folder.journal())
+        .await
+        .unknown(vec![known, unknown])
+        .await;
+    assert_eq!(found.expect("read"), [unknown]);
+}

@@ -39,9 +39,17 @@ web_folders() {
         write_for "$STACK_USER" 0644 "$home/conf/kolga.conf"
 }
 
-# web_nginx_conf HOME ADDRESS: the operator's side of nginx, which is everything but the sites.
+# web_everywhere PORT: every address of this machine, as the worker's sites have it.
+web_everywhere() {
+    echo "$1"
+    [ ! -e /proc/net/if_inet6 ] || echo "[::]:$1"
+}
+
+# web_nginx_conf HOME ADDRESS...: the operator's side of nginx, which is everything but the sites. The
+# addresses must be those of the sites, or a site would never be asked.
 web_nginx_conf() {
     local home="$1" kind
+    shift
     cat <<CONF
 worker_processes 1;
 pid $home/nginx/nginx.pid;
@@ -58,7 +66,7 @@ http {
 $(for kind in client_body proxy fastcgi uwsgi scgi; do echo "    ${kind}_temp_path $home/nginx/tmp-$kind;"; done)
     # A host that is no site of ours.
     server {
-        listen $2 default_server;
+$(printf '        listen %s default_server;\n' "$@")
         return 404;
     }
     include $home/conf/kolga.conf;

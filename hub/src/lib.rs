@@ -1,4 +1,17 @@
-//! Hub.
+//! The hub: it holds what should exist, sends tasks to the spokes, and takes their reports.
+//!
+//! ```text
+//! api ─► app ─► store ─► relay ─► broker ─► spoke ─► broker ─► inbox ─► store ─► api (JSON, live stream)
+//! ```
+//!
+//! [`serve`] wires the daemon; [`sweeper`] looks after tasks of which nothing is heard; [`wire`] is what
+//! the API and the command line have in common.
 
+pub mod api;
+pub mod app;
 pub mod cli;
+pub mod config;
+pub mod presence;
+pub mod store;
+pub mod topology;
 pub mod wire;

@@ -1,0 +1,78 @@
+//! The HTTP API: one list of routes. Turns requests into calls of `app`, and what comes back into JSON.
+//!
+//! Every request needs the token, but for `health`; is bounded in size and, but for the live stream, in
+//! time; and is answered with JSON whatever goes wrong.
+
+mod error;
+mod events;
+mod extract;
+mod guard;
+mod objects;
+mod servers;
+mod tasks;
+mod token;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+
+pub use token::Token;
+
+/// The longest body of a request, in bytes.
+const BODY: usize = 1024 * 1024;
+
+/// What every handler is given.
+#[derive(Clone)]
+pub struct Api {
+    app: Arc<App>,
+    token: Arc<Token>,
+    stop: CancellationToken,
+}
+
+/// The API over `app`. Live streams end when `stop` fires.
+pub fn router(app: Arc<App>, token: Token, stop: CancellationToken) -> Router {
+    let api = Api {
+        app,
+        token: Arc::new(token),
+        stop,
+    };
+    let bounded = Router::new()
+        .route("/v1/doctor", get(servers::doctor))
+        .route("/v1/servers", get(servers::list).post(servers::add))
+        .route("/v1/servers/{name}", get(servers::show))
+        .route("/v1/servers/{name}/verify", post(servers::verify))
+        .route("/v1/servers/{name}/ping", post(servers::ping))
+        .route(
+            "/v1/platforms",
+            get(objects::platforms).post(objects::add_platform),
+        )
+        .route("/v1/platforms/{server}/{name}", get(objects::platform))
+        .route("/v1/sites", get(objects::sites).post(objects::add_site))
+        .route(
+            "/v1/sites/{host}",
+            get(objects::site).delete(objects::delete_site),
+        )
+        .route("/v1/tasks", get(tasks::list).post(tasks::create))
+        .route("/v1/tasks/{id}", get(tasks::show))
+        .route("/v1/tasks/{id}/log", get(tasks::log))
+        .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
+        .route("/v1/tasks/{id}/retry", post(tasks::retry))
+        .layer(from_fn(guard::in_time));
+    let streams = Router::new().route("/v1/tasks/{id}/events", get(events::stream));
+    let guarded = bounded
+        .merge(streams)
+        .layer(from_fn_with_state(api.clone(), guard::with_token));
+    Router::new()
+        .route("/v1/health", get(servers::health))
+        .merge(guarded)
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(DefaultBodyLimit::max(BODY))
+        .with_state(api)
+}

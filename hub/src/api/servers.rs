@@ -1,0 +1,75 @@
+//! `/v1/health`, `/v1/doctor`, `/v1/servers`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+use super::Api;
+use super::error::ApiError;
+use super::extract::{Body, Who, name};
+use crate::wire;
+
+pub(super) async fn health() -> Json<wire::Health> {
+    Json(wire::Health {
+        status: "ok".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+pub(super) async fn doctor(State(api): State<Api>) -> Result<Json<wire::Doctor>, ApiError> {
+    Ok(Json(api.app.doctor().await?))
+}
+
+pub(super) async fn list(
+    State(api): State<Api>,
+) -> Result<Json<wire::Page<wire::Server>>, ApiError> {
+    Ok(Json(wire::Page::whole(api.app.servers().await?)))
+}
+
+pub(super) async fn add(
+    State(api): State<Api>,
+    Who(who): Who,
+    Body(new): Body<wire::NewServer>,
+) -> Result<(StatusCode, Json<wire::Server>), ApiError> {
+    let server = api.app.add_server(new.name, &who).await?;
+    Ok((StatusCode::CREATED, Json(server)))
+}
+
+pub(super) async fn show(
+    State(api): State<Api>,
+    Path(server): Path<String>,
+) -> Result<Json<wire::Server>, ApiError> {
+    Ok(Json(api.app.server(&name(&server)?).await?))
+}
+
+pub(super) async fn verify(
+    State(api): State<Api>,
+    Path(server): Path<String>,
+    Who(who): Who,
+) -> Result<(StatusCode, Json<wire::TaskAnswer>), ApiError> {
+    let task = api.app.verify(name(&server)?, &who).await?;
+    Ok((StatusCode::CREATED, Json(wire::TaskAnswer { task })))
+}
+
+/// `POST /v1/servers/{name}/ping`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pings {
+    #[serde(default = "one")]
+    count: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+pub(super) async fn ping(
+    State(api): State<Api>,
+    Path(server): Path<String>,
+    Who(who): Who,
+    Body(pings): Body<Pings>,
+) -> Result<(StatusCode, Json<wire::NewTasks>), ApiError> {
+    let tasks = api.app.ping(name(&server)?, pings.count, &who).await?;
+    Ok((StatusCode::CREATED, Json(wire::NewTasks { tasks })))
+}

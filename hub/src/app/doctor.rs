@@ -1,0 +1,133 @@
+//! Looks at the hub and at what it depends on: what is wrong, and what to do.
+
+use kolga_protocol::link::{self, LinkState};
+use kolga_protocol::names::ServerName;
+use kolga_protocol::topology;
+
+use super::App;
+use crate::store::StoreError;
+use crate::wire::{CheckStatus, Doctor, DoctorCheck, Presence};
+
+impl App {
+    /// Probes everything.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database failed; there is nothing to look at then.
+    pub async fn doctor(&self) -> Result<Doctor, StoreError> {
+        let totals = self.store.totals().await?;
+        let mut checks = vec![check(
+            "database",
+            CheckStatus::Ok,
+            self.store.description().to_owned(),
+            None,
+        )];
+        let (publisher, inbox) = (self.publisher.borrow().clone(), self.inbox.borrow().clone());
+        checks.push(link_check("broker link", &publisher));
+        checks.push(link_check("inbox", &inbox));
+        checks.push(match totals.blocked {
+            0 => check(
+                "outbox",
+                CheckStatus::Ok,
+                format!("{} messages wait to be sent", totals.outbox),
+                None,
+            ),
+            blocked => check(
+                "outbox",
+                CheckStatus::Warn,
+                format!(
+                    "{blocked} of {} messages have no queue to go to",
+                    totals.outbox
+                ),
+                Some("see the servers below".to_owned()),
+            ),
+        });
+        let blocked = self.store.blocked_servers().await?;
+        for server in self.servers().await? {
+            let reason = blocked
+                .iter()
+                .find(|(name, _)| *name == server.name)
+                .map(|(_, reason)| reason.clone());
+            checks.push(
+                self.server_check(&server.name, server.presence, reason, &publisher)
+                    .await,
+            );
+        }
+        Ok(Doctor {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            database: self.store.description().to_owned(),
+            broker: self.broker.clone(),
+            checks,
+        })
+    }
+
+    async fn server_check(
+        &self,
+        server: &ServerName,
+        presence: Presence,
+        blocked: Option<String>,
+        publisher: &LinkState,
+    ) -> DoctorCheck {
+        let name = format!("server {server}");
+        let hint = || {
+            Some(format!(
+                "on {server}: `kolga-worker status` and `kolga-worker check`"
+            ))
+        };
+        let depth = if publisher.is_up() {
+            link::queue_depth(&self.link, &topology::tasks_queue(server))
+                .await
+                .ok()
+        } else {
+            None
+        };
+        let waiting = match depth {
+            Some(Some(depth)) => format!("{depth} tasks in its queue"),
+            Some(None) => {
+                let detail = format!("it has no queue {}", topology::tasks_queue(server));
+                self.topology.want(server.clone());
+                let hint = "the hub declares it again now; look again in a moment".to_owned();
+                return check(&name, CheckStatus::Fail, detail, Some(hint));
+            }
+            None => "its queue cannot be asked now".to_owned(),
+        };
+        if let Some(reason) = blocked {
+            return check(&name, CheckStatus::Fail, reason, hint());
+        }
+        match presence {
+            Presence::Online => check(&name, CheckStatus::Ok, format!("online, {waiting}"), None),
+            Presence::Silent => check(
+                &name,
+                CheckStatus::Fail,
+                format!("its worker has fallen silent, {waiting}"),
+                hint(),
+            ),
+            Presence::NeverSeen => check(
+                &name,
+                CheckStatus::Warn,
+                format!("its worker has never been heard, {waiting}"),
+                hint(),
+            ),
+        }
+    }
+}
+
+fn check(name: &str, status: CheckStatus, detail: String, hint: Option<String>) -> DoctorCheck {
+    DoctorCheck {
+        name: name.to_owned(),
+        status,
+        detail,
+        hint,
+    }
+}
+
+fn link_check(name: &str, state: &LinkState) -> DoctorCheck {
+    let status = if state.is_up() {
+        CheckStatus::Ok
+    } else {
+        CheckStatus::Fail
+    };
+    let hint = "see whether RabbitMQ runs, whether broker.url is right, and whether it is short of \
+                memory or disk";
+    let hint = (!state.is_up()).then(|| hint.to_owned());
+    check(name, status, state.to_string(), hint)
+}

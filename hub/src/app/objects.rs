@@ -1,0 +1,95 @@
+//! Platforms and sites: what there should be, and the tasks that bring it about.
+
+use kolga_protocol::names::{HostName, PlatformName, ServerName};
+use kolga_protocol::task::{Params, platform_build, site_delete, site_install};
+
+use super::{App, unknown};
+use crate::store::lifecycle::Forget;
+use crate::store::{StoreError, unknown_site};
+use crate::wire::{
+    Condition, NewPlatform, NewSite, Platform, PlatformAnswer, Site, SiteAnswer, Task,
+};
+
+impl App {
+    /// Builds a platform.
+    ///
+    /// # Errors
+    /// [`StoreError`]: something is in the way, or the database failed.
+    pub async fn add_platform(
+        &self,
+        new: NewPlatform,
+        who: &str,
+    ) -> Result<PlatformAnswer, StoreError> {
+        let params = Params::PlatformBuild(platform_build::Params {
+            platform: new.name.clone(),
+            profile: new.profile,
+            source: new.source,
+        });
+        let task = self.make_one(new.server.clone(), params, who).await?;
+        let platform = self.platform(&new.server, &new.name).await?;
+        Ok(PlatformAnswer { platform, task })
+    }
+
+    /// One platform.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not there, or the database failed.
+    pub async fn platform(
+        &self,
+        server: &ServerName,
+        name: &PlatformName,
+    ) -> Result<Platform, StoreError> {
+        self.store
+            .platform(server, name)
+            .await?
+            .ok_or_else(|| unknown(&format!("platform {name} on server {server}")))
+    }
+
+    /// Installs a site.
+    ///
+    /// # Errors
+    /// [`StoreError`]: something is in the way, or the database failed.
+    pub async fn add_site(&self, new: NewSite, who: &str) -> Result<SiteAnswer, StoreError> {
+        let params = Params::SiteInstall(site_install::Params {
+            site: new.host.clone(),
+            aliases: new.aliases,
+            profile: new.profile,
+            platform: new.platform,
+            options: new.options,
+        });
+        let task = self.make_one(new.server, params, who).await?;
+        let site = self.site(&new.host).await?;
+        Ok(SiteAnswer { site, task })
+    }
+
+    /// One site.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not there, or the database failed.
+    pub async fn site(&self, host: &HostName) -> Result<Site, StoreError> {
+        self.store
+            .site(host)
+            .await?
+            .ok_or_else(|| unknown_site(host).into())
+    }
+
+    /// Deletes a site. One that was never installed only leaves the list; the answer is then the task
+    /// that did not install it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not there or busy, or the database failed.
+    pub async fn delete_site(&self, host: &HostName, who: &str) -> Result<Task, StoreError> {
+        let site = self.site(host).await?;
+        if let (Condition::Failed, Some(task)) = (site.condition, site.task) {
+            let forget = Forget {
+                host: host.clone(),
+                task,
+                requested_by: who.to_owned(),
+            };
+            self.store.write(forget).await?;
+            return self.task(task).await;
+        }
+        let params = Params::SiteDelete(site_delete::Params { site: host.clone() });
+        self.make_one(site.server, params, who).await
+    }
+}

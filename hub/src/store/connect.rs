@@ -1,0 +1,142 @@
+//! Opens the database: which of the two it is, how its connections are set, and its tables brought up to
+//! date.
+
+use std::str::FromStr;
+
+use anyhow::Context;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, SqlSafeStr};
+
+/// Connections that read at once, at most.
+const READERS: u32 = 4;
+
+/// Every change of the tables, in order. What has been released never changes.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(
+    1,
+    "initial",
+    include_str!("../../migrations/0001_initial.sql"),
+)];
+
+/// Which database there is.
+#[derive(Clone, Debug)]
+pub(super) struct Database {
+    url: String,
+    pub(super) is_sqlite: bool,
+}
+
+impl Database {
+    pub(super) fn new(url: &str) -> anyhow::Result<Self> {
+        sqlx::any::install_default_drivers();
+        let is_sqlite = url.starts_with("sqlite:");
+        let mut url = url.to_owned();
+        if is_sqlite && !url.contains('?') {
+            url.push_str("?mode=rwc");
+        }
+        Ok(Self { url, is_sqlite })
+    }
+
+    fn options(&self) -> anyhow::Result<AnyConnectOptions> {
+        AnyConnectOptions::from_str(&self.url)
+            .context("store.url is not an address of SQLite or PostgreSQL")
+    }
+
+    /// The one connection that writes.
+    pub(super) async fn writer(&self) -> anyhow::Result<AnyConnection> {
+        let mut connection = AnyConnection::connect_with(&self.options()?)
+            .await
+            .with_context(|| {
+                if self.is_sqlite {
+                    format!(
+                        "cannot open the database {}: does its folder exist, and may this user write there?",
+                        self.url
+                    )
+                } else {
+                    "cannot connect to PostgreSQL: check store.url and whether the server runs".to_owned()
+                }
+            })?;
+        if self.is_sqlite {
+            for pragma in [
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = FULL",
+                "PRAGMA busy_timeout = 10000",
+                "PRAGMA foreign_keys = ON",
+                "PRAGMA cache_size = -16384",
+                "PRAGMA temp_store = MEMORY",
+            ] {
+                connection.execute(pragma).await?;
+            }
+        }
+        Ok(connection)
+    }
+
+    /// The connections that read.
+    pub(super) async fn readers(&self) -> anyhow::Result<AnyPool> {
+        let is_sqlite = self.is_sqlite;
+        AnyPoolOptions::new()
+            .max_connections(READERS)
+            .min_connections(1)
+            .test_before_acquire(!is_sqlite)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if is_sqlite {
+                        connection.execute("PRAGMA busy_timeout = 10000").await?;
+                        connection.execute("PRAGMA query_only = ON").await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(self.options()?)
+            .await
+            .context("cannot open the database for reading")
+    }
+}
+
+/// Brings the tables up to date.
+pub(super) async fn migrate(
+    database: &Database,
+    connection: &mut AnyConnection,
+) -> anyhow::Result<()> {
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|&(version, name, sql)| {
+            // PostgreSQL knows no such tables, and needs none.
+            let sql = if database.is_sqlite {
+                sql.replace("/* WITHOUT ROWID */", "WITHOUT ROWID")
+            } else {
+                sql.to_owned()
+            };
+            Migration::new(
+                version,
+                name.into(),
+                MigrationType::Simple,
+                AssertSqlSafe(sql).into_sql_str(),
+                false,
+            )
+        })
+        .collect();
+    Migrator::with_migrations(migrations)
+        .run(connection)
+        .await
+        .context(
+            "the database's tables cannot be brought up to date; was it used by a later release?",
+        )
+}
+
+/// What the database is, for a person.
+pub(super) async fn describe(
+    database: &Database,
+    connection: &mut AnyConnection,
+) -> anyhow::Result<String> {
+    Ok(if database.is_sqlite {
+        let version: String = sqlx::query_scalar("SELECT sqlite_version()")
+            .fetch_one(connection)
+            .await?;
+        format!("SQLite {version}, WAL, synchronous=FULL")
+    } else {
+        let version: String = sqlx::query_scalar("SELECT current_setting('server_version')")
+            .fetch_one(connection)
+            .await?;
+        format!("PostgreSQL {version}")
+    })
+}

@@ -1,0 +1,299 @@
+//! What tasks mean for the hub's own list of platforms and sites: a claim when one is made, and what
+//! becomes of the row when it ends. The row says which task it waits for; any other task's end changes
+//! nothing.
+
+use kolga_protocol::id::TaskId;
+use kolga_protocol::names::{HostName, ServerName};
+use kolga_protocol::state::State;
+use kolga_protocol::task::{Output, Params, platform_build, site_delete, site_install};
+use sqlx::{AnyConnection, Row};
+
+use super::rows::json;
+use super::tx::{Outcome, Refusal, Tx};
+
+/// Whether tasks of this sort have a row that they make or remove.
+pub(super) fn has_row(params: &Params) -> bool {
+    matches!(
+        params,
+        Params::PlatformBuild(_) | Params::SiteInstall(_) | Params::SiteDelete(_)
+    )
+}
+
+/// Takes for the task what it needs of the lists, or says who has it.
+pub(super) async fn claim(
+    tx: &mut Tx<'_>,
+    server: &ServerName,
+    params: &Params,
+    task: TaskId,
+) -> Result<Outcome<()>, sqlx::Error> {
+    match params {
+        Params::PlatformBuild(params) => claim_platform(tx, server, params, task).await,
+        Params::SiteInstall(params) => claim_site(tx, server, params, task).await,
+        Params::SiteDelete(params) => claim_removal(tx, server, params, task).await,
+        Params::Ping(_) | Params::ServerVerify(_) => Ok(Ok(())),
+    }
+}
+
+async fn claim_platform(
+    tx: &mut Tx<'_>,
+    server: &ServerName,
+    params: &platform_build::Params,
+    task: TaskId,
+) -> Result<Outcome<()>, sqlx::Error> {
+    let condition: Option<String> =
+        sqlx::query_scalar("SELECT condition FROM platform WHERE server = $1 AND name = $2")
+            .bind(server.as_str())
+            .bind(params.platform.as_str())
+            .fetch_optional(&mut *tx.connection)
+            .await?;
+    if condition.is_some_and(|condition| condition != "failed") {
+        return Ok(Err(Refusal::conflict(
+            "platform_exists",
+            format!("server {server} has a platform {} already", params.platform),
+            "give the new one another name: sites move to it one by one".to_owned(),
+        )));
+    }
+    sqlx::query("DELETE FROM platform WHERE server = $1 AND name = $2")
+        .bind(server.as_str())
+        .bind(params.platform.as_str())
+        .execute(&mut *tx.connection)
+        .await?;
+    sqlx::query(
+        "INSERT INTO platform (server, name, profile, source, condition, task, created_at)
+         VALUES ($1, $2, $3, $4, 'pending', $5, $6)",
+    )
+    .bind(server.as_str())
+    .bind(params.platform.as_str())
+    .bind(params.profile.as_str())
+    .bind(params.source.as_str())
+    .bind(task.to_string())
+    .bind(tx.now.0)
+    .execute(&mut *tx.connection)
+    .await?;
+    Ok(Ok(()))
+}
+
+async fn claim_site(
+    tx: &mut Tx<'_>,
+    server: &ServerName,
+    params: &site_install::Params,
+    task: TaskId,
+) -> Result<Outcome<()>, sqlx::Error> {
+    let host = &params.site;
+    if let Some(platform) = &params.platform {
+        let condition: Option<String> =
+            sqlx::query_scalar("SELECT condition FROM platform WHERE server = $1 AND name = $2")
+                .bind(server.as_str())
+                .bind(platform.as_str())
+                .fetch_optional(&mut *tx.connection)
+                .await?;
+        // One that is still being built will do: on the spoke the tasks run in this order.
+        if !condition.is_some_and(|condition| matches!(condition.as_str(), "ready" | "pending")) {
+            return Ok(Err(Refusal::not_found(
+                "platform_unknown",
+                format!("server {server} has no platform {platform}"),
+                format!(
+                    "build it with `kolga platform add`, or see `kolga platform list`; for site {host}"
+                ),
+            )));
+        }
+    }
+    let mut names: Vec<&str> = vec![host.as_str()];
+    names.extend(params.aliases.iter().map(|alias| alias.as_str()));
+    names.sort_unstable();
+    names.dedup();
+    let failed: Option<i64> =
+        sqlx::query_scalar("SELECT created_at FROM site WHERE host = $1 AND condition = 'failed'")
+            .bind(host.as_str())
+            .fetch_optional(&mut *tx.connection)
+            .await?;
+    for name in &names {
+        let holder = sqlx::query(
+            "SELECT site.host, site.server FROM site_name JOIN site ON site.host = site_name.host
+              WHERE site_name.name = $1",
+        )
+        .bind(*name)
+        .fetch_optional(&mut *tx.connection)
+        .await?;
+        if let Some(row) = holder {
+            let holder: String = row.try_get("host")?;
+            let where_it_is: String = row.try_get("server")?;
+            return Ok(Err(Refusal::conflict(
+                "site_exists",
+                format!("the name {name} belongs to site {holder} on server {where_it_is}"),
+                format!(
+                    "choose another name, or delete that site with `kolga site delete {holder}`"
+                ),
+            )));
+        }
+    }
+    if failed.is_some() {
+        remove_site(tx.connection, host).await?;
+    }
+    let text = |text: Option<String>| text.unwrap_or_default();
+    sqlx::query(
+        "INSERT INTO site (host, server, profile, platform, aliases, options, condition, task, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8)",
+    )
+    .bind(host.as_str())
+    .bind(server.as_str())
+    .bind(params.profile.as_str())
+    .bind(params.platform.as_ref().map(|platform| platform.as_str().to_owned()))
+    .bind(text(json(&params.aliases)))
+    .bind(text(json(&params.options)))
+    .bind(task.to_string())
+    .bind(tx.now.0)
+    .execute(&mut *tx.connection)
+    .await?;
+    for name in names {
+        sqlx::query("INSERT INTO site_name (name, host) VALUES ($1, $2)")
+            .bind(name)
+            .bind(host.as_str())
+            .execute(&mut *tx.connection)
+            .await?;
+    }
+    Ok(Ok(()))
+}
+
+async fn claim_removal(
+    tx: &mut Tx<'_>,
+    server: &ServerName,
+    params: &site_delete::Params,
+    task: TaskId,
+) -> Result<Outcome<()>, sqlx::Error> {
+    let host = &params.site;
+    let row = sqlx::query("SELECT server, condition, task FROM site WHERE host = $1")
+        .bind(host.as_str())
+        .fetch_optional(&mut *tx.connection)
+        .await?;
+    let Some(row) = row else {
+        return Ok(Err(unknown_site(host)));
+    };
+    let where_it_is: String = row.try_get("server")?;
+    if where_it_is != server.as_str() {
+        return Ok(Err(Refusal::conflict(
+            "wrong_server",
+            format!("site {host} is on server {where_it_is}, not on {server}"),
+            None,
+        )));
+    }
+    let condition: String = row.try_get("condition")?;
+    if condition != "ready" {
+        let busy_with: String = row.try_get("task")?;
+        return Ok(Err(Refusal::conflict(
+            "site_busy",
+            format!("site {host} is {condition}, so it cannot be deleted now"),
+            format!("see `kolga task show {busy_with}`"),
+        )));
+    }
+    sqlx::query("UPDATE site SET condition = 'removing', task = $2 WHERE host = $1")
+        .bind(host.as_str())
+        .bind(task.to_string())
+        .execute(&mut *tx.connection)
+        .await?;
+    Ok(Ok(()))
+}
+
+/// There is no such site.
+pub(crate) fn unknown_site(host: &HostName) -> Refusal {
+    Refusal::not_found(
+        "site_unknown",
+        format!("there is no site {host}"),
+        "see `kolga site list`".to_owned(),
+    )
+}
+
+/// A site that was never installed leaves the list.
+pub(super) async fn remove_site(
+    connection: &mut AnyConnection,
+    host: &HostName,
+) -> Result<(), sqlx::Error> {
+    free_names(connection, host).await?;
+    sqlx::query("DELETE FROM site WHERE host = $1")
+        .bind(host.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn free_names(connection: &mut AnyConnection, host: &HostName) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM site_name WHERE host = $1")
+        .bind(host.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The task is finished: its row becomes what the end says.
+pub(super) async fn settle(
+    connection: &mut AnyConnection,
+    server: &str,
+    task: TaskId,
+    params: &Params,
+    end: State,
+    output: Option<&Output>,
+) -> Result<(), sqlx::Error> {
+    let made = end == State::Succeeded;
+    let condition = if made { "ready" } else { "failed" };
+    match params {
+        Params::Ping(_) | Params::ServerVerify(_) => {}
+        Params::PlatformBuild(params) => {
+            let output = match output {
+                Some(Output::PlatformBuild(output)) => Some(output),
+                _ => None,
+            };
+            sqlx::query(
+                "UPDATE platform SET condition = $4, version = $5, path = $6
+                  WHERE server = $1 AND name = $2 AND task = $3",
+            )
+            .bind(server)
+            .bind(params.platform.as_str())
+            .bind(task.to_string())
+            .bind(condition)
+            .bind(output.and_then(|output| output.version.clone()))
+            .bind(output.map(|output| output.path.clone()))
+            .execute(connection)
+            .await?;
+        }
+        Params::SiteInstall(params) => {
+            let url = match output {
+                Some(Output::SiteInstall(output)) => Some(output.url.clone()),
+                _ => None,
+            };
+            let touched = sqlx::query(
+                "UPDATE site SET condition = $3, url = $4 WHERE host = $1 AND task = $2",
+            )
+            .bind(params.site.as_str())
+            .bind(task.to_string())
+            .bind(condition)
+            .bind(url)
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+            if touched == 1 && !made {
+                free_names(connection, &params.site).await?;
+            }
+        }
+        Params::SiteDelete(params) => {
+            let waits: Option<String> =
+                sqlx::query_scalar("SELECT server FROM site WHERE host = $1 AND task = $2")
+                    .bind(params.site.as_str())
+                    .bind(task.to_string())
+                    .fetch_optional(&mut *connection)
+                    .await?;
+            if waits.is_none() {
+                return Ok(());
+            }
+            if made {
+                remove_site(connection, &params.site).await?;
+            } else {
+                // Rolled back whole: everything came back.
+                sqlx::query("UPDATE site SET condition = 'ready' WHERE host = $1")
+                    .bind(params.site.as_str())
+                    .execute(connection)
+                    .await?;
+            }
+        }
+    }
+    Ok(())
+}

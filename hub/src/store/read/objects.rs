@@ -1,0 +1,111 @@
+//! Platforms and sites.
+
+use kolga_protocol::id::UnixMillis;
+use kolga_protocol::names::{HostName, PlatformName, ServerName};
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{corrupt, from_json, parse};
+use crate::store::{Store, StoreError};
+use crate::wire::{Condition, Platform, Site};
+
+const PLATFORM: &str = "SELECT server, name, profile, source, condition, version, path, task, created_at FROM platform";
+const SITE: &str = "SELECT host, server, profile, platform, aliases, options, condition, url, task,
+    created_at FROM site";
+
+impl Store {
+    /// All platforms, by server and name.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn platforms(&self) -> Result<Vec<Platform>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{PLATFORM} ORDER BY server, name"));
+        let rows = sqlx::query(sql).fetch_all(&self.reads).await?;
+        rows.iter().map(platform).collect()
+    }
+
+    /// One platform.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn platform(
+        &self,
+        server: &ServerName,
+        name: &PlatformName,
+    ) -> Result<Option<Platform>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{PLATFORM} WHERE server = $1 AND name = $2"));
+        let row = sqlx::query(sql)
+            .bind(server.as_str())
+            .bind(name.as_str())
+            .fetch_optional(&self.reads)
+            .await?;
+        row.as_ref().map(platform).transpose()
+    }
+
+    /// All sites, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn sites(&self) -> Result<Vec<Site>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{SITE} ORDER BY host"));
+        let rows = sqlx::query(sql).fetch_all(&self.reads).await?;
+        rows.iter().map(site).collect()
+    }
+
+    /// One site.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn site(&self, host: &HostName) -> Result<Option<Site>, StoreError> {
+        let sql = sqlx::AssertSqlSafe(format!("{SITE} WHERE host = $1"));
+        let row = sqlx::query(sql)
+            .bind(host.as_str())
+            .fetch_optional(&self.reads)
+            .await?;
+        row.as_ref().map(site).transpose()
+    }
+}
+
+fn platform(row: &AnyRow) -> Result<Platform, StoreError> {
+    let text = |column| row.try_get::<String, _>(column);
+    Ok(Platform {
+        name: parse("a platform", &text("name")?)?,
+        server: parse("a server", &text("server")?)?,
+        profile: parse("a profile", &text("profile")?)?,
+        source: parse("a path", &text("source")?)?,
+        condition: condition(&text("condition")?)?,
+        version: row.try_get("version")?,
+        path: row.try_get("path")?,
+        task: Some(parse("a task id", &text("task")?)?),
+        created_at: UnixMillis(row.try_get("created_at")?),
+    })
+}
+
+fn site(row: &AnyRow) -> Result<Site, StoreError> {
+    let text = |column| row.try_get::<String, _>(column);
+    let platform: Option<String> = row.try_get("platform")?;
+    Ok(Site {
+        host: parse("a host name", &text("host")?)?,
+        server: parse("a server", &text("server")?)?,
+        profile: parse("a profile", &text("profile")?)?,
+        platform: platform
+            .map(|name| parse("a platform", &name))
+            .transpose()?,
+        aliases: from_json("aliases", &text("aliases")?)?,
+        options: from_json("options", &text("options")?)?,
+        condition: condition(&text("condition")?)?,
+        url: row.try_get("url")?,
+        task: Some(parse("a task id", &text("task")?)?),
+        created_at: UnixMillis(row.try_get("created_at")?),
+    })
+}
+
+fn condition(text: &str) -> Result<Condition, StoreError> {
+    Ok(match text {
+        "pending" => Condition::Pending,
+        "ready" => Condition::Ready,
+        "removing" => Condition::Removing,
+        "failed" => Condition::Failed,
+        other => return Err(corrupt("a condition", other)),
+    })
+}

@@ -1,0 +1,58 @@
+//! What a commit tells the rest of the hub: there is something to send, something is due, a task that
+//! somebody watches has moved. Nothing here is needed for correctness: whoever is woken reads the store.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kolga_protocol::id::TaskId;
+use tokio::sync::{Notify, watch};
+
+/// From so many watched tasks on, those that nobody watches any more are looked for.
+const CROWDED: usize = 256;
+
+/// Raised by the writer after each commit.
+#[derive(Default)]
+pub struct Signals {
+    /// The outbox has something to take.
+    pub outbox: Notify,
+    /// The sweeper may have to look earlier than it meant to.
+    pub due: Notify,
+    watched: Mutex<HashMap<TaskId, watch::Sender<u64>>>,
+}
+
+impl Signals {
+    /// Changes whenever a commit has changed the task.
+    #[must_use]
+    pub fn watch(&self, task: TaskId) -> watch::Receiver<u64> {
+        let mut watched = self.watched();
+        if watched.len() >= CROWDED {
+            watched.retain(|_, watchers| !watchers.is_closed());
+        }
+        match watched.entry(task) {
+            Entry::Occupied(watched) => watched.get().subscribe(),
+            Entry::Vacant(free) => free.insert(watch::Sender::new(0)).subscribe(),
+        }
+    }
+
+    pub(super) fn changed(&self, tasks: impl IntoIterator<Item = TaskId>) {
+        let mut watched = self.watched();
+        if watched.is_empty() {
+            return;
+        }
+        for task in tasks {
+            if let Entry::Occupied(entry) = watched.entry(task) {
+                if entry.get().is_closed() {
+                    entry.remove();
+                } else {
+                    entry.get().send_modify(|count| *count += 1);
+                }
+            }
+        }
+    }
+
+    /// A poisoned map is still a map: nothing here can be left by half.
+    fn watched(&self) -> MutexGuard<'_, HashMap<TaskId, watch::Sender<u64>>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

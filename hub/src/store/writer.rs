@@ -1,0 +1,159 @@
+//! The one writer: whatever operations have gathered while it was busy become one transaction. Under load
+//! batches form by themselves; when idle an operation waits for nobody.
+//!
+//! When a batch fails, each of its operations is tried alone, so that one that the database refuses takes
+//! no other with it. A lost connection is made anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kolga_protocol::id::UnixMillis;
+use sqlx::{AnyConnection, Connection};
+use tokio::sync::mpsc;
+
+use super::connect::Database;
+use super::signals::Signals;
+use super::tx::{AnyOperation, Effects, Memory, Tx};
+use super::{Policy, outbox};
+
+/// Operations in one transaction at most: bounds the time that the first of them waits.
+const BATCH: usize = 256;
+/// Between two tries to reach a database that is away.
+const RECONNECT: Duration = Duration::from_millis(500);
+/// How often it is tried before the operations at hand are answered with an error.
+const TRIES: u32 = 10;
+
+pub(super) struct Writer {
+    database: Database,
+    connection: AnyConnection,
+    policy: Policy,
+    memory: Memory,
+    signals: Arc<Signals>,
+}
+
+impl Writer {
+    pub(super) async fn new(
+        database: Database,
+        mut connection: AnyConnection,
+        policy: Policy,
+        signals: Arc<Signals>,
+    ) -> Result<Self, sqlx::Error> {
+        let memory = Memory {
+            last_seq: outbox::at_start(&mut connection).await?,
+            ..Memory::default()
+        };
+        Ok(Self {
+            database,
+            connection,
+            policy,
+            memory,
+            signals,
+        })
+    }
+
+    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Box<dyn AnyOperation>>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while queue.recv_many(&mut batch, BATCH).await > 0 {
+            self.commit(std::mem::take(&mut batch)).await;
+        }
+        if let Err(error) = self.connection.close().await {
+            tracing::warn!(%error, "the database was not closed in order");
+        }
+    }
+
+    async fn commit(&mut self, mut batch: Vec<Box<dyn AnyOperation>>) {
+        match self.transact(&mut batch).await {
+            Ok(()) => {
+                for operation in batch {
+                    operation.committed();
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, operations = batch.len(), "a transaction failed; each is tried alone");
+                self.reconnect(&error).await;
+                for operation in batch {
+                    self.commit_alone(operation).await;
+                }
+            }
+        }
+    }
+
+    async fn commit_alone(&mut self, operation: Box<dyn AnyOperation>) {
+        let mut alone = vec![operation];
+        let result = self.transact(&mut alone).await;
+        let Some(operation) = alone.pop() else { return };
+        match result {
+            Ok(()) => operation.committed(),
+            Err(error) => {
+                tracing::error!(%error, "an operation failed");
+                operation.failed(&error.to_string());
+                self.reconnect(&error).await;
+            }
+        }
+    }
+
+    async fn transact(&mut self, batch: &mut [Box<dyn AnyOperation>]) -> Result<(), sqlx::Error> {
+        let mut effects = Effects::default();
+        let begin = if self.database.is_sqlite {
+            "BEGIN IMMEDIATE"
+        } else {
+            "BEGIN"
+        };
+        let mut transaction = self.connection.begin_with(begin).await?;
+        let mut tx = Tx {
+            connection: &mut transaction,
+            now: UnixMillis::now(),
+            policy: &self.policy,
+            memory: &mut self.memory,
+            effects: &mut effects,
+        };
+        for operation in batch.iter_mut() {
+            operation.apply(&mut tx).await?;
+        }
+        transaction.commit().await?;
+        self.took_effect(effects);
+        Ok(())
+    }
+
+    fn took_effect(&mut self, effects: Effects) {
+        if let Some(cursor) = effects.cursor {
+            self.memory.cursor = cursor;
+        }
+        if let Some(seq) = effects.rewind_to {
+            self.memory.cursor = self.memory.cursor.min(seq);
+        }
+        // What is given back may have been taken again since; never the other way round.
+        for seq in effects.given_back {
+            self.memory.in_flight.remove(&seq);
+        }
+        self.memory.in_flight.extend(effects.taken);
+        if effects.outbox {
+            self.signals.outbox.notify_one();
+        }
+        if effects.due {
+            self.signals.due.notify_one();
+        }
+        self.signals.changed(effects.changed);
+    }
+
+    /// A new connection in place of one that is lost.
+    async fn reconnect(&mut self, error: &sqlx::Error) {
+        let lost = matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
+            || self.connection.ping().await.is_err();
+        if !lost {
+            return;
+        }
+        for _ in 0..TRIES {
+            match self.database.writer().await {
+                Ok(connection) => {
+                    self.connection = connection;
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!("{error:#}; trying again");
+                    tokio::time::sleep(RECONNECT).await;
+                }
+            }
+        }
+    }
+}

@@ -9,7 +9,8 @@ toml_argv() {
     printf '[%s]' "$list"
 }
 
-# config_worker HOME SERVER AMQP_URL PORT MARIADB_SOCKET [SOURCES]
+# config_worker HOME SERVER AMQP_URL PORT MARIADB_SOCKET [SOURCES]: with SOURCES it is a stack's, whose
+# sites only this machine sees.
 config_worker() {
     local home="$1" socket="$5"
     cat <<TOML
@@ -36,6 +37,7 @@ test = $(toml_argv "$(web_argv "$home" test)")
 test_staged = $(toml_argv "$(web_argv "$home" test_staged)")
 reload = $(toml_argv "$(web_argv "$home" reload)")
 port = $4
+${6:+listen = [\"127.0.0.1:$4\"]}
 check_address = "127.0.0.1:$4"
 
 [php]

@@ -143,6 +143,9 @@ pub struct Nginx {
     /// The port that sites listen on.
     #[serde(default = "http_port")]
     pub port: u16,
+    /// The addresses that sites listen on; all of this machine's, at `port`, when there is none here.
+    #[serde(default)]
+    pub listen: Vec<SocketAddr>,
     /// Where the worker itself reaches nginx, to check a site.
     pub check_address: SocketAddr,
 }

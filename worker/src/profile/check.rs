@@ -109,6 +109,18 @@ fn contradictions(name: &ProfileName, profile: &Profile) -> Vec<(String, String)
     let mut made: Vec<&str> = Vec::new();
     for directory in &manifest.directories {
         let path = directory.path.as_str();
+        // In an access control list the group's bits bound what the web server's user may do.
+        let needed = match directory.web {
+            WebAccess::None => 0,
+            WebAccess::Read => 0o050,
+            WebAccess::Write => 0o070,
+        };
+        if directory.mode.0 & needed != needed || directory.mode.0 & 0o700 != 0o700 {
+            problem(
+                path,
+                format!("{path} needs at least the mode 07{}0", needed >> 3),
+            );
+        }
         if let Some((parent, _)) = path.rsplit_once('/') {
             if !made.contains(&parent) {
                 problem(
@@ -127,6 +139,26 @@ fn contradictions(name: &ProfileName, profile: &Profile) -> Vec<(String, String)
             }
         }
         made.push(path);
+    }
+    let files = manifest.files.iter().map(|file| (&file.path, false));
+    let settings = manifest.settings.iter().map(|file| (&file.path, false));
+    let links = manifest.links.iter().map(|link| (&link.path, link.each));
+    for (place, is_folder) in files.chain(settings).chain(links) {
+        let path = place.as_str();
+        let folder = match is_folder {
+            true => path,
+            false => path.rsplit_once('/').map_or("", |(folder, _)| folder),
+        };
+        let readable = manifest
+            .directories
+            .iter()
+            .any(|made| made.path.as_str() == folder && made.web == WebAccess::Read);
+        if !readable {
+            problem(
+                path,
+                format!("{path} must lie in one of [[directories]] that has web = \"read\""),
+            );
+        }
     }
     let secrets = manifest
         .installer
@@ -178,7 +210,7 @@ fn render_all(profile: &Profile, at: &dyn Fn(&str) -> String) -> anyhow::Result<
     let vhost = template::Vhost {
         host: host.clone(),
         aliases: vec!["*.example.net".parse()?],
-        listen: template::Listen::everywhere(80),
+        listen: template::Listen::on(&[], 80),
         site: plain("/site")?,
         platform: platform.clone(),
         settings,

@@ -6,6 +6,7 @@
 //! - settings ([`Settings`]): the database's account and the site's secrets too.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use kolga_protocol::names::{DatabaseName, HostName, OptionName, OptionValue, SiteAlias};
@@ -49,9 +50,16 @@ impl PlainPath {
 pub struct Listen(String);
 
 impl Listen {
-    /// Every address of this machine, of both families where it has both.
+    /// The addresses that the configuration names, or every address of this machine, of both families
+    /// where it has both.
     #[must_use]
-    pub fn everywhere(port: u16) -> Vec<Self> {
+    pub fn on(addresses: &[SocketAddr], port: u16) -> Vec<Self> {
+        if !addresses.is_empty() {
+            return addresses
+                .iter()
+                .map(|address| Self(address.to_string()))
+                .collect();
+        }
         let mut all = vec![Self(port.to_string())];
         if Path::new("/proc/net/if_inet6").exists() {
             all.push(Self(format!("[::]:{port}")));

@@ -3,6 +3,30 @@
 //! The journal knows a step by its name only; these lists turn the name and the record back into code,
 //! so that an attempt can be undone, or finished, after a crash.
 
+pub mod check_platform;
+pub mod check_site;
+pub mod create_database;
+pub mod create_database_user;
+pub mod drop_database;
+pub mod drop_database_user;
+pub mod empty_trash;
+pub mod forget_site;
+pub mod make_site_folders;
+pub mod overlay_platform;
+pub mod publish_platform;
+pub mod publish_vhost;
+pub mod register_platform;
+pub mod register_site;
+pub mod reserve_site;
+pub mod run_installer;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod trash_site;
+pub mod unpack_platform;
+pub mod unpublish_vhost;
+pub mod write_settings;
+pub mod write_site_files;
+
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
@@ -29,7 +53,6 @@ macro_rules! steps {
                     });
                 }
             )*
-            let _ = (cx, record);
             Box::pin(async move { Err(unknown(name)) })
         }
     };
@@ -54,15 +77,37 @@ macro_rules! finals {
                     });
                 }
             )*
-            let _ = (cx, record);
             Box::pin(async move { Err(unknown(name).source) })
         }
     };
 }
 
-steps! {}
+steps! {
+    unpack_platform::UnpackPlatform,
+    overlay_platform::OverlayPlatform,
+    check_platform::CheckPlatform,
+    publish_platform::PublishPlatform,
+    register_platform::RegisterPlatform,
+    reserve_site::ReserveSite,
+    make_site_folders::MakeSiteFolders,
+    create_database_user::CreateDatabaseUser,
+    create_database::CreateDatabase,
+    write_site_files::WriteSiteFiles,
+    write_settings::WriteSettings,
+    run_installer::RunInstaller,
+    publish_vhost::PublishVhost,
+    check_site::CheckSite,
+    register_site::RegisterSite,
+    unpublish_vhost::UnpublishVhost,
+    trash_site::TrashSite,
+}
 
-finals! {}
+finals! {
+    drop_database::DropDatabase,
+    drop_database_user::DropDatabaseUser,
+    empty_trash::EmptyTrash,
+    forget_site::ForgetSite,
+}
 
 fn unknown(name: &str) -> UndoError {
     UndoError::leaves(

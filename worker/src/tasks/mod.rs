@@ -4,6 +4,9 @@
 //! Called by the executor ([`crate::run`]), which carries the plan out.
 
 mod ping;
+mod platform_build;
+mod site_delete;
+mod site_install;
 
 use kolga_protocol::task::Params;
 
@@ -17,15 +20,13 @@ use crate::plan::Plan;
 pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
     match params {
         Params::Ping(_) => Ok(ping::plan()),
-        Params::ServerVerify(_)
-        | Params::PlatformBuild(_)
-        | Params::SiteInstall(_)
-        | Params::SiteDelete(_) => {
-            anyhow::bail!(
-                "{} is not carried out by spoke {}",
-                params.kind(),
-                cx.spoke.config.server
-            )
-        }
+        Params::PlatformBuild(params) => platform_build::plan(params, cx),
+        Params::SiteInstall(params) => site_install::plan(params, cx),
+        Params::SiteDelete(params) => site_delete::plan(params, cx),
+        Params::ServerVerify(_) => anyhow::bail!(
+            "{} is not carried out by spoke {}",
+            params.kind(),
+            cx.spoke.config.server
+        ),
     }
 }

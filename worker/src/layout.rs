@@ -1,0 +1,87 @@
+//! Where the things of sites and platforms lie, in one place: below the folders that the configuration
+//! names, by names that are allow-lists. What nginx reads of a site is [`crate::services::nginx`]'s.
+//!
+//! ```text
+//! <platforms>/<platform>/.kolga-owner      which run built it
+//! <platforms>/<platform>/code/             the code that sites share
+//! <platforms>/.<platform>.new-<run>/       the same while it is being built
+//! <sites>/<host>/.kolga-owner              which run made it
+//! <sites>/<host>/…                         what its profile wants
+//! <sites>/.trash/<run>/                    a site that the task <run> is deleting
+//! ```
+
+use std::path::PathBuf;
+
+use kolga_protocol::id::Run;
+use kolga_protocol::names::{HostName, PlatformName};
+
+use crate::config::Config;
+use crate::files::Dir;
+
+/// The folder of a platform's code, in the platform's own.
+pub const CODE: &str = "code";
+/// The folder of sites that are being deleted, among the sites: no host begins with a dot.
+pub const TRASH: &str = ".trash";
+
+/// The name of a platform's folder while it is being built.
+#[must_use]
+pub fn new_platform(platform: &PlatformName, run: Run) -> String {
+    format!(".{platform}.new-{run}")
+}
+
+/// A platform's folder.
+#[must_use]
+pub fn platform(config: &Config, platform: &PlatformName) -> PathBuf {
+    config.sites.platforms.join(platform.as_str())
+}
+
+/// A platform's code.
+#[must_use]
+pub fn code(config: &Config, name: &PlatformName) -> PathBuf {
+    platform(config, name).join(CODE)
+}
+
+/// A site's folder.
+#[must_use]
+pub fn site(config: &Config, host: &HostName) -> PathBuf {
+    config.sites.root.join(host.as_str())
+}
+
+/// A site's address, without a slash at the end.
+#[must_use]
+pub fn url(config: &Config, host: &HostName) -> String {
+    format!("http://{}", authority(config, host))
+}
+
+/// A site's `Host` header.
+#[must_use]
+pub fn authority(config: &Config, host: &HostName) -> String {
+    match config.nginx.port {
+        80 => host.to_string(),
+        port => format!("{host}:{port}"),
+    }
+}
+
+/// The folder of all sites.
+///
+/// # Errors
+/// When it is not there.
+pub fn sites(config: &Config) -> anyhow::Result<Dir> {
+    Dir::open(&config.sites.root)
+}
+
+/// The folder of all platforms.
+///
+/// # Errors
+/// When it is not there.
+pub fn platforms(config: &Config) -> anyhow::Result<Dir> {
+    Dir::open(&config.sites.platforms)
+}
+
+/// The trash.
+///
+/// # Errors
+/// When it can be neither opened nor made.
+pub fn trash(config: &Config) -> anyhow::Result<Dir> {
+    Dir::open_or_make(&config.sites.root.join(TRASH), 0o700)
+}

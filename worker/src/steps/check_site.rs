@@ -1,0 +1,54 @@
+//! Step `check_site`: asks nginx for the site as a visitor would, and looks whether the answer is what the
+//! profile calls healthy.
+//!
+//! It only looks, so undo has nothing to do.
+
+use std::sync::Arc;
+
+use crate::cx::Cx;
+use crate::site::NewSite;
+use crate::step::{Step, UndoError};
+
+/// Asks a site for its page.
+pub struct CheckSite(pub Arc<NewSite>);
+
+impl Step for CheckSite {
+    const NAME: &'static str = "check_site";
+    type Record = ();
+
+    async fn inspect(&self, _cx: &Cx) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn apply(&self, cx: &Cx, (): &()) -> anyhow::Result<()> {
+        let healthy = &self.0.profile.manifest.healthy;
+        cx.spoke
+            .nginx
+            .check_site(cx, &self.0.host, &healthy.path, |answer| {
+                let to = answer.location.as_deref().unwrap_or_default();
+                anyhow::ensure!(
+                    answer.status == healthy.status,
+                    "the answer is {} {to} instead of {}",
+                    answer.status,
+                    healthy.status
+                );
+                if let Some(text) = &healthy.text {
+                    anyhow::ensure!(
+                        answer.body.contains(text.as_str()),
+                        "the page lacks {text:?}, which a working site of this kind has"
+                    );
+                }
+                Ok(())
+            })
+            .await?;
+        cx.log.info(format!(
+            "{}{} answers {}",
+            self.0.url, healthy.path, healthy.status
+        ));
+        Ok(())
+    }
+
+    async fn undo(_cx: &Cx, (): &()) -> Result<(), UndoError> {
+        Ok(())
+    }
+}

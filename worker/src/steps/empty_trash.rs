@@ -1,0 +1,32 @@
+//! Final step `empty_trash`: removes for good what [`super::trash_site`] moved aside.
+
+use kolga_protocol::id::Run;
+use serde::{Deserialize, Serialize};
+
+use crate::cx::Cx;
+use crate::files::blocking;
+use crate::step::FinalStep;
+use crate::steps::trash_site;
+
+/// Removes a site's folder from the trash.
+pub struct EmptyTrash;
+
+/// What finishing needs.
+#[derive(Serialize, Deserialize)]
+pub struct Record {
+    run: Run,
+}
+
+impl FinalStep for EmptyTrash {
+    const NAME: &'static str = "empty_trash";
+    type Record = Record;
+
+    async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
+        Ok(Record { run: cx.run })
+    }
+
+    async fn finish(cx: &Cx, record: &Record) -> anyhow::Result<()> {
+        let (config, run) = (cx.spoke.config.clone(), record.run);
+        blocking(move || trash_site::empty(&config, run)).await
+    }
+}

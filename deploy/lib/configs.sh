@@ -9,7 +9,8 @@ toml_argv() {
     printf '[%s]' "$list"
 }
 
-# config_worker HOME SERVER AMQP_URL PORT MARIADB_SOCKET [SOURCES]: with SOURCES it is a stack's, whose
+# config_worker HOME SERVER AMQP_URL PORT MARIADB_SOCKET [SOURCES [ADDRESS]]: sites listen on that address
+# only, or on all of the machine's.: with SOURCES it is a stack's, whose
 # sites only this machine sees.
 config_worker() {
     local home="$1" socket="$5"
@@ -88,7 +89,7 @@ config_write() {
         write_for "$STACK_USER" 0600 "$STACK/hub/hub.toml"
     for spoke in "$@"; do
         config_worker "$STACK/$spoke" "$spoke" "$(broker_url "$spoke")" "$(port_for "$spoke.nginx")" \
-            "$(MARIADB_SOCKET)" "$STACK/sources" | write_for "$STACK_USER" 0600 "$STACK/$spoke/worker.toml"
+            "$(MARIADB_SOCKET)" "$STACK/sources" 127.0.0.1 | write_for "$STACK_USER" 0600 "$STACK/$spoke/worker.toml"
     done
     config_json "$@" | write_for root 0600 "$STACK/stack.json"
 }

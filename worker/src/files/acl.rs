@@ -1,11 +1,15 @@
 //! Access control lists of folders: how the web server's user gets at a site without the site being open
 //! to everybody. Written as the kernel takes them (`linux/posix_acl_xattr.h`), on the descriptor.
 
+use std::os::fd::OwnedFd;
+
 use anyhow::Context as _;
-use rustix::fs::XattrFlags;
+use rustix::fs::{AtFlags, Mode, OFlags, XattrFlags};
+use rustix::io::Errno;
 
 use super::Dir;
 
+const ACCESS: &str = "system.posix_acl_access";
 const VERSION: u32 = 2;
 const USER_OBJ: u16 = 0x01;
 const USER: u16 = 0x02;
@@ -36,6 +40,39 @@ impl Access {
 }
 
 impl Dir {
+    /// Whether such lists work in this folder, tried on a file that is nowhere after it.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub fn try_access(&self, user: u32) -> anyhow::Result<()> {
+        let context = || {
+            format!(
+                "the file system of {} has no access control lists: mount it with them",
+                self.path().display()
+            )
+        };
+        let file = self.nameless_file().with_context(context)?;
+        let list = encode(&[(user, Access::Read)]);
+        rustix::fs::fsetxattr(&file, ACCESS, &list, XattrFlags::empty()).with_context(context)
+    }
+
+    /// A file without a name; where the file system cannot make one (overlayfs before Linux 6.3), one that
+    /// loses its name at once.
+    fn nameless_file(&self) -> Result<OwnedFd, Errno> {
+        const NAME: &str = ".kolga-access-check";
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        match rustix::fs::openat(self, c".", flags | OFlags::TMPFILE, mode) {
+            Err(Errno::OPNOTSUPP | Errno::ISDIR) => {}
+            other => return other,
+        }
+        rustix::fs::unlinkat(self, NAME, AtFlags::empty()).ok();
+        let named = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat(self, NAME, named, mode)?;
+        rustix::fs::unlinkat(self, NAME, AtFlags::empty())?;
+        Ok(file)
+    }
+
     /// Lets these users, by number, into this folder, beside its owner, who may all; group and others
     /// get nothing. With `inherited`, what is made in it later gets the same.
     ///
@@ -44,9 +81,9 @@ impl Dir {
     pub fn set_access(&self, users: &[(u32, Access)], inherited: bool) -> anyhow::Result<()> {
         let list = encode(users);
         let names: &[&str] = if inherited {
-            &["system.posix_acl_access", "system.posix_acl_default"]
+            &[ACCESS, "system.posix_acl_default"]
         } else {
-            &["system.posix_acl_access"]
+            &[ACCESS]
         };
         for name in names {
             rustix::fs::fsetxattr(self, *name, &list, XattrFlags::empty()).with_context(|| {

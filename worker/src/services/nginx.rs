@@ -88,7 +88,10 @@ impl Nginx {
         self.sites_dir()?
             .write_atomically(file_name(host), text.as_bytes(), 0o644)?;
         fault::point("nginx:swapped");
-        let loaded = self.load(&cx, Some(host)).await;
+        let loaded = match fault::fail("nginx:load") {
+            Ok(()) => self.load(&cx, Some(host)).await,
+            Err(error) => Err(error),
+        };
         if loaded.is_err()
             && let Err(error) = self.put_back(&cx, host, previous.as_deref()).await
         {
@@ -122,6 +125,15 @@ impl Nginx {
     pub async fn test(&self, cx: &Cx) -> anyhow::Result<()> {
         let _turn = self.take_turn().await?;
         self.run(cx, &self.config.test, None).await
+    }
+
+    /// Makes nginx read its configuration anew, as it is.
+    ///
+    /// # Errors
+    /// When the command fails: nginx does not run, or the worker may not.
+    pub async fn reload(&self, cx: &Cx) -> anyhow::Result<()> {
+        let _turn = self.take_turn().await?;
+        self.run(cx, &self.config.reload, None).await
     }
 
     /// Tests a minimal configuration aside: whether the worker could test a site's file at all.
@@ -175,7 +187,6 @@ impl Nginx {
 
     async fn load(&self, cx: &Cx, host: Option<&HostName>) -> anyhow::Result<()> {
         self.run(cx, &self.config.test, host).await?;
-        fault::fail("nginx:reload")?;
         self.run(cx, &self.config.reload, host)
             .await
             .context("nginx was not told of its new configuration")

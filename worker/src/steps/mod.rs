@@ -13,6 +13,7 @@ pub mod empty_trash;
 pub mod forget_site;
 pub mod make_site_folders;
 pub mod overlay_platform;
+pub mod probe_server;
 pub mod publish_platform;
 pub mod publish_vhost;
 pub mod register_platform;
@@ -100,6 +101,7 @@ steps! {
     register_site::RegisterSite,
     unpublish_vhost::UnpublishVhost,
     trash_site::TrashSite,
+    probe_server::ProbeServer,
 }
 
 finals! {

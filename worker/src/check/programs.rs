@@ -1,0 +1,70 @@
+//! nginx and PHP: the very commands that tasks will run.
+
+use anyhow::Context as _;
+use kolga_protocol::task::server_verify::Check;
+
+use super::{check, include};
+use crate::cx::Cx;
+use crate::process::Command;
+use crate::services::php::Php;
+
+/// What an application that uses a database cannot do without.
+const DATABASE_MODULE: &str = "mysqli";
+
+pub(super) async fn nginx(cx: &Cx) -> Vec<Check> {
+    let nginx = &cx.spoke.nginx;
+    let written = nginx.ensure_include();
+    let included = written.and_then(|()| include::included(nginx.config()));
+    let tested = nginx.test(cx).await;
+    let right = tested.is_ok();
+    let reloaded = if right {
+        nginx.reload(cx).await.map(|()| "works".to_owned())
+    } else {
+        Err(anyhow::anyhow!(
+            "not tried while the configuration is not right"
+        ))
+    };
+    vec![
+        check("nginx include", included),
+        check(
+            "nginx configuration",
+            tested.map(|()| "is accepted".to_owned()),
+        ),
+        check(
+            "nginx test aside",
+            nginx.test_aside(cx).await.map(|()| "works".to_owned()),
+        ),
+        check("nginx reload", reloaded),
+    ]
+}
+
+pub(super) async fn php(cx: &Cx, php: &Php) -> Vec<Check> {
+    vec![
+        check("PHP", version(cx, php).await),
+        check(
+            "php-fpm",
+            php.ping()
+                .await
+                .map(|()| format!("answers at {}", php.fpm_socket().display())),
+        ),
+    ]
+}
+
+async fn version(cx: &Cx, php: &Php) -> anyhow::Result<String> {
+    let shown = php.binary().display();
+    let told = ask(cx, php, "-v").await?;
+    let version = told.lines().next().unwrap_or_default().to_owned();
+    if cx.spoke.mariadb.is_some() {
+        let modules = ask(cx, php, "-m").await?;
+        anyhow::ensure!(
+            modules.lines().any(|line| line == DATABASE_MODULE),
+            "{shown} has no {DATABASE_MODULE}: install PHP's package for MySQL (php-mysql)"
+        );
+    }
+    Ok(version)
+}
+
+async fn ask(cx: &Cx, php: &Php, option: &str) -> anyhow::Result<String> {
+    let answer = Command::new(php.binary()).arg(option).capture(cx).await?;
+    String::from_utf8(answer.success(php.binary())?).context("PHP says something that is not text")
+}

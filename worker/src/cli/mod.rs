@@ -4,6 +4,7 @@
 //! the running worker over [`crate::control`]; the reading half of `journal` and `secret` read files.
 
 mod journal;
+mod secret;
 mod status;
 
 use std::path::PathBuf;
@@ -56,6 +57,11 @@ enum Command {
     Journal {
         #[command(subcommand)]
         command: journal::Journal,
+    },
+    /// Passwords that were made here and stay here.
+    Secret {
+        #[command(subcommand)]
+        command: secret::Secret,
     },
     /// Write shell completions.
     #[command(hide = true)]
@@ -127,6 +133,7 @@ async fn obey(
             println!("Tasks are taken again.");
         }
         Command::Journal { command } => command.run(&config).await?,
+        Command::Secret { command } => command.run(&config)?,
         // Seen to before a configuration was needed.
         Command::Completions { .. } | Command::Man => {}
     }

@@ -1,0 +1,325 @@
+//! A hub under test, and the HTTP API through which the tests use it.
+
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::stack::Stack;
+use crate::wait::until;
+
+/// How long a task may take to end.
+pub const TASK: Duration = Duration::from_secs(180);
+
+/// A running `kolga serve` with a store of its own.
+pub struct Hub {
+    stack: Stack,
+    folder: PathBuf,
+    child: Child,
+    client: reqwest::Client,
+    /// `http://127.0.0.1:port`
+    pub url: String,
+}
+
+/// What differs between hubs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The store's URL; a file of its own where there is none.
+    pub store: Option<String>,
+    /// Attempts that an interrupted task may have by itself.
+    pub attempts: u32,
+    /// Seconds before the first of them.
+    pub retry_seconds: u32,
+    /// Seconds after which a server counts as silent.
+    pub silent_seconds: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            store: None,
+            attempts: 1,
+            retry_seconds: 1,
+            silent_seconds: 30,
+        }
+    }
+}
+
+impl Hub {
+    /// Starts a hub with an empty store, and empties the queues that a former one may have left full.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(stack: &Stack, settings: &Settings) -> Self {
+        purge(stack).await;
+        let folder = PathBuf::from(stack.text("/dir")).join(format!("hub-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir(&folder).expect("a folder");
+        let uid = stack.uid();
+        std::os::unix::fs::chown(&folder, Some(uid), Some(uid)).expect("given to the hub's user");
+        let port = free_port();
+        let store = settings
+            .store
+            .clone()
+            .unwrap_or_else(|| format!("sqlite:{}", folder.join("kolga.sqlite").display()));
+        let text = format!(
+            "state_dir = {:?}\nlisten = \"127.0.0.1:{port}\"\n[store]\nurl = {store:?}\n\
+             [broker]\nurl = {:?}\n[tasks]\nattempts = {}\nretry_seconds = {}\nsilent_seconds = {}\n",
+            folder.display().to_string(),
+            stack.text("/amqp_hub_url"),
+            settings.attempts,
+            settings.retry_seconds,
+            settings.silent_seconds,
+        );
+        let config = folder.join("hub.toml");
+        std::fs::write(&config, text).expect("a configuration");
+        std::os::unix::fs::chown(&config, Some(uid), Some(uid)).expect("given to the hub's user");
+        // It holds the broker's password.
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&config, private).expect("protected");
+        let hub = Self {
+            child: spawn(stack, &folder),
+            stack: stack.clone(),
+            folder,
+            client: reqwest::Client::new(),
+            url: format!("http://127.0.0.1:{port}"),
+        };
+        hub.wait_until_it_answers().await;
+        hub
+    }
+
+    /// Starts a hub and tells it of these servers.
+    pub async fn with_servers(stack: &Stack, settings: &Settings, servers: &[&str]) -> Self {
+        let hub = Self::start(stack, settings).await;
+        for server in servers {
+            hub.post("/v1/servers", &json!({"name": server})).await;
+        }
+        hub
+    }
+
+    async fn wait_until_it_answers(&self) {
+        until("the hub answers", Duration::from_secs(30), async || {
+            let answer = self.client.get(format!("{}/v1/health", self.url)).send().await.ok()?;
+            (answer.status().is_success() && self.token().is_some()).then_some(())
+        })
+        .await;
+    }
+
+    /// Kills it as a power cut would.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the hub runs");
+        self.child.wait().expect("the hub has ended");
+    }
+
+    /// Starts it again after [`Hub::kill`].
+    pub async fn start_again(&mut self) {
+        self.child = spawn(&self.stack, &self.folder);
+        self.wait_until_it_answers().await;
+    }
+
+    fn token(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.folder.join("api-token")).ok()?;
+        Some(text.trim().to_owned())
+    }
+
+    /// The file that the command line takes the token from.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.folder.join("api-token")
+    }
+
+    /// The folder with its store.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
+    /// A request; the status and the JSON of the answer.
+    ///
+    /// # Panics
+    /// When the hub does not answer with JSON.
+    pub async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let method = method.parse().expect("a method");
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(self.token().expect("a token"));
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.expect("the hub answers");
+        let status = answer.status().as_u16();
+        (status, answer.json().await.expect("JSON"))
+    }
+
+    /// Reads.
+    ///
+    /// # Panics
+    /// When the hub refuses.
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.request("GET", path, None).await;
+        assert_eq!(status, 200, "GET {path}: {body}");
+        body
+    }
+
+    /// Asks for something new.
+    ///
+    /// # Panics
+    /// When the hub refuses.
+    pub async fn post(&self, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.request("POST", path, Some(body)).await;
+        assert!((200..300).contains(&status), "POST {path} {body}: {status} {answer}");
+        answer
+    }
+
+    /// Asks for a site; the task.
+    pub async fn install(&self, server: &str, host: &str, profile: &str, platform: Option<&str>) -> String {
+        let site = json!({
+            "host": host, "server": server, "profile": profile, "platform": platform,
+            "aliases": [], "options": {},
+        });
+        task_of(&self.post("/v1/sites", &site).await)
+    }
+
+    /// Asks for a site's removal; the task.
+    ///
+    /// # Panics
+    /// When the hub refuses.
+    pub async fn delete(&self, host: &str) -> String {
+        let path = format!("/v1/sites/{host}");
+        let (status, answer) = self.request("DELETE", &path, None).await;
+        assert!((200..300).contains(&status), "DELETE {path}: {status} {answer}");
+        task_of(&answer)
+    }
+
+    /// Asks for a platform; the task.
+    pub async fn build(&self, server: &str, name: &str, profile: &str, source: &str) -> String {
+        let platform = json!({"name": name, "server": server, "profile": profile, "source": source});
+        task_of(&self.post("/v1/platforms", &platform).await)
+    }
+
+    /// Asks for a task of any type; its id.
+    ///
+    /// # Panics
+    /// When the hub refuses.
+    pub async fn task(&self, server: &str, kind: &str, params: Value) -> String {
+        let task = json!({"server": server, "kind": kind, "params": params});
+        let answer = self.post("/v1/tasks", &task).await;
+        answer["tasks"][0].as_str().expect("an id").to_owned()
+    }
+
+    /// A task as it stands.
+    pub async fn show(&self, task: &str) -> Value {
+        self.get(&format!("/v1/tasks/{task}")).await
+    }
+
+    /// Waits until nothing more happens to a task by itself.
+    pub async fn ended(&self, task: &str) -> Value {
+        until(&format!("task {task} ends"), TASK, async || {
+            let shown = self.show(task).await;
+            (shown["finished"] == true).then_some(shown)
+        })
+        .await
+    }
+
+    /// Waits until a task is in this state.
+    pub async fn reaches(&self, task: &str, state: &str) -> Value {
+        until(&format!("task {task} is {state}"), TASK, async || {
+            let shown = self.show(task).await;
+            (shown["state"] == state).then_some(shown)
+        })
+        .await
+    }
+
+    /// Waits for success.
+    ///
+    /// # Panics
+    /// When it does not succeed.
+    pub async fn succeeds(&self, task: &str) -> Value {
+        let shown = self.ended(task).await;
+        assert_eq!(shown["state"], "succeeded", "{shown:#}");
+        shown
+    }
+
+    /// The texts of a task's log.
+    ///
+    /// # Panics
+    /// When the hub does not give it.
+    pub async fn log(&self, task: &str) -> Vec<String> {
+        let log = self.get(&format!("/v1/tasks/{task}/log?limit=1000")).await;
+        let items = log["items"].as_array().expect("a list").clone();
+        items
+            .iter()
+            .map(|line| line["text"].as_str().expect("a text").to_owned())
+            .collect()
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn task_of(answer: &Value) -> String {
+    answer["task"]["id"].as_str().expect("an id").to_owned()
+}
+
+fn spawn(stack: &Stack, folder: &std::path::Path) -> Child {
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("hub.log"))
+        .expect("a log");
+    stack
+        .program("kolga")
+        .args(["serve", "--config"])
+        .arg(folder.join("hub.toml"))
+        .stdin(Stdio::null())
+        .stderr(log.try_clone().expect("a log"))
+        .stdout(log)
+        .spawn()
+        .expect("kolga starts")
+}
+
+/// A port that is free now.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Empties every queue of the system, so that a test begins with nothing on its way.
+async fn purge(stack: &Stack) {
+    let connection = broker(stack).await;
+    for queue in [
+        "tasks.web1",
+        "control.web1",
+        "tasks.web2",
+        "control.web2",
+        "hub.reports",
+        "hub.heartbeats",
+        "kolga.dead",
+    ] {
+        // A queue that is not there closes the channel; the next one gets a new one.
+        let channel = connection.create_channel().await.expect("a channel");
+        drop(channel.queue_purge(queue.into(), lapin::options::QueuePurgeOptions::default()).await);
+    }
+    drop(connection.close(200, "done".into()).await);
+}
+
+/// A connection to the broker with the hub's rights.
+///
+/// # Panics
+/// When the broker does not let us in.
+pub async fn broker(stack: &Stack) -> lapin::Connection {
+    lapin::Connection::connect(
+        stack.text("/amqp_hub_url"),
+        lapin::ConnectionProperties::default(),
+    )
+    .await
+    .expect("the broker")
+}

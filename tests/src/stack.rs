@@ -1,0 +1,87 @@
+//! The services that `deploy/test` has started, as its `stack.json` describes them.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Where everything is.
+#[derive(Clone)]
+pub struct Stack {
+    described: Value,
+    bin: PathBuf,
+}
+
+impl Stack {
+    /// Reads the description that the environment names.
+    ///
+    /// # Panics
+    /// When the tests were not started by `deploy/test`.
+    #[must_use]
+    pub fn load() -> Self {
+        let from = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name}: run deploy/test"));
+        let text = std::fs::read_to_string(from("KOLGA_TEST_STACK")).expect("stack.json");
+        Self {
+            described: serde_json::from_str(&text).expect("stack.json is JSON"),
+            bin: PathBuf::from(from("KOLGA_TEST_BIN_DIR")),
+        }
+    }
+
+    /// A text in the description, by its JSON pointer.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn text(&self, pointer: &str) -> &str {
+        self.described
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("stack.json has no {pointer}"))
+    }
+
+    /// What is described of one spoke.
+    #[must_use]
+    pub fn spoke(&self, server: &str, what: &str) -> PathBuf {
+        PathBuf::from(self.text(&format!("/spokes/{server}/{what}")))
+    }
+
+    /// The port on which a spoke's nginx serves sites.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn http_port(&self, server: &str) -> u16 {
+        let port = self.described.pointer(&format!("/spokes/{server}/http_port"));
+        let port = port.and_then(Value::as_u64).expect("a port");
+        u16::try_from(port).expect("a port")
+    }
+
+    /// A command that runs one of our programs as the services' user, and becomes it: its process is the
+    /// program's.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Command {
+        let user = self.text("/user");
+        let mut command = Command::new("/usr/bin/setpriv");
+        command
+            .args(["--reuid", user, "--regid", user, "--init-groups", "--inh-caps=-all", "--"])
+            .arg(self.bin.join(name))
+            .current_dir("/")
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin");
+        command
+    }
+
+    /// The numeric user of the services.
+    ///
+    /// # Panics
+    /// When there is no such user.
+    #[must_use]
+    pub fn uid(&self) -> u32 {
+        let told = Command::new("/usr/bin/id")
+            .args(["-u", self.text("/user")])
+            .output()
+            .expect("id runs");
+        let text = String::from_utf8(told.stdout).expect("a number");
+        text.trim().parse().expect("a number")
+    }
+}

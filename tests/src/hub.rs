@@ -53,7 +53,8 @@ impl Hub {
     /// When it does not start.
     pub async fn start(stack: &Stack, settings: &Settings) -> Self {
         purge(stack).await;
-        let folder = PathBuf::from(stack.text("/dir")).join(format!("hub-{}", uuid::Uuid::now_v7()));
+        let folder =
+            PathBuf::from(stack.text("/dir")).join(format!("hub-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir(&folder).expect("a folder");
         let uid = stack.uid();
         std::os::unix::fs::chown(&folder, Some(uid), Some(uid)).expect("given to the hub's user");
@@ -99,7 +100,12 @@ impl Hub {
 
     async fn wait_until_it_answers(&self) {
         until("the hub answers", Duration::from_secs(30), async || {
-            let answer = self.client.get(format!("{}/v1/health", self.url)).send().await.ok()?;
+            let answer = self
+                .client
+                .get(format!("{}/v1/health", self.url))
+                .send()
+                .await
+                .ok()?;
             (answer.status().is_success() && self.token().is_some()).then_some(())
         })
         .await;
@@ -171,12 +177,21 @@ impl Hub {
     /// When the hub refuses.
     pub async fn post(&self, path: &str, body: &Value) -> Value {
         let (status, answer) = self.request("POST", path, Some(body)).await;
-        assert!((200..300).contains(&status), "POST {path} {body}: {status} {answer}");
+        assert!(
+            (200..300).contains(&status),
+            "POST {path} {body}: {status} {answer}"
+        );
         answer
     }
 
     /// Asks for a site; the task.
-    pub async fn install(&self, server: &str, host: &str, profile: &str, platform: Option<&str>) -> String {
+    pub async fn install(
+        &self,
+        server: &str,
+        host: &str,
+        profile: &str,
+        platform: Option<&str>,
+    ) -> String {
         let site = json!({
             "host": host, "server": server, "profile": profile, "platform": platform,
             "aliases": [], "options": {},
@@ -191,13 +206,17 @@ impl Hub {
     pub async fn delete(&self, host: &str) -> String {
         let path = format!("/v1/sites/{host}");
         let (status, answer) = self.request("DELETE", &path, None).await;
-        assert!((200..300).contains(&status), "DELETE {path}: {status} {answer}");
+        assert!(
+            (200..300).contains(&status),
+            "DELETE {path}: {status} {answer}"
+        );
         task_of(&answer)
     }
 
     /// Asks for a platform; the task.
     pub async fn build(&self, server: &str, name: &str, profile: &str, source: &str) -> String {
-        let platform = json!({"name": name, "server": server, "profile": profile, "source": source});
+        let platform =
+            json!({"name": name, "server": server, "profile": profile, "source": source});
         task_of(&self.post("/v1/platforms", &platform).await)
     }
 
@@ -306,7 +325,11 @@ async fn purge(stack: &Stack) {
     ] {
         // A queue that is not there closes the channel; the next one gets a new one.
         let channel = connection.create_channel().await.expect("a channel");
-        drop(channel.queue_purge(queue.into(), lapin::options::QueuePurgeOptions::default()).await);
+        drop(
+            channel
+                .queue_purge(queue.into(), lapin::options::QueuePurgeOptions::default())
+                .await,
+        );
     }
     drop(connection.close(200, "done".into()).await);
 }

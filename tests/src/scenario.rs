@@ -73,7 +73,7 @@ impl Scenario {
         }
     }
 
-    /// What has to be there before each try; called with a worker that breaks nothing.
+    /// What has to be there before the first try.
     pub async fn before(self, hub: &Hub) {
         if !self.makes() {
             self.install(hub).await;
@@ -92,7 +92,8 @@ impl Scenario {
         match self {
             Self::BuildPlatform => {
                 let name = platform_name(number);
-                hub.build(SERVER, &name, "wordpress", "/usr/share/wordpress").await
+                hub.build(SERVER, &name, "wordpress", "/usr/share/wordpress")
+                    .await
             }
             Self::InstallStatic | Self::InstallWordpress => {
                 hub.install(SERVER, self.host(), profile, platform).await
@@ -101,16 +102,15 @@ impl Scenario {
         }
     }
 
-    /// Removes what a try left rightly: a site that was made, or one that was not removed.
-    pub async fn after(self, hub: &Hub, stack: &Stack, succeeded: bool, number: usize) {
+    /// Makes the world ready for the next try after one that did all that it should.
+    pub async fn after(self, hub: &Hub, stack: &Stack, number: usize) {
         match self {
-            Self::BuildPlatform if succeeded => remove_platform(stack, number),
-            Self::BuildPlatform => {}
-            _ if succeeded == self.makes() => {
+            Self::BuildPlatform => remove_platform(stack, number),
+            Self::InstallStatic | Self::InstallWordpress => {
                 let task = hub.delete(self.host()).await;
                 hub.succeeds(&task).await;
             }
-            _ => {}
+            Self::DeleteStatic | Self::DeleteWordpress => self.install(hub).await,
         }
     }
 }
@@ -125,7 +125,9 @@ fn remove_platform(stack: &Stack, number: usize) {
     let name = platform_name(number);
     let folder = stack.spoke(SERVER, "platforms").join(&name);
     std::fs::remove_dir_all(folder).expect("the platform lies there");
-    let entry = stack.spoke(SERVER, "state_dir").join(format!("platforms/{name}.json"));
+    let entry = stack
+        .spoke(SERVER, "state_dir")
+        .join(format!("platforms/{name}.json"));
     std::fs::remove_file(entry).expect("the platform is registered");
 }
 
@@ -138,7 +140,9 @@ pub async fn platform(hub: &Hub) {
         .iter()
         .any(|platform| platform["name"] == "wp" && platform["condition"] == "ready");
     if !there {
-        let task = hub.build(SERVER, "wp", "wordpress", "/usr/share/wordpress").await;
+        let task = hub
+            .build(SERVER, "wp", "wordpress", "/usr/share/wordpress")
+            .await;
         hub.succeeds(&task).await;
     }
 }

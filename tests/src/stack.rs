@@ -51,7 +51,9 @@ impl Stack {
     /// When there is none.
     #[must_use]
     pub fn http_port(&self, server: &str) -> u16 {
-        let port = self.described.pointer(&format!("/spokes/{server}/http_port"));
+        let port = self
+            .described
+            .pointer(&format!("/spokes/{server}/http_port"));
         let port = port.and_then(Value::as_u64).expect("a port");
         u16::try_from(port).expect("a port")
     }
@@ -63,7 +65,15 @@ impl Stack {
         let user = self.text("/user");
         let mut command = Command::new("/usr/bin/setpriv");
         command
-            .args(["--reuid", user, "--regid", user, "--init-groups", "--inh-caps=-all", "--"])
+            .args([
+                "--reuid",
+                user,
+                "--regid",
+                user,
+                "--init-groups",
+                "--inh-caps=-all",
+                "--",
+            ])
             .arg(self.bin.join(name))
             .current_dir("/")
             .env_clear()

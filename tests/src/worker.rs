@@ -50,14 +50,19 @@ impl Worker {
     /// When there is no such program.
     #[must_use]
     pub fn spawn(stack: &Stack, server: &str, orders: &Orders) -> Self {
-        let log = stack.spoke(server, "state_dir").with_file_name("worker-test.log");
+        let log = stack
+            .spoke(server, "state_dir")
+            .with_file_name("worker-test.log");
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(log)
             .expect("a log");
         let mut command = stack.program("kolga-worker");
-        command.arg("--config").arg(stack.spoke(server, "config")).arg("run");
+        command
+            .arg("--config")
+            .arg(stack.spoke(server, "config"))
+            .arg("run");
         if let Some(faults) = &orders.faults {
             command.env("KOLGA_FAULTS", faults);
         }
@@ -81,7 +86,9 @@ impl Worker {
     #[must_use]
     pub fn status(&self) -> Option<Value> {
         let told = command(&self.stack, &self.server, &["status", "--json"]);
-        told.status.success().then(|| serde_json::from_slice(&told.stdout).expect("JSON"))
+        told.status
+            .success()
+            .then(|| serde_json::from_slice(&told.stdout).expect("JSON"))
     }
 
     /// How it ended, if it has.
@@ -94,7 +101,8 @@ impl Worker {
 
     /// Whether it was ended by SIGKILL.
     pub fn was_killed(&mut self) -> bool {
-        self.ended().is_some_and(|status| status.signal() == Some(9))
+        self.ended()
+            .is_some_and(|status| status.signal() == Some(9))
     }
 
     /// Sends a signal.
@@ -102,7 +110,9 @@ impl Worker {
     /// # Panics
     /// When it has ended already.
     pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(pid.expect("a pid"), signal).expect("it runs");
     }
 

@@ -118,12 +118,7 @@ impl World {
     }
 
     async fn databases(&mut self, stack: &Stack) {
-        let mut server = MySqlConnectOptions::new()
-            .socket(stack.text("/mariadb_socket"))
-            .username("root")
-            .connect()
-            .await
-            .expect("MariaDB");
+        let mut server = maria(stack).await;
         let tables = sqlx::query(
             "SELECT CAST(s.schema_name AS CHAR) AS d, CAST(coalesce(t.table_name, '') AS CHAR) AS t
              FROM information_schema.schemata s
@@ -135,12 +130,18 @@ impl World {
         .expect("databases");
         for row in tables {
             let (database, table): (String, String) = (row.get("d"), row.get("t"));
-            self.note(format!("table {database}.{table}"), String::new(), String::new());
+            self.note(
+                format!("table {database}.{table}"),
+                String::new(),
+                String::new(),
+            );
         }
-        let users = sqlx::query("SELECT CAST(concat('`', user, '`@`', host, '`') AS CHAR) AS u FROM mysql.user")
-            .fetch_all(&mut server)
-            .await
-            .expect("users");
+        let users = sqlx::query(
+            "SELECT CAST(concat('`', user, '`@`', host, '`') AS CHAR) AS u FROM mysql.user",
+        )
+        .fetch_all(&mut server)
+        .await
+        .expect("users");
         for row in users {
             let user: String = row.get("u");
             let grants = sqlx::query(AssertSqlSafe(format!("SHOW GRANTS FOR {user}")))
@@ -168,7 +169,14 @@ impl World {
         let answer = client.get(url).header("host", host).send().await;
         let shape = match answer {
             Ok(answer) => answer.status().as_u16().to_string(),
-            Err(error) => format!("no answer ({})", if error.is_connect() { "connect" } else { "closed" }),
+            Err(error) => format!(
+                "no answer ({})",
+                if error.is_connect() {
+                    "connect"
+                } else {
+                    "closed"
+                }
+            ),
         };
         self.note(format!("http {host}"), shape, String::new());
     }
@@ -190,11 +198,88 @@ impl World {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 let mine = entry.metadata().is_ok_and(|found| found.uid() == uid);
                 if mine && !entry.path().starts_with(stack.text("/dir")) {
-                    self.note(format!("temporary {}", entry.path().display()), String::new(), String::new());
+                    self.note(
+                        format!("temporary {}", entry.path().display()),
+                        String::new(),
+                        String::new(),
+                    );
                 }
             }
         }
     }
+}
+
+/// Takes everything away that tests have put on a spoke, so that a test begins with an empty one whatever
+/// happened to the one before. No worker may run there.
+///
+/// # Panics
+/// When it cannot.
+pub async fn clear(stack: &Stack, server: &str) {
+    let config = stack.spoke(server, "config");
+    let vhosts = config.parent().expect("a folder").join("conf/sites.d");
+    for folder in [
+        stack.spoke(server, "sites_root"),
+        stack.spoke(server, "platforms"),
+        stack.spoke(server, "state_dir"),
+        vhosts,
+    ] {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                true => std::fs::remove_dir_all(&path).expect("removed"),
+                false => std::fs::remove_file(&path).expect("removed"),
+            }
+        }
+    }
+    let mut server_connection = maria(stack).await;
+    for (list, drop) in [
+        (
+            "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'k\\_%'",
+            "DROP DATABASE",
+        ),
+        (
+            "SELECT user FROM mysql.user WHERE user LIKE 'k\\_%'",
+            "DROP USER",
+        ),
+    ] {
+        let names = sqlx::query(list)
+            .fetch_all(&mut server_connection)
+            .await
+            .expect("a list");
+        for row in names {
+            let name: String = row.get_unchecked(0);
+            let at = if drop == "DROP USER" {
+                "@localhost"
+            } else {
+                ""
+            };
+            sqlx::query(AssertSqlSafe(format!("{drop} `{name}`{at}")))
+                .execute(&mut server_connection)
+                .await
+                .expect("dropped");
+        }
+    }
+    let pid = std::fs::read_to_string(stack.spoke(server, "nginx_pid")).expect("nginx runs");
+    let pid = pid
+        .trim()
+        .parse()
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    rustix::process::kill_process(pid.expect("a pid"), rustix::process::Signal::HUP)
+        .expect("reloaded");
+}
+
+/// A connection to MariaDB as its administrator.
+///
+/// # Panics
+/// When it does not let us in.
+pub async fn maria(stack: &Stack) -> sqlx::MySqlConnection {
+    MySqlConnectOptions::new()
+        .socket(stack.text("/mariadb_socket"))
+        .username("root")
+        .connect()
+        .await
+        .expect("MariaDB")
 }
 
 fn xattr(path: &Path, name: &str) -> String {

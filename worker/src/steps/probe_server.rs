@@ -66,3 +66,48 @@ impl Step for ProbeServer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::Secret;
+    use crate::testing::{context, stack_config};
+
+    #[tokio::test]
+    #[ignore = "needs the stack: run deploy/test"]
+    async fn what_an_interruption_left_is_removed_however_far_it_had_come() {
+        let mut config = stack_config();
+        if rustix::process::geteuid().is_root()
+            && let Some(mariadb) = &mut config.mariadb
+        {
+            mariadb.user = "root".to_owned();
+        }
+        for came_to in 0..3 {
+            let (cx, _) = context(config.clone());
+            let record = ProbeServer::default().inspect(&cx).await.expect("looked");
+            let probe = record.probe.clone().expect("the server was reached");
+            let mariadb = cx.spoke.need_mariadb().expect("there is one");
+            if came_to > 0 {
+                let password = Secret::generate(32).expect("made");
+                mariadb.create_user(&probe, &password).await.expect("made");
+            }
+            if came_to > 1 {
+                let owner = cx.run.to_string();
+                mariadb.create_database(&probe, &owner).await.expect("made");
+            }
+            ProbeServer::undo(&cx, &record).await.expect("undone");
+            ProbeServer::undo(&cx, &record).await.expect("undone again");
+            assert!(!mariadb.has_user(&probe).await.expect("asked"));
+            assert!(!mariadb.has_database(&probe).await.expect("asked"));
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_database_server_there_is_nothing_to_undo() {
+        let scratch = crate::testing::Scratch::new();
+        let (cx, _) = context(crate::testing::config(scratch.path()));
+        let record = ProbeServer::default().inspect(&cx).await.expect("looked");
+        assert_eq!(record.probe, None);
+        ProbeServer::undo(&cx, &record).await.expect("undone");
+    }
+}

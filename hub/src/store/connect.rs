@@ -1,6 +1,9 @@
 //! Opens the database: which of the two it is, how its connections are set, and its tables brought up to
 //! date.
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::str::FromStr;
 
 use anyhow::Context;
@@ -41,8 +44,35 @@ impl Database {
             .context("store.url is not an address of SQLite or PostgreSQL")
     }
 
+    /// Makes SQLite's file before SQLite does, so that nobody else may read it. Its companions get its
+    /// mode.
+    fn make_file(&self) -> anyhow::Result<()> {
+        let Some(path) = self.url.strip_prefix("sqlite:") else {
+            return Ok(());
+        };
+        let path = path.split('?').next().unwrap_or(path);
+        let path = path.strip_prefix("//").unwrap_or(path);
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+        {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error).with_context(|| {
+                format!(
+                    "cannot make the database {path}: does its folder exist, and may this user write there?"
+                )
+            }),
+        }
+    }
+
     /// The one connection that writes.
     pub(super) async fn writer(&self) -> anyhow::Result<AnyConnection> {
+        if self.is_sqlite {
+            self.make_file()?;
+        }
         let mut connection = AnyConnection::connect_with(&self.options()?)
             .await
             .with_context(|| {

@@ -2,6 +2,7 @@
 //! it took; only the writer looks into it, so what the relay holds can never be taken away under its hands.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kolga_protocol::id::{Attempt, Run, UnixMillis};
 use kolga_protocol::names::ServerName;
@@ -123,7 +124,7 @@ fn read(row: &AnyRow) -> Result<Item, sqlx::Error> {
 #[derive(Clone, Debug)]
 pub struct Published {
     /// Each, with its fate.
-    pub results: Vec<(Item, Fate)>,
+    pub results: Arc<Vec<(Item, Fate)>>,
 }
 
 /// What became of a message.
@@ -200,7 +201,7 @@ impl Operation for Published {
             tx.effects.rewind_to = Some(to);
         }
         let mut blocked = Vec::new();
-        for (item, fate) in &self.results {
+        for (item, fate) in self.results.iter() {
             match fate {
                 Fate::Blocked(reason) => blocked.push((item, plain(reason))),
                 Fate::Unreadable(reason) => lifecycle::reject(tx, item.run, reason).await?,

@@ -1,0 +1,104 @@
+//! Heartbeats: broker → [`Presences`], and now and then a trace in the store. A server that comes back
+//! gets what waited for it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kolga_protocol::envelope;
+use kolga_protocol::id::UnixMillis;
+use kolga_protocol::link::{Consumer, Delivery};
+use kolga_protocol::message::Heartbeat;
+use kolga_protocol::names::ServerName;
+use uuid::Uuid;
+
+use crate::inbox::vouched;
+use crate::presence::Presences;
+use crate::store::outbox::Unblock;
+use crate::store::servers::{Heard, Journal};
+use crate::store::{Store, StoreError};
+
+/// Messages looked at together.
+const BATCH: usize = 256;
+/// Between two traces of one server in the store, in milliseconds.
+const TRACE_EVERY: i64 = 15_000;
+
+/// Takes heartbeats until the consumer is stopped.
+pub async fn run(store: Store, mut consumer: Consumer, presences: Arc<Presences>) {
+    let mut listener = Listener {
+        store,
+        presences,
+        traced: HashMap::new(),
+    };
+    while let Some(deliveries) = consumer.next_batch(BATCH).await {
+        for delivery in &deliveries {
+            if let Err(error) = listener.take(delivery).await {
+                tracing::warn!(%error, "a heartbeat left no trace in the store");
+            }
+        }
+        consumer.ack(deliveries.iter().map(|delivery| delivery.tag).collect());
+    }
+}
+
+struct Listener {
+    store: Store,
+    presences: Arc<Presences>,
+    /// When each server was last traced in the store, and with which journal.
+    traced: HashMap<ServerName, (UnixMillis, Uuid)>,
+}
+
+impl Listener {
+    async fn take(&mut self, delivery: &Delivery) -> Result<(), StoreError> {
+        let heartbeat: Heartbeat = match envelope::open(&delivery.body) {
+            Ok(heartbeat) => heartbeat,
+            Err(error) => {
+                tracing::warn!(%error, sender = delivery.user_id.as_deref(), "a heartbeat cannot be read");
+                return Ok(());
+            }
+        };
+        if let Err(reason) = vouched(delivery, &heartbeat.server) {
+            tracing::warn!(%reason, "a heartbeat was refused");
+            return Ok(());
+        }
+        let now = UnixMillis::now();
+        let was_away = self.presences.hear(&heartbeat, now);
+        let due = self
+            .traced
+            .get(&heartbeat.server)
+            .is_none_or(|&(at, journal)| {
+                now.0 - at.0 >= TRACE_EVERY || journal != heartbeat.journal
+            });
+        if was_away || due {
+            self.trace(&heartbeat, now).await?;
+        }
+        if was_away {
+            tracing::info!(server = %heartbeat.server, version = %heartbeat.version, "online");
+            let server = heartbeat.server;
+            self.store.write(Unblock { server }).await?;
+        }
+        Ok(())
+    }
+
+    async fn trace(&mut self, heartbeat: &Heartbeat, at: UnixMillis) -> Result<(), StoreError> {
+        let server = heartbeat.server.clone();
+        let Some(heard) = self.presences.last(&server) else {
+            return Ok(());
+        };
+        let trace = Heard {
+            server: server.clone(),
+            at,
+            journal: heartbeat.journal.to_string(),
+            worker: serde_json::to_string(&heard.worker).unwrap_or_default(),
+        };
+        match self.store.write(trace).await? {
+            Journal::Same => {}
+            Journal::Changed => {
+                tracing::warn!(%server, "its journal is a new one; asking about what it had");
+            }
+            Journal::UnknownServer => {
+                tracing::warn!(%server, "a worker of no known server: `kolga server add {server}`?");
+            }
+        }
+        self.traced.insert(server, (at, heartbeat.journal));
+        Ok(())
+    }
+}

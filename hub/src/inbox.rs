@@ -1,0 +1,183 @@
+//! Inbox: broker → store. Consumes what workers report, checks who sent it, hands it to the store in
+//! batches, and acks after the commit. Bytes that nobody can read are noted in the audit and acked: they
+//! never stop what comes after them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kolga_protocol::envelope::{self, EnvelopeError, Message};
+use kolga_protocol::link::{self, Consumer, Delivery, LinkConfig};
+use kolga_protocol::message::{Answer, Reports};
+use kolga_protocol::names::ServerName;
+use kolga_protocol::topology::{spoke_user, tasks_queue};
+
+use crate::questions::Questions;
+use crate::store::lifecycle::Unknown;
+use crate::store::reports::TakeReports;
+use crate::store::{Store, StoreError};
+
+/// Messages in one transaction at most, each of up to about 256 KiB.
+pub const BATCH: usize = 256;
+/// The pause before a batch that the store did not take is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often a message that the store does not take alone is tried before it is given up.
+const TRIES: u32 = 10;
+
+/// Takes reports until the consumer is stopped.
+pub async fn run(
+    store: Store,
+    mut consumer: Consumer,
+    questions: Arc<Questions>,
+    link: LinkConfig,
+) {
+    while let Some(deliveries) = consumer.next_batch(BATCH).await {
+        let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
+        let (take, answers) = sort(&deliveries);
+        if !deliver(&store, take).await {
+            return;
+        }
+        consumer.ack(tags);
+        for answer in answers {
+            // Asks the broker something, so it does not hold up what comes next. One that is lost is
+            // asked for again.
+            let (store, link) = (store.clone(), link.clone());
+            let runs = questions.answered(&answer);
+            tokio::spawn(async move { forgotten(&store, &link, answer, runs).await });
+        }
+    }
+}
+
+fn sort(deliveries: &[Delivery]) -> (TakeReports, Vec<Answer>) {
+    let mut take = TakeReports {
+        batches: Vec::with_capacity(deliveries.len()),
+        refused: Vec::new(),
+    };
+    let mut answers = Vec::new();
+    for delivery in deliveries {
+        match open(delivery) {
+            Ok(Opened::Reports(reports)) => take.batches.push(reports),
+            Ok(Opened::Answer(answer)) => answers.push(answer),
+            Err(reason) => {
+                let sender = delivery
+                    .user_id
+                    .clone()
+                    .unwrap_or_else(|| "nobody".to_owned());
+                tracing::warn!(%sender, %reason, "a message was refused");
+                take.refused.push((sender, reason));
+            }
+        }
+    }
+    (take, answers)
+}
+
+enum Opened {
+    Reports(Reports),
+    Answer(Answer),
+}
+
+fn open(delivery: &Delivery) -> Result<Opened, String> {
+    let readable = |error: EnvelopeError| match std::error::Error::source(&error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    let opened = if envelope::kind_of(&delivery.body).map_err(readable)? == Answer::KIND {
+        Opened::Answer(envelope::open(&delivery.body).map_err(readable)?)
+    } else {
+        Opened::Reports(envelope::open(&delivery.body).map_err(readable)?)
+    };
+    let server = match &opened {
+        Opened::Reports(reports) => &reports.server,
+        Opened::Answer(answer) => &answer.server,
+    };
+    vouched(delivery, server)?;
+    Ok(opened)
+}
+
+/// The broker lets nobody claim to be another user: a message of a server comes from its user or is forged.
+pub(crate) fn vouched(delivery: &Delivery, server: &ServerName) -> Result<(), String> {
+    let expected = spoke_user(server);
+    match &delivery.user_id {
+        Some(user) if *user == expected => Ok(()),
+        Some(user) => Err(format!("user {user} speaks for server {server}")),
+        None => Err(format!(
+            "nobody vouches that this comes from server {server}"
+        )),
+    }
+}
+
+/// Whether it is in the store, or can be given up; not when the hub stops.
+async fn deliver(store: &Store, take: TakeReports) -> bool {
+    match store.write(take.clone()).await {
+        Ok(()) => return true,
+        Err(StoreError::Stopped) => return false,
+        Err(error) => tracing::error!(%error, "reports wait: the store does not take them"),
+    }
+    for batch in take.batches {
+        let alone = TakeReports {
+            batches: vec![batch],
+            refused: Vec::new(),
+        };
+        if !deliver_alone(store, alone).await {
+            return false;
+        }
+    }
+    let refused = TakeReports {
+        batches: Vec::new(),
+        refused: take.refused,
+    };
+    !matches!(store.write(refused).await, Err(StoreError::Stopped))
+}
+
+async fn deliver_alone(store: &Store, alone: TakeReports) -> bool {
+    let mut failures = 0;
+    loop {
+        let error = match store.write(alone.clone()).await {
+            Ok(()) => return true,
+            Err(StoreError::Stopped) => return false,
+            Err(error) => error,
+        };
+        failures += 1;
+        tokio::time::sleep(PAUSE).await;
+        if failures < TRIES {
+            continue;
+        }
+        // Where the note of giving it up is taken, it is this message that is at fault and not the database.
+        let sender = alone
+            .batches
+            .first()
+            .map_or("nobody", |batch| batch.server.as_str());
+        let given_up = TakeReports {
+            batches: Vec::new(),
+            refused: vec![(
+                sender.to_owned(),
+                format!("the store does not take it: {error}"),
+            )],
+        };
+        match store.write(given_up).await {
+            Ok(()) => return true,
+            Err(StoreError::Stopped) => return false,
+            Err(_) => {}
+        }
+    }
+}
+
+/// What a worker was asked about and does not know.
+async fn forgotten(
+    store: &Store,
+    link: &LinkConfig,
+    answer: Answer,
+    runs: Vec<(kolga_protocol::id::Run, kolga_protocol::state::State)>,
+) {
+    if runs.is_empty() {
+        return;
+    }
+    let depth = link::queue_depth(link, &tasks_queue(&answer.server)).await;
+    let unknown = Unknown {
+        queue_is_empty: matches!(depth, Ok(Some(0))),
+        server: answer.server,
+        runs,
+    };
+    if let Err(error) = store.write(unknown).await {
+        tracing::warn!(%error, "what a worker does not know is asked about again");
+    }
+}

@@ -1,0 +1,118 @@
+//! Sweeper: what nobody else would notice. Makes the next attempt where one is due, and asks workers
+//! about attempts of which nothing has been heard for long. It looks at what an index says is due, never
+//! at all tasks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kolga_protocol::envelope::{Message, seal};
+use kolga_protocol::id::{TaskId, UnixMillis};
+use kolga_protocol::link::{Address, Outgoing, Publisher};
+use kolga_protocol::message::Control;
+use kolga_protocol::names::ServerName;
+use kolga_protocol::topology::control_queue;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::presence::Presences;
+use crate::questions::Questions;
+use crate::store::lifecycle::{CheckDue, Doubtful, RetryDue};
+use crate::store::{Store, StoreError};
+use crate::wire::Presence;
+
+/// Between two looks at what has been silent for long.
+const LOOK: Duration = Duration::from_secs(5);
+/// Attempts asked about at one look, at most.
+const MOST: i64 = 500;
+/// How long a question may wait for the broker.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The sweeper.
+pub struct Sweeper {
+    /// The database.
+    pub store: Store,
+    /// The way to the workers.
+    pub publisher: Publisher,
+    /// Who can answer.
+    pub presences: Arc<Presences>,
+    /// What has been asked.
+    pub questions: Arc<Questions>,
+}
+
+impl Sweeper {
+    /// Sweeps until `stop` fires.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut next_look = Instant::now() + LOOK;
+        loop {
+            let next_retry = match self.store.write(RetryDue).await {
+                Ok(next) => next,
+                Err(StoreError::Stopped) => return,
+                Err(error) => {
+                    tracing::error!(%error, "interrupted tasks wait: the store cannot be read");
+                    None
+                }
+            };
+            let until_retry = next_retry.map(|at| {
+                let millis = at.0.saturating_sub(UnixMillis::now().0).max(10);
+                Instant::now() + Duration::from_millis(millis.unsigned_abs())
+            });
+            let wake = until_retry.map_or(next_look, |retry| retry.min(next_look));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.store.signals().due.notified() => {}
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            if Instant::now() >= next_look {
+                next_look = Instant::now() + LOOK;
+                self.look().await;
+            }
+        }
+    }
+
+    async fn look(&self) {
+        let doubtful = match self.store.write(CheckDue { most: MOST }).await {
+            Ok(doubtful) => doubtful,
+            Err(error) => {
+                tracing::warn!(%error, "silent tasks are looked at later");
+                return;
+            }
+        };
+        let mut by_server: BTreeMap<ServerName, Vec<Doubtful>> = BTreeMap::new();
+        for attempt in doubtful {
+            if let Ok(server) = attempt.server.parse() {
+                by_server.entry(server).or_default().push(attempt);
+            }
+        }
+        for (server, attempts) in by_server {
+            // Who is silent cannot answer; its tasks show that.
+            if self.presences.of(&server, None) == Presence::Online {
+                self.ask(&server, &attempts).await;
+            }
+        }
+    }
+
+    async fn ask(&self, server: &ServerName, attempts: &[Doubtful]) {
+        self.questions.ask(
+            server,
+            attempts.iter().map(|attempt| (attempt.run, attempt.state)),
+        );
+        let query = Control::Query {
+            runs: attempts.iter().map(|attempt| attempt.run).collect(),
+        };
+        let message = Outgoing {
+            to: Address::Queue(control_queue(server)),
+            message_id: format!("query.{}", TaskId::generate()),
+            kind: Control::KIND,
+            body: seal(&query),
+            // Worth nothing tomorrow.
+            persistent: false,
+        };
+        let asked = tokio::time::timeout(PATIENCE, self.publisher.publish(vec![message])).await;
+        if let Ok(outcomes) = asked
+            && let Some(Err(error)) = outcomes.first()
+        {
+            tracing::warn!(%server, %error, "a question was not sent");
+        }
+    }
+}

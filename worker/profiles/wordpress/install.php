@@ -56,12 +56,12 @@ if (!is_email($options['admin_email'])) {
     kolga_fail('admin_email is not an address that WordPress takes');
 }
 $result = wp_install(
-    wp_slash($options['title']),
-    wp_slash($options['admin_user']),
+    $options['title'],
+    $options['admin_user'],
     $options['admin_email'],
     true,
     '',
-    wp_slash($input['secrets']['admin_password'])
+    $input['secrets']['admin_password']
 );
 if (is_wp_error($result)) {
     kolga_fail($result->get_error_message());

@@ -61,7 +61,8 @@ impl Step for RunInstaller {
         }
         fault::point("run_installer:start");
         command
-            .arg("--")
+            // Without -f, PHP could take its stdin for the script, and print it.
+            .arg("-f")
             .arg(folder.path().join(SCRIPT))
             .stdin(self.input(cx)?)
             .time_limit(Duration::from_secs(self.installer.timeout_seconds))

@@ -27,3 +27,6 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::ServerVerify(_) => Ok(server_verify::plan()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,334 @@
+//! Whole recipes against the real services of the test stack: every step done, and every step undone.
+//! That the same holds across a killed worker is shown by the whole-system tests.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use kolga_protocol::names::DatabaseName;
+use kolga_protocol::task::Output;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::steps;
+use crate::testing::{Kept, Scratch, context, stack_config};
+
+/// The stack's first spoke with folders of its own, so that no worker of the stack is in the way.
+struct Scene {
+    cx: Cx,
+    log: Arc<Kept>,
+    scratch: Scratch,
+    host: String,
+    database: DatabaseName,
+}
+
+impl Scene {
+    fn new(name: &str) -> Self {
+        let scratch = Scratch::new();
+        let mut config = stack_config();
+        config.state_dir = scratch.path().join("state");
+        config.sites.root = scratch.path().join("sites");
+        config.sites.platforms = scratch.path().join("platforms");
+        for folder in [
+            &config.state_dir,
+            &config.sites.root,
+            &config.sites.platforms,
+        ] {
+            std::fs::create_dir(folder).expect("a folder");
+        }
+        if let (true, Some(mariadb)) = (rustix::process::geteuid().is_root(), &mut config.mariadb) {
+            // The account comes by the Unix user.
+            mariadb.user = "root".to_owned();
+        }
+        let host = format!("{name}-{}.example.org", std::process::id());
+        let database = DatabaseName::for_site(&host.parse().expect("a host"));
+        let (cx, log) = context(config);
+        Self {
+            cx,
+            log,
+            scratch,
+            host,
+            database,
+        }
+    }
+
+    fn params(kind: &str, params: Value) -> Params {
+        Params::from_json(kind, params).expect("parameters")
+    }
+
+    fn build(&self) -> Params {
+        let source = "/usr/share/wordpress";
+        let params = json!({"platform": "wp", "profile": "wordpress", "source": source});
+        Self::params("platform.build", params)
+    }
+
+    fn install(&self, profile: &str) -> Params {
+        let mut params = json!({"site": self.host, "profile": profile});
+        if profile == "wordpress" {
+            params["platform"] = json!("wp");
+            params["options"] = json!({"title": "It's a \"test\" \\ <b>"});
+        }
+        Self::params("site.install", params)
+    }
+
+    fn delete(&self) -> Params {
+        Self::params("site.delete", json!({"site": self.host}))
+    }
+
+    /// Carries a task out, but only its first `most` steps; gives back what they recorded, and the result
+    /// when it was carried out whole.
+    async fn first_steps(&self, params: &Params, most: usize) -> (Vec<Begun>, Option<Output>) {
+        let plan = plan(params, &self.cx).await.expect("a plan");
+        let mut begun = Vec::new();
+        let whole = most >= plan.steps.len();
+        for step in plan.steps.iter().take(most) {
+            let record = step.inspect(&self.cx).await;
+            let record = record.unwrap_or_else(|error| panic!("{}: {error:#}", step.name()));
+            let applied = step.apply(&self.cx, &record).await;
+            applied.unwrap_or_else(|error| panic!("{}: {error:#}", step.name()));
+            begun.push((step.name(), record));
+        }
+        if !whole {
+            return (begun, None);
+        }
+        let mut finals = Vec::new();
+        for step in &plan.finals {
+            finals.push((
+                step.name(),
+                step.inspect(&self.cx).await.expect("nothing to refuse"),
+            ));
+        }
+        let output = (plan.output)().expect("a result");
+        for (name, record) in finals {
+            for _twice in 0..2 {
+                steps::finish(name, &self.cx, &record)
+                    .await
+                    .expect("finished");
+            }
+        }
+        (begun, Some(output))
+    }
+
+    async fn steps_of(&self, params: &Params) -> usize {
+        plan(params, &self.cx).await.expect("a plan").steps.len()
+    }
+
+    async fn carry_out(&self, params: &Params) -> Output {
+        self.first_steps(params, usize::MAX).await.1.expect("whole")
+    }
+
+    async fn undo(&self, begun: &[Begun]) {
+        for (name, record) in begun.iter().rev() {
+            for _twice in 0..2 {
+                let undone = steps::undo(name, &self.cx, record).await;
+                undone.unwrap_or_else(|error| panic!("{name}: {error}: {:#}", error.source));
+            }
+        }
+    }
+
+    /// What there is of the site and the platform, by name.
+    async fn world(&self) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for folder in [
+            "sites",
+            "platforms",
+            "state/secrets",
+            "state/sites",
+            "state/platforms",
+        ] {
+            list(&self.scratch.path().join(folder), 2, &mut found);
+        }
+        let host = self.host.parse().expect("a host");
+        let spoke = &self.cx.spoke;
+        let mariadb = spoke.need_mariadb().expect("there is one");
+        if mariadb.has_database(&self.database).await.expect("asked") {
+            found.insert("the database".to_owned());
+        }
+        if mariadb.has_user(&self.database).await.expect("asked") {
+            found.insert("the database user".to_owned());
+        }
+        if spoke.nginx.vhost(&host).expect("read").is_some() {
+            found.insert("the vhost".to_owned());
+        }
+        list(&spoke.config.nginx.sites_dir, 1, &mut found);
+        found
+    }
+
+    /// Whether nginx serves the site with this in its page.
+    async fn answers(&self, wanted: &str) -> anyhow::Result<()> {
+        let host = self.host.parse()?;
+        let judge = |answer: &crate::services::nginx::Answer| {
+            let (status, length) = (answer.status, answer.body.len());
+            anyhow::ensure!(
+                answer.body.contains(wanted),
+                "{status}, {length} bytes without {wanted:?}"
+            );
+            Ok(())
+        };
+        self.cx
+            .spoke
+            .nginx
+            .check_site(&self.cx, &host, "/", judge)
+            .await
+            .map(drop)
+    }
+}
+
+type Begun = (&'static str, Value);
+
+fn list(folder: &Path, depth: usize, found: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        found.insert(entry.path().display().to_string());
+        if depth > 1 && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            list(&entry.path(), depth - 1, found);
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_wordpress_site_is_built_installed_answers_and_is_deleted() {
+    let scene = Scene::new("whole");
+    let Output::PlatformBuild(built) = scene.carry_out(&scene.build()).await else {
+        panic!("the result of another kind of task");
+    };
+    assert!(
+        built
+            .version
+            .is_some_and(|version| version.starts_with("6."))
+    );
+    let before = scene.world().await;
+
+    let Output::SiteInstall(made) = scene.carry_out(&scene.install("wordpress")).await else {
+        panic!("the result of another kind of task");
+    };
+    assert_eq!(made.admin_user.as_deref(), Some("admin"));
+    assert!(
+        made.secret_file
+            .is_some_and(|file| Path::new(&file).exists())
+    );
+    // The theme was found and its style is linked from the site's own content folder.
+    scene.answers("wp-site-blocks").await.expect("a page");
+    scene
+        .answers("It&#039;s a &quot;test&quot;")
+        .await
+        .expect("the title, escaped once");
+    let settings = scene
+        .cx
+        .spoke
+        .config
+        .sites
+        .root
+        .join(&scene.host)
+        .join("private/settings.php");
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(settings)
+        .expect("there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o440);
+
+    let log = format!("{:?}", scene.log.lines());
+    assert!(
+        log.contains("theme Twenty Twenty-Three"),
+        "the installer's words: {log}"
+    );
+    let host = scene.host.parse().expect("a host");
+    let secrets = scene
+        .cx
+        .spoke
+        .secrets
+        .load(&host)
+        .expect("read")
+        .expect("there");
+    for secret in secrets.values.values().chain(&secrets.database_password) {
+        assert!(!log.contains(secret.expose()), "the log holds a secret");
+    }
+
+    scene.carry_out(&scene.delete()).await;
+    assert_eq!(scene.world().await, before);
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn every_kind_of_site_answers_and_leaves_nothing_when_it_is_deleted() {
+    for profile in ["static", "php"] {
+        let scene = Scene::new(profile);
+        let before = scene.world().await;
+        scene.carry_out(&scene.install(profile)).await;
+        scene.answers("made by Kolga").await.expect("a page");
+        scene.carry_out(&scene.delete()).await;
+        assert_eq!(scene.world().await, before, "{profile}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn after_any_number_of_steps_undoing_them_leaves_the_world_as_it_was() {
+    let scene = Scene::new("undo");
+    let build = scene.build();
+    let install = scene.install("wordpress");
+    let delete = scene.delete();
+    for number in 1..=scene.steps_of(&build).await {
+        let before = scene.world().await;
+        let (begun, _) = scene.first_steps(&build, number).await;
+        scene.undo(&begun).await;
+        assert_eq!(
+            scene.world().await,
+            before,
+            "platform.build, {number} steps"
+        );
+    }
+    scene.carry_out(&build).await;
+    for number in 1..=scene.steps_of(&install).await {
+        let before = scene.world().await;
+        let (begun, _) = scene.first_steps(&install, number).await;
+        scene.undo(&begun).await;
+        assert_eq!(scene.world().await, before, "site.install, {number} steps");
+        scene.answers("404").await.expect("the default server");
+    }
+    scene.carry_out(&install).await;
+    // Without its final steps, after which there is no way back.
+    for number in 1..=scene.steps_of(&delete).await {
+        let before = scene.world().await;
+        let plan = plan(&delete, &scene.cx).await.expect("a plan");
+        let mut begun = Vec::new();
+        for step in plan.steps.iter().take(number) {
+            let record = step.inspect(&scene.cx).await.expect("inspected");
+            step.apply(&scene.cx, &record).await.expect("applied");
+            begun.push((step.name(), record));
+        }
+        scene.undo(&begun).await;
+        assert_eq!(scene.world().await, before, "site.delete, {number} steps");
+        scene.answers("wp-site-blocks").await.expect("it came back");
+    }
+    scene.carry_out(&delete).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_database_of_the_same_name_that_was_there_before_is_refused_and_unharmed() {
+    let scene = Scene::new("planted");
+    let mariadb = scene.cx.spoke.need_mariadb().expect("there is one");
+    mariadb
+        .create_database(&scene.database, "somebody else")
+        .await
+        .expect("planted");
+    let before = scene.world().await;
+    let plan = plan(&scene.install("php"), &scene.cx)
+        .await
+        .expect("a plan");
+    let refused = plan.steps[0]
+        .inspect(&scene.cx)
+        .await
+        .expect_err("in the way");
+    assert!(
+        refused.to_string().contains(scene.database.as_str()),
+        "{refused}"
+    );
+    assert_eq!(scene.world().await, before);
+    mariadb
+        .drop_database(&scene.database)
+        .await
+        .expect("dropped");
+}

@@ -7,6 +7,7 @@
 
 mod acl;
 mod copy;
+mod look;
 mod owned;
 mod remove;
 mod users;
@@ -18,12 +19,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 
 pub use acl::Access;
 pub use copy::Copied;
+pub use look::{Identity, Kind};
 pub use users::user_id;
 
 /// How often a lookup is tried again when somebody renames on the way (openat2(2), `EAGAIN`).
@@ -34,31 +35,6 @@ const RETRIES: usize = 64;
 pub struct Dir {
     fd: Arc<OwnedFd>,
     path: PathBuf,
-}
-
-/// Which file or folder something is, whatever its name: for undo to know its own again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// The device.
-    pub dev: u64,
-    /// The inode on it.
-    pub ino: u64,
-    /// When it was made, in nanoseconds, where the file system tells: inode numbers are given again.
-    #[serde(default)]
-    pub born: Option<i128>,
-}
-
-/// What stands at a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file.
-    File,
-    /// A folder.
-    Dir,
-    /// A symbolic link, wherever to.
-    Link,
-    /// A device, a socket or a pipe.
-    Other,
 }
 
 /// Runs what takes long on a thread where that is right.
@@ -172,55 +148,6 @@ impl Dir {
             .with_context(|| format!("cannot change the mode of {}", self.path.display()))
     }
 
-    /// What stands at this name, links not followed; `None` when nothing does.
-    ///
-    /// # Errors
-    /// When it cannot be told.
-    pub fn kind(&self, name: impl AsRef<OsStr>) -> anyhow::Result<Option<Kind>> {
-        let name = component(name.as_ref())?;
-        match rustix::fs::statat(&*self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => Kind::File,
-                FileType::Directory => Kind::Dir,
-                FileType::Symlink => Kind::Link,
-                _ => Kind::Other,
-            })),
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot look at {}", self.shown(name)))
-            }
-        }
-    }
-
-    /// Which one stands at this name; `None` when nothing does.
-    ///
-    /// # Errors
-    /// When it cannot be told.
-    pub fn identity(&self, name: impl AsRef<OsStr>) -> anyhow::Result<Option<Identity>> {
-        use rustix::fs::StatxFlags;
-        let name = component(name.as_ref())?;
-        let wanted = StatxFlags::INO | StatxFlags::BTIME;
-        match rustix::fs::statx(&*self.fd, name, AtFlags::SYMLINK_NOFOLLOW, wanted) {
-            Ok(found) => {
-                let born = StatxFlags::from_bits_retain(found.stx_mask)
-                    .contains(StatxFlags::BTIME)
-                    .then(|| {
-                        i128::from(found.stx_btime.tv_sec) * 1_000_000_000
-                            + i128::from(found.stx_btime.tv_nsec)
-                    });
-                Ok(Some(Identity {
-                    dev: u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor),
-                    ino: found.stx_ino,
-                    born,
-                }))
-            }
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot look at {}", self.shown(name)))
-            }
-        }
-    }
-
     /// Moves what stands at `name` to another folder of the same file system, durably. Never over
     /// anything.
     ///
@@ -247,25 +174,6 @@ impl Dir {
         })?;
         target.sync()?;
         self.sync()
-    }
-
-    /// The names in it, in their order.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn names(&self) -> anyhow::Result<Vec<std::ffi::OsString>> {
-        use std::os::unix::ffi::OsStrExt as _;
-        let context = || format!("cannot read the folder {}", self.path.display());
-        let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&*self.fd).with_context(context)? {
-            let entry = entry.with_context(context)?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                names.push(OsStr::from_bytes(name).to_owned());
-            }
-        }
-        names.sort();
-        Ok(names)
     }
 
     /// Makes names that were added or removed here durable.
@@ -302,16 +210,6 @@ impl Dir {
                 Err(error).with_context(|| format!("cannot lock {}", self.path.display()))
             }
         }
-    }
-
-    /// Bytes that its file system still has for us.
-    ///
-    /// # Errors
-    /// When it cannot be told.
-    pub fn free_bytes(&self) -> anyhow::Result<u64> {
-        let found = rustix::fs::fstatvfs(&*self.fd)
-            .with_context(|| format!("cannot ask how full {} is", self.path.display()))?;
-        Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     fn shown(&self, name: impl AsRef<Path>) -> String {

@@ -2,10 +2,11 @@
 //!
 //! A child runs with a cleared environment and a fixed `PATH`, in a process group of its own, and carries
 //! `KOLGA_TASK=<run>` as a mark that its descendants inherit. Whatever ends a command (its own end, a
-//! stop, its time limit) also ends everything that it left running: [`tree`] finds them by group and by
-//! mark, [`reaper`] does the same after a crash of the worker and buries what was orphaned to it.
+//! stop, its time limit) also ends everything that it left running: `tree` finds them by group and by
+//! mark, `reaper` does the same after a crash of the worker and buries what was orphaned to it.
 //! There is no shell anywhere: what is given as one argument stays one argument.
 
+mod drive;
 mod ended;
 mod give_way;
 mod output;
@@ -14,17 +15,13 @@ mod tree;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::ChildStdin;
 
 use crate::cx::{Cx, Stopped};
-use ended::Ended;
-use output::{Bytes, Lines, Sink};
-use tree::Tree;
+use output::{Bytes, Lines};
 
 pub use give_way::give_way;
 pub use reaper::{become_subreaper, kill_leftovers};
@@ -165,111 +162,6 @@ impl Command {
             stderr: stderr.kept,
         })
     }
-
-    async fn drive(
-        self,
-        cx: &Cx,
-        stdout: &mut impl Sink,
-        stderr: &mut impl Sink,
-    ) -> anyhow::Result<ExitStatus> {
-        cx.stop.check()?;
-        let shown = self.program.display().to_string();
-        anyhow::ensure!(
-            self.program.is_absolute(),
-            "{shown} is not the absolute path of a program"
-        );
-        let mut command = tokio::process::Command::new(&self.program);
-        command
-            .args(&self.args)
-            .current_dir(&self.dir)
-            .env_clear()
-            .env("PATH", PATH)
-            .env("LANG", "C.UTF-8")
-            .env("HOME", &cx.spoke.config.state_dir)
-            .envs(self.env)
-            .env(MARK, cx.run.to_string())
-            .stdin(match self.stdin {
-                Some(_) => Stdio::piped(),
-                None => Stdio::null(),
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
-        let mut tree = Tree::spawn(&mut command, cx.run).with_context(|| {
-            format!("cannot start {shown}: is it installed, and may it be run?")
-        })?;
-
-        let feed = feed(tree.child.stdin.take(), self.stdin);
-        let out = output::pump(tree.child.stdout.take(), stdout);
-        let err = output::pump(tree.child.stderr.take(), stderr);
-        let mut streams = std::pin::pin!(async { tokio::join!(feed, out, err) });
-        let mut streams_ended = false;
-
-        let mut stopping = None;
-        let mut ended = Ended::of(&tree.leader);
-        let time_limit = tokio::time::sleep(self.time_limit);
-        tokio::pin!(time_limit);
-        loop {
-            tokio::select! {
-                exit = ended.wait() => { exit?; break }
-                _ = &mut streams, if !streams_ended => streams_ended = true,
-                () = cx.stop.wanted(), if stopping.is_none() => {
-                    stopping = Some(Why::Stopped);
-                    break;
-                }
-                () = &mut time_limit => {
-                    stopping = Some(Why::TimedOut);
-                    break;
-                }
-            }
-        }
-        // The leader stays unburied until its group is empty, so that its number cannot be given to a
-        // stranger in between. Output goes on being read meanwhile: a full pipe must not outlast a TERM.
-        let grace = match stopping {
-            Some(_) => GRACE,
-            None => {
-                if !streams_ended {
-                    streams_ended = tokio::time::timeout(DRAIN, &mut streams).await.is_ok();
-                }
-                LEFTOVER_GRACE
-            }
-        };
-        {
-            let mut end = std::pin::pin!(tree.end(grace));
-            loop {
-                tokio::select! {
-                    result = &mut end => {
-                        result.with_context(|| format!("{shown} could not be ended"))?;
-                        break;
-                    }
-                    _ = &mut streams, if !streams_ended => streams_ended = true,
-                }
-            }
-        }
-        if !streams_ended {
-            drop(tokio::time::timeout(DRAIN, &mut streams).await);
-        }
-        let status = tree.bury().await?;
-        match stopping {
-            None => Ok(status),
-            Some(Why::Stopped) => {
-                cx.stop
-                    .check()
-                    .with_context(|| format!("{shown} was ended"))?;
-                Ok(status)
-            }
-            Some(Why::TimedOut) => anyhow::bail!(
-                "{shown} took longer than the {} s that it may, and was ended",
-                self.time_limit.as_secs_f32()
-            ),
-        }
-    }
-}
-
-enum Why {
-    Stopped,
-    TimedOut,
 }
 
 impl Captured {
@@ -303,14 +195,6 @@ fn failure(program: &Path, status: ExitStatus, last: Option<String>) -> anyhow::
 #[must_use]
 pub fn was_stopped(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Stopped>().is_some()
-}
-
-/// Writes what the program reads, then closes. A program that does not want it all is no fault.
-async fn feed(pipe: Option<ChildStdin>, bytes: Option<Vec<u8>>) {
-    if let (Some(mut pipe), Some(bytes)) = (pipe, bytes) {
-        drop(pipe.write_all(&bytes).await);
-        drop(pipe.shutdown().await);
-    }
 }
 
 #[cfg(test)]

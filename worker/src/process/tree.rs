@@ -1,6 +1,6 @@
 //! A command's processes: the child, its group, and whatever left the group but carries the mark.
 //!
-//! Made and ended by [`super::Command`]; [`super::reaper`] uses the search for what a dead worker left.
+//! Made and ended by [`super::Command`]; `super::reaper` uses the search for what a dead worker left.
 
 use std::collections::HashSet;
 use std::time::Duration;

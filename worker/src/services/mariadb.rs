@@ -4,6 +4,8 @@
 //! connection of its own, and one that changes something holds the server's lock of that name: after a
 //! crash of the worker, the undo waits until the server is done with what the dead worker had asked for.
 
+mod quote;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::config;
 use crate::secrets::Secret;
+use quote::{account, grant_pattern, identifier, literal};
 
 /// How long one operation may take, waiting for the lock included.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -274,36 +277,6 @@ fn number(error: &sqlx::Error) -> Option<u16> {
         .as_database_error()?
         .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()?;
     Some(code.number())
-}
-
-/// An identifier. Only for the type whose alphabet holds nothing to be escaped.
-fn identifier(name: &DatabaseName) -> String {
-    format!("`{name}`")
-}
-
-/// A database in a `GRANT`, where `_` stands for any character unless it is escaped.
-fn grant_pattern(name: &DatabaseName) -> String {
-    format!("`{}`", name.as_str().replace('_', "\\_"))
-}
-
-fn account(name: &DatabaseName) -> String {
-    format!("'{name}'@'localhost'")
-}
-
-/// A string literal, for a session without `NO_BACKSLASH_ESCAPES`.
-fn literal(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('\'');
-    for c in text.chars() {
-        match c {
-            '\'' => quoted.push_str("''"),
-            '\\' => quoted.push_str("\\\\"),
-            '\0' => quoted.push_str("\\0"),
-            _ => quoted.push(c),
-        }
-    }
-    quoted.push('\'');
-    quoted
 }
 
 #[cfg(test)]

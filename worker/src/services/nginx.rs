@@ -6,6 +6,7 @@
 
 mod answer;
 mod complaint;
+mod stage;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,15 +62,6 @@ impl Nginx {
             .map(|bytes| String::from_utf8(bytes).context("it is not text"))
             .transpose()
             .with_context(|| format!("cannot take over {}", self.vhost_path(host).display()))
-    }
-
-    /// Tests a site's file aside, without touching what serves.
-    ///
-    /// # Errors
-    /// When nginx does not accept it: names the site, the line and nginx's reason.
-    pub async fn stage(&self, cx: &Cx, host: &HostName, text: &str) -> anyhow::Result<()> {
-        let _turn = self.take_turn().await?;
-        self.stage_in_turn(cx, host, text).await
     }
 
     /// Puts a site on the web: tested aside, swapped in, tested whole, reloaded.
@@ -136,17 +128,6 @@ impl Nginx {
         self.run(cx, &self.config.reload, None).await
     }
 
-    /// Tests a minimal configuration aside: whether the worker could test a site's file at all.
-    ///
-    /// # Errors
-    /// When the command does not work.
-    pub async fn test_aside(&self, cx: &Cx) -> anyhow::Result<()> {
-        let _turn = self.take_turn().await?;
-        let host = "kolga-check.invalid".parse()?;
-        self.stage_in_turn(cx, &host, "# Nothing: whether the test itself works.\n")
-            .await
-    }
-
     /// Writes our own include file where it is missing.
     ///
     /// # Errors
@@ -190,28 +171,6 @@ impl Nginx {
         self.run(cx, &self.config.reload, host)
             .await
             .context("nginx was not told of its new configuration")
-    }
-
-    async fn stage_in_turn(&self, cx: &Cx, host: &HostName, text: &str) -> anyhow::Result<()> {
-        let (dir, name) = parent(&self.config.staged)?;
-        let site = self.staged_site();
-        dir.write_atomically(&site, text.as_bytes(), 0o644)?;
-        let whole = staged_config(&dir.path().join(&site));
-        dir.write_atomically(name, whole.as_bytes(), 0o644)?;
-        let tested = self.run(cx, &self.config.test_staged, Some(host)).await;
-        self.clear_stage()?;
-        tested
-    }
-
-    fn clear_stage(&self) -> anyhow::Result<()> {
-        let (dir, name) = parent(&self.config.staged)?;
-        dir.remove_file(name)?;
-        dir.remove_file(self.staged_site())
-    }
-
-    fn staged_site(&self) -> String {
-        let name = self.config.staged.file_name().unwrap_or_default();
-        format!("{}.site", name.to_string_lossy())
     }
 
     /// Runs one of the configured commands. nginx tells on stderr what it does not like.
@@ -260,28 +219,6 @@ impl Nginx {
     fn sites_dir(&self) -> anyhow::Result<Dir> {
         Dir::open(&self.config.sites_dir).context("cannot get at the folder of nginx's sites")
     }
-}
-
-/// A whole configuration around one site's file. What it writes goes below nginx's prefix (`-p`), by
-/// relative names, so that the test touches nothing that serves.
-fn staged_config(site: &Path) -> String {
-    let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|kind| format!("    {kind}_temp_path tmp-{kind};\n"))
-        .collect();
-    format!(
-        "# Written by Kolga for one test; removed after it.\n\
-         pid staged.pid;\n\
-         error_log stderr;\n\
-         events {{}}\n\
-         http {{\n    \
-             access_log off;\n    \
-             server_names_hash_bucket_size 512;\n\
-         {temp}    \
-             include {};\n\
-         }}\n",
-        site.display()
-    )
 }
 
 fn unstoppable(cx: &Cx) -> Cx {

@@ -312,7 +312,10 @@ fn free_port() -> u16 {
 }
 
 /// Empties every queue of the system, so that a test begins with nothing on its way.
-async fn purge(stack: &Stack) {
+///
+/// # Panics
+/// When the broker is not there.
+pub async fn purge(stack: &Stack) {
     let connection = broker(stack).await;
     for queue in [
         "tasks.web1",

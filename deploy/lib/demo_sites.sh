@@ -22,6 +22,10 @@ demo_servers() {
             hub_cli server add "$spoke"
         fi
     done
+}
+
+demo_verify() {
+    local spoke
     for spoke in $(stack_spokes); do
         heading "kolga server verify $spoke --follow"
         hub_cli server verify "$spoke" --follow

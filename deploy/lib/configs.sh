@@ -10,8 +10,7 @@ toml_argv() {
 }
 
 # config_worker HOME SERVER AMQP_URL PORT MARIADB_SOCKET [SOURCES [ADDRESS]]: sites listen on that address
-# only, or on all of the machine's.: with SOURCES it is a stack's, whose
-# sites only this machine sees.
+# only, or on all of the machine's.
 config_worker() {
     local home="$1" socket="$5"
     cat <<TOML
@@ -38,7 +37,7 @@ test = $(toml_argv "$(web_argv "$home" test)")
 test_staged = $(toml_argv "$(web_argv "$home" test_staged)")
 reload = $(toml_argv "$(web_argv "$home" reload)")
 port = $4
-${6:+listen = [\"127.0.0.1:$4\"]}
+${7:+listen = [\"$7:$4\"]}
 check_address = "127.0.0.1:$4"
 
 [php]

@@ -68,6 +68,13 @@ async fn neither_orphans_nor_zombies_stay_behind_whatever_children_do() {
     assert_eq!(children(), Vec::<String>::new(), "after an end");
 
     let cx = context().await;
+    sh("env -i setsid sh -c 'sleep 100 & exit' & exit 0")
+        .run(&cx)
+        .await
+        .expect("succeeds");
+    assert_eq!(children(), Vec::<String>::new(), "after a disguise");
+
+    let cx = context().await;
     let stop = cx.stop.clone();
     let began = Instant::now();
     let storm = sh(

@@ -53,6 +53,20 @@ pub(super) fn spawn(command: &mut tokio::process::Command) -> std::io::Result<(C
     Ok((child, pid))
 }
 
+/// Whether this process adopts, and no other command runs than this one: orphans are its own then.
+pub(super) fn is_alone(leader: Pid) -> bool {
+    let ours = OURS.lock().expect("nobody panics while holding it");
+    ADOPTING.load(Ordering::Relaxed) && ours.iter().all(|&pid| pid == leader)
+}
+
+/// Whether it is a child that tokio waits for. One that is just being started is one: the lock is held
+/// until it is noted.
+pub(super) fn is_ours(pid: Pid) -> bool {
+    OURS.lock()
+        .expect("nobody panics while holding it")
+        .contains(&pid)
+}
+
 /// The child is buried, or left to be.
 pub(super) fn forget(pid: Pid) {
     OURS.lock()

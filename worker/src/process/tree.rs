@@ -108,10 +108,12 @@ pub(super) async fn end_all(
 }
 
 /// The living processes of our own user that carry this run's mark, or are in the group of `leader`, which
-/// must be unburied.
+/// must be unburied; and, when no other command runs, whoever came to us as an orphan, which is one that
+/// left both its session and its environment.
 pub(super) fn find(run: Run, leader: Option<Pid>) -> Vec<Process> {
     let mark = format!("{MARK}={run}");
     let mut found = Vec::new();
+    let strays = leader.is_some_and(reaper::is_alone);
     for pid in pids() {
         if pid == getpid() {
             continue;
@@ -128,7 +130,14 @@ pub(super) fn find(run: Run, leader: Option<Pid>) -> Vec<Process> {
             continue;
         }
         let in_group = leader.is_some_and(|leader| stat.group == leader.as_raw_nonzero().get());
-        if in_group || carries(pid, &mark) {
+        let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let stray = || {
+            strays
+                && stat.parent == getpid().as_raw_nonzero().get()
+                && !reaper::is_ours(pid)
+                && !carries(&environ, MARK)
+        };
+        if in_group || carries(&environ, &mark) || stray() {
             found.push(process);
         }
     }
@@ -146,9 +155,12 @@ pub(super) fn pids() -> Vec<Pid> {
         .collect()
 }
 
-fn carries(pid: Pid, mark: &str) -> bool {
-    std::fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environ| environ.split(|&b| b == 0).any(|var| var == mark.as_bytes()))
+/// Whether an environment has a variable that begins so, to its end or to its `=`.
+fn carries(environ: &[u8], beginning: &str) -> bool {
+    environ
+        .split(|&byte| byte == 0)
+        .filter_map(|variable| variable.strip_prefix(beginning.as_bytes()))
+        .any(|rest| rest.is_empty() || rest[0] == b'=')
 }
 
 /// What `/proc/<pid>/stat` tells (proc_pid_stat(5)).

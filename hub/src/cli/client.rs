@@ -23,6 +23,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     hub: String,
     token: Option<String>,
+    user: String,
 }
 
 impl Client {
@@ -55,6 +56,12 @@ impl Client {
             http,
             hub: global.hub.clone(),
             token: None,
+            user: global
+                .user
+                .iter()
+                .flat_map(|user| user.chars())
+                .filter(char::is_ascii_graphic)
+                .collect(),
         })
     }
 
@@ -116,7 +123,10 @@ impl Client {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.http.request(method, format!("{}{path}", self.hub));
+        let mut request = self.http.request(method, format!("{}{path}", self.hub));
+        if !self.user.is_empty() {
+            request = request.header("Kolga-User", &self.user);
+        }
         match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,

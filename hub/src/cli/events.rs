@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use kolga_protocol::id::TaskId;
+use kolga_protocol::state::State;
 use reqwest::Response;
 use tokio::time::Instant;
 
@@ -52,8 +53,12 @@ impl<'a> Events<'a> {
     pub(super) async fn next(&mut self) -> Result<Option<Event>, Trouble> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                // After a break the hub may repeat itself.
-                if self.seen.is_some_and(|seen| event.seq() <= seen) {
+                // After a break the hub may repeat itself. What it says of a task that is still on its
+                // way to a worker has no place of its own, and comes with that of the entry before it.
+                let early = matches!(&event, Event::State(entry)
+                    if matches!(entry.state, State::Queued | State::Sent));
+                let seen = self.seen.unwrap_or(-1);
+                if event.seq() < seen || (event.seq() == seen && !early) {
                     continue;
                 }
                 self.seen = Some(event.seq());

@@ -2,8 +2,8 @@
 //!
 //! One file a noun (`server`, `platform`, `site`, `task`), each with its arguments and its commands.
 //! `client` speaks HTTP, `events` holds on to a live stream, `follow` shows one; `screen` is the only
-//! way to stdout, `trouble` the only judge of exit codes. `main` gives it the arguments; `serve` alone
-//! hands on to the daemon instead of to the API.
+//! way to stdout, `trouble` the only judge of exit codes. `serve` alone hands on to the daemon instead of
+//! to the API.
 
 mod bench;
 mod client;
@@ -15,6 +15,7 @@ mod live;
 mod platform;
 mod result;
 mod screen;
+mod serve;
 mod server;
 mod site;
 mod table;
@@ -82,6 +83,16 @@ struct Global {
     #[arg(long, global = true)]
     json: bool,
 
+    /// Who asks, as tasks tell it later
+    #[arg(
+        long = "as",
+        global = true,
+        value_name = "NAME",
+        env = "USER",
+        hide = true
+    )]
+    user: Option<String>,
+
     /// No colours, even on a terminal
     #[arg(long, global = true, env = "NO_COLOR", hide_env_values = true,
           value_parser = screen::is_set)]
@@ -90,6 +101,21 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the hub
+    Serve(serve::Args),
+    #[command(flatten)]
+    Ask(Ask),
+    /// Say what is well, what is not, and what to do about it
+    Doctor,
+    /// Print completions for a shell
+    Completions(docs::Completions),
+    /// Print the manual page
+    Man(docs::Man),
+}
+
+/// What needs a hub that answers.
+#[derive(Debug, Subcommand)]
+enum Ask {
     /// Servers: the spokes that sites live on
     #[command(subcommand)]
     Server(server::Command),
@@ -102,44 +128,47 @@ enum Command {
     /// Tasks: what was asked for, and how it went
     #[command(subcommand)]
     Task(task::Command),
-    /// Say what is well, what is not, and what to do about it
-    Doctor,
     /// Measure how fast tasks go the whole way, and how long one takes when nothing else runs
     Bench(bench::Args),
-    /// Print completions for a shell
-    Completions(docs::Completions),
-    /// Print the manual page
-    Man(docs::Man),
 }
 
 /// Runs the command line of this process and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let screen = Screen::new(cli.global.json, cli.global.no_color);
-    let done = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Trouble::from)
-        .and_then(|runtime| runtime.block_on(run(&cli.global, cli.command, &screen)));
+    let Cli { global, command } = Cli::parse();
+    let screen = Screen::new(global.json, global.no_color);
+    let done = match command {
+        Command::Serve(args) => args.run(),
+        Command::Ask(command) => block_on(command.run(&global, &screen)),
+        Command::Doctor => block_on(doctor::run(&global, &screen)),
+        Command::Completions(args) => args.run(&screen),
+        Command::Man(args) => args.run(&screen),
+    };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => trouble.show(&screen),
     }
 }
 
-async fn run(global: &Global, command: Command, screen: &Screen) -> Result<(), Trouble> {
-    let client = Client::connect(global);
-    match command {
-        Command::Server(command) => command.run(&client.await?, screen).await,
-        Command::Platform(command) => command.run(&client.await?, screen).await,
-        Command::Site(command) => command.run(&client.await?, screen).await,
-        Command::Task(command) => command.run(&client.await?, screen).await,
-        Command::Bench(args) => args.run(&client.await?, screen).await,
-        Command::Doctor => doctor::run(global, screen).await,
-        Command::Completions(args) => args.run(screen),
-        Command::Man(args) => args.run(screen),
+impl Ask {
+    async fn run(self, global: &Global, screen: &Screen) -> Result<(), Trouble> {
+        let client = Client::connect(global).await?;
+        match self {
+            Self::Server(command) => command.run(&client, screen).await,
+            Self::Platform(command) => command.run(&client, screen).await,
+            Self::Site(command) => command.run(&client, screen).await,
+            Self::Task(command) => command.run(&client, screen).await,
+            Self::Bench(args) => args.run(&client, screen).await,
+        }
     }
+}
+
+/// Runs a command that speaks to the hub; one thread is enough to ask and to listen.
+fn block_on(command: impl Future<Output = Result<(), Trouble>>) -> Result<(), Trouble> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(command)
 }
 
 #[cfg(test)]

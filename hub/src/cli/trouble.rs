@@ -40,6 +40,9 @@ pub(super) enum Trouble {
     /// The operator has seen enough.
     #[error("interrupted")]
     Interrupted,
+    /// The hub could not start, or not go on.
+    #[error("{0:#}")]
+    Daemon(#[from] anyhow::Error),
     /// Something on this machine, most likely stdout.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -61,6 +64,7 @@ impl Trouble {
                 ),
             ),
             Self::Interrupted => ("interrupted", None),
+            Self::Daemon(_) => ("not_started", None),
             Self::Io(_) => ("io", None),
         };
         wire::Error {
@@ -96,7 +100,7 @@ impl Trouble {
 
     fn exit_code(&self) -> u8 {
         match self {
-            Self::TaskFailed | Self::Refused { .. } | Self::Io(_) => 1,
+            Self::TaskFailed | Self::Refused { .. } | Self::Daemon(_) | Self::Io(_) => 1,
             Self::Usage { .. } => 2,
             Self::Unreachable { .. } => 3,
             // 128 + SIGINT, as shells report it.

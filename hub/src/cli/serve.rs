@@ -1,0 +1,51 @@
+//! `kolga serve`: the hub itself. Reads its configuration and hands on to [`crate::serve`].
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use tracing_subscriber::EnvFilter;
+
+use super::trouble::Trouble;
+use crate::config::Config;
+
+/// `kolga serve`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  kolga serve
+  kolga serve --config ./hub.toml --log debug
+
+It runs until SIGTERM or SIGINT, which end it in order; a second one ends it at once. At its first
+start it writes the API's token to `api-token` in its `state_dir`. It logs to stderr.")]
+pub(super) struct Args {
+    /// Its configuration [env: KOLGA_HUB_CONFIG] [default: /etc/kolga/hub.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// What to log: error, warn, info, debug or trace, also for parts, such as info,kolga_hub=debug
+    #[arg(long, value_name = "FILTER", env = "KOLGA_LOG", default_value = "info,lapin=error",
+          value_parser = filter)]
+    log: String,
+}
+
+impl Args {
+    /// Runs until it is told to stop.
+    pub(super) fn run(self) -> Result<(), Trouble> {
+        tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new(&self.log))
+            .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal())
+            .init();
+        let config = Config::load(&Config::path(self.config)).map_err(anyhow::Error::from)?;
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?
+            .block_on(crate::serve::run(config))?;
+        Ok(())
+    }
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}

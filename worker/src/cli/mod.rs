@@ -47,6 +47,8 @@ enum Command {
     /// TERM or INT: take no more, let running tasks finish within the grace. A second one, or the end of
     /// the grace: stop and roll back what runs. HUP: read the configuration anew.
     Run,
+    /// Say what is wrong with the configuration and with this machine.
+    Check(Show),
     /// Show what the running worker does. Exit code 0 when it runs, 3 when not.
     Status(Show),
     /// Take no more tasks; what runs goes on.
@@ -123,6 +125,7 @@ async fn obey(
 ) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run => crate::start::run(config, path).await?,
+        Command::Check(show) => return status::check(config, path, show).await,
         Command::Status(show) => return status::status(&config, show).await,
         Command::Pause => {
             ask(&config, &Request::Pause).await?;

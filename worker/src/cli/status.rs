@@ -1,12 +1,16 @@
 //! `kolga-worker status` and `check`.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use kolga_protocol::message::printable;
 
 use super::{NOT_RUNNING, Show};
+use crate::check;
 use crate::config::Config;
 use crate::control::{self, Request, Response, Status};
+use crate::spoke::Spoke;
 
 pub(super) async fn status(config: &Config, show: Show) -> anyhow::Result<ExitCode> {
     let response = control::ask(&config.control_socket(), &Request::Status).await?;
@@ -63,4 +67,29 @@ fn print(status: &Status) {
     if all > shown {
         println!("  … and {} more that wait", all - shown);
     }
+}
+
+pub(super) async fn check(config: Config, path: &Path, show: Show) -> anyhow::Result<ExitCode> {
+    let spoke = Arc::new(Spoke::open(config, None).await?);
+    let cx = check::context(spoke);
+    let mut checks = vec![check::config_file(path)];
+    checks.extend(check::all(&cx, true).await?);
+    let failed = checks.iter().filter(|check| !check.passed).count();
+    if show.json {
+        println!("{}", serde_json::to_string_pretty(&checks)?);
+    } else {
+        for check in &checks {
+            let mark = if check.passed { "ok   " } else { "WRONG" };
+            println!("{mark} {}: {}", check.name, printable(&check.detail));
+        }
+        match failed {
+            0 => println!("Everything is right."),
+            _ => println!("{failed} of {} checks found something wrong.", checks.len()),
+        }
+    }
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -81,6 +81,34 @@ impl Stack {
         command
     }
 
+    /// Ends one of the services; [`Stack::up`] starts it again.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn stop_service(&self, service: &str) {
+        self.script(&["stop", "--dir", self.text("/dir"), service]);
+    }
+
+    /// Starts those of the services that do not run.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn up(&self) {
+        self.script(&["up", "--dir", self.text("/dir")]);
+    }
+
+    fn script(&self, arguments: &[&str]) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/stack");
+        let told = Command::new(script)
+            .args(arguments)
+            .output()
+            .expect("deploy/stack runs");
+        assert!(
+            told.status.success(),
+            "deploy/stack {arguments:?}: {told:?}"
+        );
+    }
+
     /// The numeric user of the services.
     ///
     /// # Panics

@@ -1,0 +1,107 @@
+//! Questions to the store.
+
+use kolga_hub::store::Store;
+use kolga_hub::store::outbox::Fate;
+use kolga_hub::store::read::{Filter, Found};
+use kolga_protocol::message::{Level, LogLine, ReportBody};
+use kolga_protocol::state::{Event, State};
+use kolga_protocol::task::{Params, server_verify};
+
+use crate::database::{
+    a_ping, event, make, make_many, numbered, publish, run_of, server, take, tell,
+};
+
+pub async fn pages_of_tasks_meet_without_gap_or_overlap(store: &Store) {
+    let mut made = make_many(store, a_ping(), 25).await;
+    made.reverse();
+    let mut seen = Vec::new();
+    let mut filter = Filter {
+        limit: 10,
+        ..Filter::default()
+    };
+    loop {
+        let page = store.tasks(&filter).await.expect("read");
+        seen.extend(page.iter().map(|task| task.id));
+        if page.len() < 10 {
+            break;
+        }
+        filter.before = seen.last().copied();
+    }
+    assert_eq!(seen, made);
+}
+
+pub async fn tasks_are_found_by_server_state_and_object(store: &Store) {
+    let pings = make_many(store, a_ping(), 3).await;
+    let verify = make(
+        store,
+        Params::ServerVerify(server_verify::Params::default()),
+    )
+    .await;
+    publish(store, take(store).await, &Fate::Confirmed).await;
+    let run = run_of(store, pings[1]).await;
+    tell(store, numbered(run, vec![event(Event::Accepted)])).await;
+    let ids = async |filter: Filter| -> Vec<_> {
+        let filter = Filter {
+            limit: 10,
+            ..filter
+        };
+        let tasks = store.tasks(&filter).await.expect("read");
+        tasks.into_iter().map(|task| task.id).collect()
+    };
+    let accepted = Filter {
+        state: Some(State::Accepted),
+        server: Some(server("web1")),
+        ..Filter::default()
+    };
+    assert_eq!(ids(accepted).await, [pings[1]]);
+    let of_server = Filter {
+        object: Some("server".to_owned()),
+        ..Filter::default()
+    };
+    assert_eq!(ids(of_server).await, [verify]);
+    let elsewhere = Filter {
+        server: Some(server("web2")),
+        ..Filter::default()
+    };
+    assert!(ids(elsewhere).await.is_empty());
+    let servers = store.servers().await.expect("read");
+    assert_eq!(servers[0].open_tasks, 4);
+    assert_eq!(servers[1].open_tasks, 0);
+}
+
+pub async fn a_task_is_found_by_either_end_of_its_id(store: &Store) {
+    let ids = make_many(store, a_ping(), 2).await;
+    let text = ids[0].to_string();
+    let found = async |part: &str| store.find_task(part).await.expect("read");
+    assert_eq!(found(&text).await, Found::One(ids[0]));
+    assert_eq!(found(&text.to_uppercase()).await, Found::One(ids[0]));
+    assert_eq!(found(&text[24..]).await, Found::One(ids[0]));
+    assert_eq!(found(&text[..4]).await, Found::Several);
+    for nothing in ["", "%", "zz", "' OR 1=1"] {
+        assert_eq!(found(nothing).await, Found::None, "{nothing}");
+    }
+}
+
+pub async fn a_log_is_read_by_pages(store: &Store) {
+    let id = make(store, a_ping()).await;
+    let run = run_of(store, id).await;
+    let mut bodies = vec![event(Event::Accepted)];
+    bodies.extend((0..250).map(|number| {
+        ReportBody::Log(LogLine {
+            level: Level::Output,
+            step: None,
+            text: format!("line {number}"),
+        })
+    }));
+    tell(store, numbered(run, bodies)).await;
+    let mut after = 0;
+    let mut lines = Vec::new();
+    loop {
+        let page = store.log(id, after, 100).await.expect("read");
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        lines.extend(page.into_iter().map(|line| line.text));
+    }
+    let expected: Vec<String> = (0..250).map(|number| format!("line {number}")).collect();
+    assert_eq!(lines, expected);
+}

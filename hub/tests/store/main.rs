@@ -1,0 +1,71 @@
+//! The store's promises, proven over SQLite and over PostgreSQL by the same scenarios.
+
+mod database;
+mod ending;
+mod listing;
+mod reporting;
+mod sending;
+
+/// One test a scenario and database. Scenarios are sentences.
+macro_rules! scenarios {
+    ($($module:ident: $($scenario:ident,)+;)+) => {
+        mod sqlite {
+            $($(
+                #[tokio::test]
+                async fn $scenario() {
+                    let database = crate::database::Database::sqlite().await;
+                    crate::$module::$scenario(&database.store).await;
+                    database.end().await;
+                }
+            )+)+
+        }
+
+        mod postgres {
+            $($(
+                #[tokio::test]
+                #[ignore = "needs the stack: run deploy/test"]
+                async fn $scenario() {
+                    let database = crate::database::Database::postgres().await;
+                    crate::$module::$scenario(&database.store).await;
+                    database.end().await;
+                }
+            )+)+
+        }
+    };
+}
+
+scenarios! {
+    sending:
+        a_task_and_its_message_are_made_together,
+        what_is_refused_leaves_nothing,
+        many_tasks_are_taken_in_the_order_in_which_they_were_made,
+        what_the_relay_holds_is_not_given_twice,
+        what_may_have_been_sent_is_sent_again,
+        what_has_no_queue_waits_with_a_reason_and_goes_when_there_is_one,
+        a_confirm_that_comes_after_the_end_changes_nothing,;
+    reporting:
+        reports_move_a_task_to_its_end,
+        a_report_told_twice_counts_once,
+        reports_of_an_older_attempt_are_ignored,
+        reports_of_another_servers_task_are_refused,
+        a_gap_between_reports_is_shown_in_the_log,
+        what_no_database_likes_in_a_log_line_is_kept,
+        whoever_watches_a_task_is_woken_by_its_reports,;
+    ending:
+        an_interrupted_task_gets_a_new_attempt_until_there_were_enough,
+        a_cancelled_task_gets_no_new_attempt,
+        a_task_that_nobody_has_is_cancelled_at_once,
+        a_task_that_the_relay_holds_is_cancelled_by_a_message,
+        a_failed_task_waits_for_a_retry,
+        a_site_is_ready_when_installed_and_gone_when_deleted,
+        a_failed_installation_frees_the_names,
+        a_name_belongs_to_one_site_only,
+        an_attempt_that_a_new_journal_does_not_know_is_interrupted,
+        a_message_that_was_lost_is_sent_again,
+        a_new_journal_puts_everything_of_its_server_in_doubt,;
+    listing:
+        pages_of_tasks_meet_without_gap_or_overlap,
+        tasks_are_found_by_server_state_and_object,
+        a_task_is_found_by_either_end_of_its_id,
+        a_log_is_read_by_pages,;
+}

@@ -78,10 +78,10 @@ pub fn platforms(config: &Config) -> anyhow::Result<Dir> {
     Dir::open(&config.sites.platforms)
 }
 
-/// The trash.
+/// The trash. Passable, since php-fpm may have to help to empty it: see [`crate::discard`].
 ///
 /// # Errors
 /// When it can be neither opened nor made.
 pub fn trash(config: &Config) -> anyhow::Result<Dir> {
-    Dir::open_or_make(&config.sites.root.join(TRASH), 0o700)
+    Dir::open_or_make(&config.sites.root.join(TRASH), 0o711)
 }

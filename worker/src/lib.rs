@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod cx;
+pub mod discard;
 pub mod fault;
 pub mod files;
 pub mod intake;

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
 
+use super::fastcgi;
 use crate::config;
 use crate::process::Command;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a script of ours may run in php-fpm.
+const RUN: Duration = Duration::from_secs(120);
 
 /// PHP as the configuration names it.
 #[derive(Clone, Debug)]
@@ -61,45 +62,22 @@ impl Php {
     }
 
     async fn ask(&self) -> anyhow::Result<()> {
-        let mut stream = UnixStream::connect(&self.fpm_socket).await?;
-        stream.write_all(&request()).await?;
-        let mut header = [0; 8];
-        stream.read_exact(&mut header).await?;
-        anyhow::ensure!(header[0] == 1, "what answers there is not FastCGI");
-        Ok(())
+        let missing = Path::new("/nonexistent/kolga-check.php");
+        fastcgi::call(&self.fpm_socket, missing).await.map(drop)
     }
-}
 
-/// A FastCGI request (version 1, id 1) for a script that does not exist.
-fn request() -> Vec<u8> {
-    let record = |kind: u8, content: &[u8]| {
-        let length = u16::try_from(content.len())
-            .unwrap_or(u16::MAX)
-            .to_be_bytes();
-        let mut record = vec![1, kind, 0, 1, length[0], length[1], 0, 0];
-        record.extend_from_slice(content);
-        record
-    };
-    let mut params = Vec::new();
-    for (name, value) in [
-        ("REQUEST_METHOD", "GET"),
-        ("SCRIPT_NAME", "/kolga-check"),
-        ("SCRIPT_FILENAME", "/nonexistent/kolga-check.php"),
-    ] {
-        // Both are shorter than the 128 bytes from which on lengths take four bytes.
-        params.extend([name.len() as u8, value.len() as u8]);
-        params.extend_from_slice(name.as_bytes());
-        params.extend_from_slice(value.as_bytes());
+    /// Has php-fpm run a script as its own user, and gives back what the script wrote.
+    ///
+    /// # Errors
+    /// When php-fpm does not answer.
+    pub async fn run_as_web_user(&self, script: &Path) -> anyhow::Result<String> {
+        let shown = self.fpm_socket.display();
+        let answer = tokio::time::timeout(RUN, fastcgi::call(&self.fpm_socket, script))
+            .await
+            .map_err(|_| anyhow::anyhow!("php-fpm at {shown} takes too long"))?
+            .with_context(|| format!("php-fpm at {shown} does not answer"))?;
+        let text = String::from_utf8_lossy(&answer);
+        let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        Ok(body.to_owned())
     }
-    const BEGIN: u8 = 1;
-    const PARAMS: u8 = 4;
-    const STDIN: u8 = 5;
-    const RESPONDER: &[u8] = &[0, 1, 0, 0, 0, 0, 0, 0];
-    [
-        record(BEGIN, RESPONDER),
-        record(PARAMS, &params),
-        record(PARAMS, &[]),
-        record(STDIN, &[]),
-    ]
-    .concat()
 }

@@ -4,7 +4,6 @@ use kolga_protocol::id::Run;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
-use crate::files::blocking;
 use crate::step::FinalStep;
 use crate::steps::trash_site;
 
@@ -26,7 +25,6 @@ impl FinalStep for EmptyTrash {
     }
 
     async fn finish(cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        let (config, run) = (cx.spoke.config.clone(), record.run);
-        blocking(move || trash_site::empty(&config, run)).await
+        trash_site::empty(cx, record.run).await
     }
 }

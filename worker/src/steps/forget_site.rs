@@ -5,6 +5,7 @@ use kolga_protocol::names::HostName;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
+use crate::fault;
 use crate::step::FinalStep;
 
 /// Forgets a site.
@@ -35,6 +36,7 @@ impl FinalStep for ForgetSite {
 
     async fn finish(cx: &Cx, record: &Record) -> anyhow::Result<()> {
         cx.spoke.secrets.remove_of(&record.host, &record.owner)?;
+        fault::point("forget_site:secrets");
         cx.spoke
             .registry
             .sites

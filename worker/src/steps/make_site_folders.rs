@@ -14,6 +14,7 @@ use kolga_protocol::names::HostName;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::{Cx, Stop};
+use crate::discard;
 use crate::fault;
 use crate::files::{Access, Dir, blocking, user_id};
 use crate::layout;
@@ -59,14 +60,20 @@ impl Step for MakeSiteFolders {
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
-        let left = layout::site(&cx.spoke.config, &record.host);
-        let (config, host) = (cx.spoke.config.clone(), record.host.clone());
-        let owner = record.run.to_string();
-        blocking(move || layout::sites(&config)?.remove_owned_dir(host.as_str(), &owner))
-            .await
-            .map(drop)
-            .map_err(|error| UndoError::leaves(left.display().to_string(), error))
+        remove(cx, record).await.map_err(|error| {
+            let left = layout::site(&cx.spoke.config, &record.host);
+            UndoError::leaves(left.display().to_string(), error)
+        })
     }
+}
+
+async fn remove(cx: &Cx, record: &Record) -> anyhow::Result<()> {
+    let sites = layout::sites(&cx.spoke.config)?;
+    let (host, owner) = (record.host.clone(), record.run.to_string());
+    if sites.owner_of(host.as_str())?.as_ref() == Some(&owner) {
+        discard::prepare(cx, &sites, host.as_str()).await?;
+    }
+    blocking(move || sites.remove_owned_dir(host.as_str(), &owner).map(drop)).await
 }
 
 fn make(site: &NewSite, sites: &Dir, owner: &str, web: u32, stop: &Stop) -> anyhow::Result<()> {

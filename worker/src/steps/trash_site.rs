@@ -10,9 +10,10 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
 use crate::cx::Cx;
-use crate::files::Dir;
+use crate::discard;
+use crate::fault;
+use crate::files::{Dir, blocking};
 use crate::layout;
 use crate::step::{Step, UndoError};
 
@@ -60,7 +61,9 @@ impl Step for TrashSite {
         let config = &cx.spoke.config;
         let sites = layout::sites(config)?;
         let name = record.run.to_string();
-        let moved = sites.move_to(record.host.as_str(), &layout::trash(config)?, &name);
+        let trash = layout::trash(config)?;
+        fault::point("trash_site:trash");
+        let moved = sites.move_to(record.host.as_str(), &trash, &name);
         if moved.is_err() && sites.kind(layout::TRASH)?.is_none() {
             // Another task has emptied the trash and removed it, between the two.
             return sites.move_to(record.host.as_str(), &layout::trash(config)?, &name);
@@ -88,13 +91,19 @@ impl Step for TrashSite {
 }
 
 /// Removes for good what the run moved to the trash.
-pub(super) fn empty(config: &Config, run: Run) -> anyhow::Result<()> {
-    let sites = layout::sites(config)?;
-    if let Some(trash) = trash_if_there(&sites)? {
-        trash.remove_tree(run.to_string())?;
-        remove_empty_trash(&sites)?;
-    }
-    Ok(())
+pub(super) async fn empty(cx: &Cx, run: Run) -> anyhow::Result<()> {
+    let sites = layout::sites(&cx.spoke.config)?;
+    let Some(trash) = trash_if_there(&sites)? else {
+        return Ok(());
+    };
+    let name = run.to_string();
+    discard::prepare(cx, &trash, &name).await?;
+    blocking(move || {
+        trash.remove_tree(name)?;
+        fault::point("empty_trash:removed");
+        remove_empty_trash(&sites)
+    })
+    .await
 }
 
 fn trash_if_there(sites: &Dir) -> anyhow::Result<Option<Dir>> {
@@ -158,8 +167,8 @@ mod tests {
         Step::apply(&step, &cx, &record).await.expect("whole");
         let trash = layout::trash(&cx.spoke.config).expect("there");
         trash.make_dir("another run", 0o700).expect("another site");
-        empty(&cx.spoke.config, cx.run).expect("emptied");
-        empty(&cx.spoke.config, cx.run).expect("twice");
+        empty(&cx, cx.run).await.expect("emptied");
+        empty(&cx, cx.run).await.expect("twice");
         assert_eq!(trash.names().expect("read"), ["another run"]);
     }
 

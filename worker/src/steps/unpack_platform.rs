@@ -12,6 +12,7 @@ use kolga_protocol::names::{PlatformName, SpokePath};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
+use crate::fault;
 use crate::files::blocking;
 use crate::layout;
 use crate::step::{Step, UndoError};
@@ -68,8 +69,10 @@ impl Step for UnpackPlatform {
         cx.log.info(format!("unpacking {}", source.display()));
         let unpacked = blocking(move || {
             let new = platforms.make_owned_dir(&name, 0o700, &owner)?;
+            fault::point("unpack_platform:made");
             let code = new.make_dir(layout::CODE, 0o755)?;
             let unpacked = unpack::unpack(&source, code.path(), &rules, &stop)?;
+            fault::point("unpack_platform:unpacked");
             new.sync_file_system()?;
             Ok(unpacked)
         })

@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use kolga_protocol::envelope;
 use kolga_protocol::id::UnixMillis;
-use kolga_protocol::link::{Consumer, Delivery};
+use kolga_protocol::link::{Consumer, Delivery, LinkConfig};
 use kolga_protocol::message::Heartbeat;
 use kolga_protocol::names::ServerName;
+use kolga_protocol::topology::HEARTBEATS_QUEUE;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::inbox::vouched;
@@ -22,8 +25,23 @@ const BATCH: usize = 256;
 /// Between two traces of one server in the store, in milliseconds.
 const TRACE_EVERY: i64 = 15_000;
 
-/// Takes heartbeats until the consumer is stopped.
-pub async fn run(store: Store, mut consumer: Consumer, presences: Arc<Presences>) {
+/// Messages that are held unacked, at most.
+const PREFETCH: u16 = 256;
+
+/// Takes heartbeats, from when their queue is `ready`, until `stop` fires.
+pub async fn run(
+    store: Store,
+    presences: Arc<Presences>,
+    link: LinkConfig,
+    mut ready: watch::Receiver<bool>,
+    stop: CancellationToken,
+) {
+    tokio::select! {
+        () = stop.cancelled() => return,
+        ready = ready.wait_for(|ready| *ready) => if ready.is_err() { return },
+    }
+    let link = link.purpose("heartbeats");
+    let mut consumer = Consumer::start(link, HEARTBEATS_QUEUE.to_owned(), PREFETCH, stop);
     let mut listener = Listener {
         store,
         presences,

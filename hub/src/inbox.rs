@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kolga_protocol::envelope::{self, EnvelopeError, Message};
-use kolga_protocol::link::{self, Consumer, Delivery, LinkConfig};
+use kolga_protocol::link::{self, Consumer, Delivery, LinkConfig, LinkState};
 use kolga_protocol::message::{Answer, Reports};
 use kolga_protocol::names::ServerName;
-use kolga_protocol::topology::{spoke_user, tasks_queue};
+use kolga_protocol::topology::{REPORTS_QUEUE, spoke_user, tasks_queue};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::questions::Questions;
 use crate::store::lifecycle::Unknown;
@@ -17,33 +19,66 @@ use crate::store::reports::TakeReports;
 use crate::store::{Store, StoreError};
 
 /// Messages in one transaction at most, each of up to about 256 KiB.
-pub const BATCH: usize = 256;
+const BATCH: usize = 256;
+/// Messages that are held unacked, at most.
+const PREFETCH: u16 = 256;
 /// The pause before a batch that the store did not take is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often a message that the store does not take alone is tried before it is given up.
 const TRIES: u32 = 10;
 
-/// Takes reports until the consumer is stopped.
-pub async fn run(
-    store: Store,
-    mut consumer: Consumer,
-    questions: Arc<Questions>,
-    link: LinkConfig,
-) {
-    while let Some(deliveries) = consumer.next_batch(BATCH).await {
+/// The inbox.
+pub struct Inbox {
+    /// The database.
+    pub store: Store,
+    /// What workers were asked.
+    pub questions: Arc<Questions>,
+    /// Where the broker is.
+    pub link: LinkConfig,
+    /// Shows whether there is a connection.
+    pub shows: watch::Sender<LinkState>,
+}
+
+impl Inbox {
+    /// Takes reports, from when their queue is `ready`, until `stop` fires.
+    pub async fn run(self, mut ready: watch::Receiver<bool>, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            ready = ready.wait_for(|ready| *ready) => if ready.is_err() { return },
+        }
+        let link = self.link.purpose("inbox");
+        let mut consumer = Consumer::start(link, REPORTS_QUEUE.to_owned(), PREFETCH, stop);
+        let mut state = consumer.state();
+        loop {
+            self.shows.send_replace(state.borrow_and_update().clone());
+            tokio::select! {
+                deliveries = consumer.next_batch(BATCH) => {
+                    let Some(deliveries) = deliveries else { return };
+                    if !self.take(&consumer, &deliveries).await {
+                        return;
+                    }
+                }
+                changed = state.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Whether to go on.
+    async fn take(&self, consumer: &Consumer, deliveries: &[Delivery]) -> bool {
         let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
-        let (take, answers) = sort(&deliveries);
-        if !deliver(&store, take).await {
-            return;
+        let (take, answers) = sort(deliveries);
+        if !deliver(&self.store, take).await {
+            return false;
         }
         consumer.ack(tags);
         for answer in answers {
             // Asks the broker something, so it does not hold up what comes next. One that is lost is
             // asked for again.
-            let (store, link) = (store.clone(), link.clone());
-            let runs = questions.answered(&answer);
+            let (store, link) = (self.store.clone(), self.link.purpose("questions"));
+            let runs = self.questions.answered(&answer);
             tokio::spawn(async move { forgotten(&store, &link, answer, runs).await });
         }
+        true
     }
 }
 

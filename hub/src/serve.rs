@@ -8,32 +8,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use kolga_protocol::link::{Consumer, LinkConfig, Publisher};
-use kolga_protocol::topology::{HEARTBEATS_QUEUE, REPORTS_QUEUE};
+use axum::serve::ListenerExt;
+use kolga_protocol::id::UnixMillis;
+use kolga_protocol::link::{LinkConfig, LinkState, Publisher};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Token};
 use crate::app::App;
 use crate::config::Config;
+use crate::inbox::Inbox;
 use crate::presence::Presences;
 use crate::questions::Questions;
 use crate::store::lifecycle::RetryDue;
 use crate::store::{Policy, Store};
 use crate::sweeper::Sweeper;
 use crate::topology::Topology;
-use crate::{heartbeats, inbox, relay};
+use crate::{heartbeats, relay};
 
 /// How long requests and links get to end.
 const GRACE: Duration = Duration::from_secs(10);
 /// How long the broker gets to confirm what is on its way.
 const CONFIRM: Duration = Duration::from_secs(3);
-/// Messages that the inbox holds unacked.
-const PREFETCH: u16 = 256;
 
 /// Runs the hub until a signal ends it.
 ///
@@ -122,23 +122,15 @@ impl Hub {
         let stop = CancellationToken::new();
         let links = CancellationToken::new();
         let publisher = Publisher::start(link.purpose("relay"), links.clone());
-        let reports = Consumer::start(
-            link.purpose("inbox"),
-            REPORTS_QUEUE.to_owned(),
-            PREFETCH,
-            stop.clone(),
-        );
-        let heard = Consumer::start(
-            link.purpose("heartbeats"),
-            HEARTBEATS_QUEUE.to_owned(),
-            PREFETCH,
-            links.clone(),
-        );
         let topology = Arc::new(Topology::new(
             &link,
             config.broker.queue_type,
             store.clone(),
         ));
+        let (inbox_shows, inbox_state) = watch::channel(LinkState::Down {
+            since: UnixMillis::now(),
+            reason: "its queue is not declared yet".to_owned(),
+        });
         let presences = Arc::new(Presences::new(config.tasks.silent_seconds));
         let questions = Arc::new(Questions::default());
         let app = Arc::new(App {
@@ -152,7 +144,7 @@ impl Hub {
             ),
             link: link.purpose("questions"),
             publisher: publisher.state(),
-            inbox: reports.state(),
+            inbox: inbox_state,
         });
         let sweeper = Sweeper {
             store: store.clone(),
@@ -160,18 +152,29 @@ impl Hub {
             presences: Arc::clone(&presences),
             questions: Arc::clone(&questions),
         };
-        let (declaring, stopping) = (Arc::clone(&topology), stop.clone());
         let publishing = publisher.state();
-        let relay = relay::run(store.clone(), publisher, topology, stop.clone());
+        let relay = relay::run(
+            store.clone(),
+            publisher,
+            Arc::clone(&topology),
+            stop.clone(),
+        );
+        let inbox = Inbox {
+            store: store.clone(),
+            questions,
+            link: link.clone(),
+            shows: inbox_shows,
+        };
         let tasks = vec![
-            tokio::spawn(async move { declaring.run(publishing, stopping).await }),
-            tokio::spawn(inbox::run(
+            tokio::spawn(inbox.run(topology.ready(), links.clone())),
+            tokio::spawn(heartbeats::run(
                 store.clone(),
-                reports,
-                questions,
-                link.purpose("questions"),
+                presences,
+                link,
+                topology.ready(),
+                links.clone(),
             )),
-            tokio::spawn(heartbeats::run(store.clone(), heard, presences)),
+            tokio::spawn(topology.run(publishing, stop.clone())),
             tokio::spawn(sweeper.run(stop.clone())),
             tokio::spawn(answer(
                 listener,
@@ -231,6 +234,12 @@ fn policy(config: &Config) -> Policy {
 }
 
 async fn answer(listener: TcpListener, router: axum::Router, stop: CancellationToken) {
+    // A live stream is small pieces: gathering them would hold each up until the one before is acked.
+    let listener = listener.tap_io(|connection| {
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "a connection gathers what it sends");
+        }
+    });
     let served = axum::serve(listener, router)
         .with_graceful_shutdown(async move { stop.cancelled().await })
         .await;

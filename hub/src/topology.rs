@@ -3,7 +3,7 @@
 //! then tried again. Asked by `app`, `relay` and `sweeper`.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kolga_protocol::link::{self, LinkConfig, LinkError, LinkState};
@@ -85,7 +85,11 @@ impl Topology {
 
     /// Declares what is wanted, until `stop`. Everything is wanted again after each time that the
     /// broker was away, since it may have forgotten.
-    pub async fn run(&self, mut publisher: watch::Receiver<LinkState>, stop: CancellationToken) {
+    pub async fn run(
+        self: Arc<Self>,
+        mut publisher: watch::Receiver<LinkState>,
+        stop: CancellationToken,
+    ) {
         self.want_all().await;
         loop {
             let failed = self.declare_wanted().await;

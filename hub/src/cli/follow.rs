@@ -138,7 +138,7 @@ impl Follow {
             screen.write(live.end_line())?;
         }
         if !screen.is_json() {
-            result::show(screen, &ended)?;
+            result::show(screen, &ended, self.follow)?;
         } else if !self.follow {
             screen.json(&ended)?;
         }

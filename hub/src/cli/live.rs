@@ -23,6 +23,7 @@ pub(super) struct Live<'a> {
     open: bool,
     waiting: Option<String>,
     began: BTreeMap<u16, UnixMillis>,
+    total: u16,
 }
 
 impl<'a> Live<'a> {
@@ -35,6 +36,7 @@ impl<'a> Live<'a> {
             open: false,
             waiting: None,
             began: BTreeMap::new(),
+            total: 0,
         }
     }
 
@@ -78,7 +80,9 @@ impl<'a> Live<'a> {
 
     fn step(&mut self, step: &StepEntry) -> String {
         let name = printable(&step.name);
-        let head = format!("[{}/{}] {name} … ", step.position, step.total);
+        // A worker that died has forgotten how many there are; this screen may not have.
+        self.total = self.total.max(step.total);
+        let head = format!("{} {name} … ", place(step.position, self.total));
         let (style, word) = match step.phase {
             StepPhase::Applying => return self.begin(step, &head),
             StepPhase::Undoing => return self.begin(step, &format!("{head}undoing … ")),
@@ -123,6 +127,14 @@ impl<'a> Live<'a> {
 
     fn line(&mut self, style: Style, text: &str) -> String {
         format!("{}{}\n", self.end_line(), self.screen.paint(style, text))
+    }
+}
+
+/// `[3/9]`, or `[3]` where nobody knows of how many.
+pub(super) fn place(position: u16, total: u16) -> String {
+    match total {
+        0 => format!("[{position}]"),
+        _ => format!("[{position}/{total}]"),
     }
 }
 
@@ -215,12 +227,17 @@ mod tests {
 
     #[test]
     fn a_rollback_says_why_and_what_it_undoes() {
-        let events = [
+        let mut events = [
             step(0, 3, StepPhase::Applying),
             state(State::RollingBack, Some("the disk is full\nmore")),
             step(500, 3, StepPhase::Undoing),
             step(900, 3, StepPhase::Undone),
         ];
+        for event in &mut events[2..] {
+            if let Event::Step(step) = event {
+                step.total = 0;
+            }
+        }
         assert_eq!(
             told(&events),
             "[3/9] create_database … \nrolling back: the disk is full\n\

@@ -3,7 +3,7 @@
 
 use kolga_protocol::message::{Failure, printable};
 use kolga_protocol::state::State;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::screen::{Screen, Style};
 use super::table::{Cell, Table};
@@ -14,9 +14,9 @@ use crate::wire::{Task, TaskDetail};
 /// What a task does, to what, where: `site.install blog.example.org on web1`.
 pub(super) fn subject(task: &Task) -> String {
     let kind = printable(&task.kind);
-    match &task.object {
+    match task.object.as_deref() {
+        None | Some("server") => format!("{kind} on {}", task.server),
         Some(object) => format!("{kind} {} on {}", object_name(object), task.server),
-        None => format!("{kind} on {}", task.server),
     }
 }
 
@@ -45,8 +45,8 @@ pub(super) fn waits(what: Option<&str>) -> String {
     format!("waits: {}", printable(what.unwrap_or_default()))
 }
 
-/// Shows how a task stands, most often its end.
-pub(super) fn show(screen: &Screen, detail: &TaskDetail) -> Result<(), Trouble> {
+/// Shows how a task stands, most often its end. Whoever has `seen_log` has seen what was probed, too.
+pub(super) fn show(screen: &Screen, detail: &TaskDetail, seen_log: bool) -> Result<(), Trouble> {
     let task = &detail.task;
     let word = screen.paint(style(task.state), &capital(&state_name(task.state)));
     let took = match (task.started_at, task.ended_at) {
@@ -60,13 +60,17 @@ pub(super) fn show(screen: &Screen, detail: &TaskDetail) -> Result<(), Trouble> 
     if let Some(failure) = &task.failure {
         show_failure(screen, failure)?;
     }
-    if let Some(advice) = advice(task) {
+    for advice in advice(task, seen_log) {
         screen.line(&format!("  {advice}"))?;
     }
-    match &detail.output {
-        Some(output) => show_output(screen, output),
-        None => Ok(()),
+    let Some(Value::Object(fields)) = &detail.output else {
+        return Ok(());
+    };
+    show_values(screen, fields)?;
+    if seen_log {
+        return Ok(());
     }
+    show_lists(screen, fields)
 }
 
 fn show_failure(screen: &Screen, failure: &Failure) -> Result<(), Trouble> {
@@ -83,32 +87,37 @@ fn show_failure(screen: &Screen, failure: &Failure) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn advice(task: &Task) -> Option<String> {
+fn advice(task: &Task, seen_log: bool) -> Vec<String> {
     let id = task.id;
-    match task.state {
-        State::Stuck => Some(format!(
-            "It keeps its object locked until you decide. On {}: `kolga-worker journal show {id}`, \
-             then `kolga-worker journal retry-undo {id}` or `kolga-worker journal abandon {id}`.",
-            task.server
-        )),
-        State::Failed | State::Rejected | State::Interrupted | State::Cancelled
-            if task.finished =>
-        {
-            Some(format!(
-                "Nothing is left of it on {}, unless the lines above say so. \
-                 Its log: kolga task log {id}. Again: kolga task retry {id}",
+    if task.state == State::Stuck {
+        return vec![
+            format!(
+                "It keeps its object locked until you decide, on {}:",
                 task.server
-            ))
-        }
-        _ => None,
+            ),
+            format!("kolga-worker journal show {id}, then retry-undo or abandon in place of show"),
+        ];
     }
+    if !task.finished || task.state == State::Succeeded {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    if task
+        .failure
+        .as_ref()
+        .is_none_or(|f| f.left_behind.is_empty())
+    {
+        lines.push(format!("Nothing of it is left on {}.", task.server));
+    }
+    if !seen_log {
+        lines.push(format!("What it said: kolga task log {id}"));
+    }
+    lines.push(format!("Once more: kolga task retry {id}"));
+    lines
 }
 
-/// A table of names and values; a list of things becomes a table of its own.
-fn show_output(screen: &Screen, output: &Value) -> Result<(), Trouble> {
-    let Value::Object(fields) = output else {
-        return Ok(());
-    };
+/// Names and values.
+fn show_values(screen: &Screen, fields: &Map<String, Value>) -> Result<(), Trouble> {
     let mut pairs = Table::pairs();
     for (name, value) in fields {
         match value {
@@ -116,7 +125,11 @@ fn show_output(screen: &Screen, output: &Value) -> Result<(), Trouble> {
             value => pairs.pair(&format!("  {}", name.replace('_', " ")), plain(value)),
         }
     }
-    pairs.show(screen)?;
+    Ok(pairs.show(screen)?)
+}
+
+/// Lists, each a table of its own.
+fn show_lists(screen: &Screen, fields: &Map<String, Value>) -> Result<(), Trouble> {
     for value in fields.values() {
         if let Value::Array(items) = value {
             list(items).show(screen)?;

@@ -7,8 +7,9 @@ use kolga_protocol::message::printable;
 
 use super::screen::{Screen, Style};
 
-/// Below this a column is not cut, so that a name stays a name.
-const NARROWEST: usize = 8;
+/// Columns are cut to the first of these before any is cut to the next, so that names stay names as long
+/// as they can.
+const NARROWEST: [usize; 3] = [8, 4, 1];
 const GAP: &str = "  ";
 
 /// One field of a table.
@@ -115,10 +116,12 @@ impl Table {
 fn fit(mut widths: Vec<usize>, room: Option<usize>) -> Vec<usize> {
     let Some(room) = room else { return widths };
     let gaps = widths.len().saturating_sub(1) * GAP.len();
-    while widths.iter().sum::<usize>() + gaps > room {
-        match widths.iter_mut().max() {
-            Some(widest) if *widest > NARROWEST => *widest -= 1,
-            _ => break,
+    for narrowest in NARROWEST {
+        while widths.iter().sum::<usize>() + gaps > room {
+            match widths.iter_mut().max() {
+                Some(widest) if *widest > narrowest => *widest -= 1,
+                _ => break,
+            }
         }
     }
     widths
@@ -173,8 +176,10 @@ mod tests {
 
     #[test]
     fn a_terminal_that_is_too_narrow_still_shows_the_beginnings() {
-        let lines = plain(&table(), Some(3));
-        assert_eq!(lines[1], "blog.ex…  failed  the dat…");
+        let beginnings = |room| plain(&table(), Some(room)).swap_remove(1);
+        assert_eq!(beginnings(26), "blog.ex…  failed  the dat…");
+        assert_eq!(beginnings(16), "blo…  fai…  the…");
+        assert_eq!(beginnings(3), "…  …  …");
     }
 
     #[test]

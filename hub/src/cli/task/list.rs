@@ -7,6 +7,7 @@ use kolga_protocol::names::ServerName;
 use kolga_protocol::state::State;
 
 use super::super::client::Client;
+use super::super::live::place;
 use super::super::result::{object_name, state_name, style, waits};
 use super::super::screen::Screen;
 use super::super::table::{Cell, Table};
@@ -89,7 +90,7 @@ fn step_column(task: &Task) -> String {
     }
     match &task.step {
         Some(step) if task.state != State::Succeeded => {
-            format!("{}/{} {}", step.position, step.total, step.name)
+            format!("{} {}", place(step.position, step.total), step.name)
         }
         _ => String::new(),
     }

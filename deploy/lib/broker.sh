@@ -35,7 +35,7 @@ broker_url() { printf 'amqp://kolga-%s:%s@127.0.0.1:%s/kolga' "$1" "$(secret_for
 # Starts what does not run; does not wait. Arguments: the spokes.
 broker_start() {
     local home="$STACK/rabbitmq" folder
-    for folder in "$home" "$home/home" "$home/mnesia" "$home/log"; do
+    for folder in "$home" "$home/home" "$home/log"; do
         install -d -m 0700 -o "$STACK_USER" -g "$STACK_USER" "$folder"
     done
     if ! proc_alive epmd; then
@@ -50,6 +50,9 @@ broker_start() {
     if ! proc_alive rabbitmq; then
         port_check rabbitmq
         port_check dist
+        # A node that was killed before it was ready for the first time may leave half a database.
+        [ -e "$STACK/keep/rabbitmq-ready" ] || rm -rf "$home/mnesia"
+        install -d -m 0700 -o "$STACK_USER" -g "$STACK_USER" "$home/mnesia"
     fi
     broker_definitions "$@" | write_for "$STACK_USER" 0600 "$home/definitions.json"
     proc_alive rabbitmq && return 0
@@ -68,6 +71,7 @@ CONF
 # The node listens after it has read its definitions, so a greeting means that everything is there.
 broker_wait() {
     wait_until 90 "RabbitMQ" rabbitmq port_taken "$(port_for rabbitmq)"
+    touch "$STACK/keep/rabbitmq-ready"
     if ! cmp -s "$STACK/rabbitmq/definitions.json" "$STACK/keep/definitions"; then
         broker_ctl import_definitions "$STACK/rabbitmq/definitions.json" >&2
         cp "$STACK/rabbitmq/definitions.json" "$STACK/keep/definitions"

@@ -1,0 +1,258 @@
+//! The HTTP API over a real listener. There is no broker in these tests, which is a state that the hub
+//! must live with; what needs one is in `broker.rs`.
+
+mod hub;
+mod live;
+
+use std::os::unix::fs::PermissionsExt;
+
+use hub::{Folder, TestHub};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn health_needs_no_token_and_everything_else_does() {
+    let hub = TestHub::start().await;
+    let client = reqwest::Client::new();
+    let health = client
+        .get(hub.url("/v1/health"))
+        .send()
+        .await
+        .expect("answered");
+    assert_eq!(health.status(), StatusCode::OK);
+    for path in [
+        "/v1/servers",
+        "/v1/doctor",
+        "/v1/tasks",
+        "/v1/tasks/1/events",
+    ] {
+        for header in [
+            None,
+            Some("Bearer wrong"),
+            Some("Basic abc"),
+            Some("Bearer "),
+        ] {
+            let mut request = client.get(hub.url(path));
+            if let Some(header) = header {
+                request = request.header("authorization", header);
+            }
+            let response = request.send().await.expect("answered");
+            assert_eq!(
+                response.status(),
+                StatusCode::UNAUTHORIZED,
+                "{path} {header:?}"
+            );
+            let body: Value = response.json().await.expect("JSON");
+            assert_eq!(body["error"]["code"], "no_token");
+        }
+    }
+    hub.end().await;
+}
+
+#[tokio::test]
+async fn the_token_is_for_the_hubs_user_alone_and_stays() {
+    let folder = Folder::new();
+    let hub = TestHub::start_in(&folder).await;
+    let first = hub.token.clone();
+    let mode = |name: &str| {
+        let metadata = std::fs::metadata(folder.path().join(name)).expect("it is there");
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("api-token"), 0o600);
+    assert_eq!(mode("kolga.sqlite"), 0o600);
+    hub.end().await;
+    let hub = TestHub::start_in(&folder).await;
+    assert_eq!(hub.token, first);
+    hub.end().await;
+}
+
+#[tokio::test]
+async fn two_hubs_do_not_share_a_folder() {
+    let folder = Folder::new();
+    let hub = TestHub::start_in(&folder).await;
+    let second = kolga_hub::serve::Hub::start(hub::config(folder.path())).await;
+    let reason = format!("{:#}", second.err().expect("there is one already"));
+    assert!(reason.contains("another hub"), "{reason}");
+    hub.end().await;
+}
+
+#[tokio::test]
+async fn what_goes_wrong_is_told_as_json_with_a_code() {
+    let hub = TestHub::start().await;
+    let too_long = format!("{{\"name\": \"{}\"}}", "x".repeat(2 * 1024 * 1024));
+    for (method, path, body, status, code) in [
+        ("GET", "/v1/nothing", "", 404, "no_such_path"),
+        ("PUT", "/v1/servers", "", 405, "no_such_method"),
+        ("POST", "/v1/servers", "{", 400, "bad_request"),
+        (
+            "POST",
+            "/v1/servers",
+            "{\"nmae\": \"web1\"}",
+            400,
+            "bad_request",
+        ),
+        (
+            "POST",
+            "/v1/servers",
+            "{\"name\": \"../web1\"}",
+            400,
+            "bad_request",
+        ),
+        ("POST", "/v1/servers", too_long.as_str(), 413, "bad_request"),
+        ("GET", "/v1/servers/web1", "", 404, "server_unknown"),
+        ("GET", "/v1/servers/a%0ab", "", 400, "bad_name"),
+        ("GET", "/v1/sites/a.example.org", "", 404, "site_unknown"),
+        ("DELETE", "/v1/sites/a.example.org", "", 404, "site_unknown"),
+        ("GET", "/v1/tasks?limit=x", "", 400, "bad_query"),
+        ("GET", "/v1/tasks?state=asleep", "", 400, "bad_name"),
+        ("GET", "/v1/tasks/abc", "", 404, "task_unknown"),
+        (
+            "POST",
+            "/v1/tasks",
+            "{\"server\":\"web9\",\"kind\":\"ping\"}",
+            404,
+            "server_unknown",
+        ),
+        (
+            "POST",
+            "/v1/tasks",
+            "{\"server\":\"web9\",\"kind\":\"dance\"}",
+            400,
+            "bad_task",
+        ),
+        (
+            "POST",
+            "/v1/tasks",
+            "{\"server\":\"web9\",\"kind\":\"site.delete\",\"params\":{\"site\":\"a;b\"}}",
+            400,
+            "bad_task",
+        ),
+    ] {
+        let method = method.parse().expect("a method");
+        let response = hub
+            .request(method, path)
+            .header("content-type", "application/json")
+            .body(body.to_owned())
+            .send()
+            .await
+            .expect("answered");
+        assert_eq!(response.status().as_u16(), status, "{path} {:.60}", body);
+        let error: Value = response.json().await.expect("JSON");
+        assert_eq!(error["error"]["code"], code, "{path} {error}");
+        let message = error["error"]["message"].as_str().expect("a sentence");
+        assert!(message.len() > 5 && !message.contains('\n'), "{message}");
+    }
+    hub.end().await;
+}
+
+#[tokio::test]
+async fn a_task_waits_visibly_while_the_broker_is_away_and_outlives_the_hub() {
+    let folder = Folder::new();
+    let hub = TestHub::start_in(&folder).await;
+    let added = hub.post("/v1/servers", json!({"name": "web1"})).await;
+    assert_eq!(added["presence"], "never_seen");
+    let made = hub
+        .post(
+            "/v1/tasks",
+            json!({"server": "web1", "kind": "ping", "count": 3}),
+        )
+        .await;
+    assert_eq!(made["tasks"].as_array().expect("a list").len(), 3);
+    let id = made["tasks"][0].as_str().expect("an id").to_owned();
+    let task = hub.get(&format!("/v1/tasks/{id}")).await;
+    assert_eq!(task["state"], "queued");
+    let waiting = task["waiting"].as_str().expect("a reason");
+    assert!(waiting.contains("broker"), "{waiting}");
+    let doctor = hub.get("/v1/doctor").await;
+    let checks = doctor["checks"].as_array().expect("checks");
+    let link = checks
+        .iter()
+        .find(|check| check["name"] == "broker link")
+        .expect("probed");
+    assert_eq!(link["status"], "fail");
+    hub.end().await;
+
+    let hub = TestHub::start_in(&folder).await;
+    let list = hub.get("/v1/tasks?server=web1&state=queued&limit=2").await;
+    assert_eq!(list["items"].as_array().expect("a page").len(), 2);
+    let next = list["next"].as_str().expect("there is more");
+    let rest = hub
+        .get(&format!("/v1/tasks?server=web1&before={next}"))
+        .await;
+    assert_eq!(rest["items"][0]["id"], id.as_str());
+    assert_eq!(rest["next"], Value::Null);
+    hub.end().await;
+}
+
+#[tokio::test]
+async fn sites_are_asked_for_and_their_names_are_kept() {
+    let hub = TestHub::start().await;
+    hub.post("/v1/servers", json!({"name": "web1"})).await;
+    let site = json!({
+        "host": "Blog.Example.org", "server": "web1", "profile": "static",
+        "aliases": ["www.blog.example.org"], "options": {"title": "A blog"},
+    });
+    let answer = hub.post("/v1/sites", site.clone()).await;
+    assert_eq!(answer["site"]["host"], "blog.example.org");
+    assert_eq!(answer["site"]["condition"], "pending");
+    assert_eq!(answer["task"]["object"], "site:blog.example.org");
+    let again = hub.request(reqwest::Method::POST, "/v1/sites").json(&site);
+    let again = again.send().await.expect("answered");
+    assert_eq!(again.status(), StatusCode::CONFLICT);
+
+    let busy = hub.request(reqwest::Method::DELETE, "/v1/sites/blog.example.org");
+    let busy: Value = busy
+        .send()
+        .await
+        .expect("answered")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(busy["error"]["code"], "site_busy");
+
+    let task = answer["task"]["id"].as_str().expect("an id");
+    let cancelled = hub
+        .post(&format!("/v1/tasks/{task}/cancel"), json!({}))
+        .await;
+    assert_eq!(cancelled["task"]["state"], "cancelled");
+    let failed = hub.get("/v1/sites/blog.example.org").await;
+    assert_eq!(failed["condition"], "failed");
+    let gone = hub.request(reqwest::Method::DELETE, "/v1/sites/blog.example.org");
+    assert_eq!(
+        gone.send().await.expect("answered").status(),
+        StatusCode::OK
+    );
+    assert!(
+        hub.get("/v1/sites").await["items"]
+            .as_array()
+            .expect("a list")
+            .is_empty()
+    );
+    hub.end().await;
+}
+
+#[tokio::test]
+async fn a_platform_is_asked_for_before_the_site_that_needs_it() {
+    let hub = TestHub::start().await;
+    hub.post("/v1/servers", json!({"name": "web1"})).await;
+    let site = json!({
+        "host": "a.example.org", "server": "web1", "profile": "wordpress", "platform": "wp",
+    });
+    let early = hub.request(reqwest::Method::POST, "/v1/sites").json(&site);
+    let early: Value = early
+        .send()
+        .await
+        .expect("answered")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(early["error"]["code"], "platform_unknown");
+    let platform = json!({
+        "name": "wp", "server": "web1", "profile": "wordpress", "source": "/usr/share/wordpress",
+    });
+    let answer = hub.post("/v1/platforms", platform).await;
+    assert_eq!(answer["platform"]["condition"], "pending");
+    assert_eq!(hub.get("/v1/platforms/web1/wp").await["name"], "wp");
+    hub.post("/v1/sites", site).await;
+    hub.end().await;
+}

@@ -47,7 +47,7 @@ impl World {
         for host in hosts {
             world.answer(stack, server, host).await;
         }
-        world.processes();
+        world.processes(stack);
         world.temporary(stack);
         world
     }
@@ -166,23 +166,32 @@ impl World {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client");
-        let answer = client.get(url).header("host", host).send().await;
-        let shape = match answer {
-            Ok(answer) => answer.status().as_u16().to_string(),
-            Err(error) => format!(
-                "no answer ({})",
-                if error.is_connect() {
-                    "connect"
-                } else {
-                    "closed"
-                }
-            ),
-        };
+        // nginx lets the workers of its former configuration go only after the new ones are there, so for a
+        // moment either may answer: what counts is the answer that stays.
+        let mut shape = String::new();
+        let mut times = 0;
+        while times < 4 {
+            let answer = client.get(&url).header("host", host).send().await;
+            let now = match answer {
+                Ok(answer) => answer.status().as_u16().to_string(),
+                Err(error) if error.is_connect() => "refused".to_owned(),
+                Err(_) => "closed".to_owned(),
+            };
+            times = if now == shape { times + 1 } else { 1 };
+            shape = now;
+            tokio::time::sleep(std::time::Duration::from_millis(15)).await;
+        }
         self.note(format!("http {host}"), shape, String::new());
     }
 
-    fn processes(&mut self) {
+    fn processes(&mut self, stack: &Stack) {
+        let uid = stack.uid();
         for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+            // Those of the spokes: unit tests that run at the same time have processes of their own.
+            let mine = entry.metadata().is_ok_and(|found| found.uid() == uid);
+            if !mine || is_of_a_unit_test(&entry.path()) {
+                continue;
+            }
             let environ = std::fs::read(entry.path().join("environ")).unwrap_or_default();
             if environ.windows(11).any(|window| window == b"KOLGA_TASK=") {
                 let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -197,7 +206,11 @@ impl World {
         for folder in ["/tmp", "/var/tmp", "/dev/shm"] {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 let mine = entry.metadata().is_ok_and(|found| found.uid() == uid);
-                if mine && !entry.path().starts_with(stack.text("/dir")) {
+                let name = entry.file_name();
+                if mine
+                    && !name.to_string_lossy().starts_with("kolga-unit-")
+                    && !entry.path().starts_with(stack.text("/dir"))
+                {
                     self.note(
                         format!("temporary {}", entry.path().display()),
                         String::new(),
@@ -207,6 +220,23 @@ impl World {
             }
         }
     }
+}
+
+/// Whether a test program of cargo's is among its ancestors.
+fn is_of_a_unit_test(process: &Path) -> bool {
+    let mut process = process.to_owned();
+    while let Ok(status) = std::fs::read_to_string(process.join("status")) {
+        let program = std::fs::read_link(process.join("exe")).unwrap_or_default();
+        if program
+            .parent()
+            .is_some_and(|folder| folder.ends_with("deps"))
+        {
+            return true;
+        }
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        process = Path::new("/proc").join(parent.unwrap_or("0").trim());
+    }
+    false
 }
 
 /// Takes everything away that tests have put on a spoke, so that a test begins with an empty one whatever

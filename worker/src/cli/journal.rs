@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use kolga_protocol::message::printable;
 
-use super::{Show, ask};
+use super::{Form, ask};
 use crate::config::Config;
 use crate::control::Request;
 use crate::journal::{Reader, TaskView};
@@ -16,14 +16,14 @@ pub(super) enum Journal {
         #[arg(long, default_value_t = 20)]
         limit: u16,
         #[command(flatten)]
-        show: Show,
+        form: Form,
     },
     /// One task, with the steps that its undoing rests on.
     Show {
         /// The task's id, or a part of it.
         task: String,
         #[command(flatten)]
-        show: Show,
+        form: Form,
     },
     /// Try the undo of a stuck task again, after repairing what made it fail.
     RetryUndo {
@@ -51,13 +51,13 @@ impl Journal {
                 ))
             })?;
         match self {
-            Self::List { limit, show } => {
-                print(&reader.list(i64::from(limit)).await?, show, false)?
+            Self::List { limit, form } => {
+                print(&reader.list(i64::from(limit)).await?, form, false)?
             }
-            Self::Show { task, show } => {
+            Self::Show { task, form } => {
                 let found = reader.find(&task).await?;
                 anyhow::ensure!(!found.is_empty(), "the journal holds no task {task}");
-                print(&found, show, true)?;
+                print(&found, form, true)?;
             }
             Self::RetryUndo { task } => {
                 let run = stuck(&mut reader, &task).await?;
@@ -96,8 +96,8 @@ async fn stuck(reader: &mut Reader, text: &str) -> anyhow::Result<String> {
     }
 }
 
-fn print(views: &[TaskView], show: Show, steps: bool) -> anyhow::Result<()> {
-    if show.json {
+fn print(views: &[TaskView], form: Form, steps: bool) -> anyhow::Result<()> {
+    if form.json {
         println!("{}", serde_json::to_string_pretty(views)?);
         return Ok(());
     }

@@ -48,9 +48,9 @@ enum Command {
     /// the grace: stop and roll back what runs. HUP: read the configuration anew.
     Run,
     /// Say what is wrong with the configuration and with this machine.
-    Check(Show),
+    Check(Form),
     /// Show what the running worker does. Exit code 0 when it runs, 3 when not.
-    Status(Show),
+    Status(Form),
     /// Take no more tasks; what runs goes on.
     Pause,
     /// Take tasks again.
@@ -78,7 +78,7 @@ enum Command {
 
 /// How to show something.
 #[derive(Clone, Copy, Debug, Args)]
-struct Show {
+struct Form {
     /// As JSON, for a script.
     #[arg(long)]
     json: bool,
@@ -125,8 +125,8 @@ async fn obey(
 ) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run => crate::start::run(config, path).await?,
-        Command::Check(show) => return status::check(config, path, show).await,
-        Command::Status(show) => return status::status(&config, show).await,
+        Command::Check(form) => return status::check(config, path, form).await,
+        Command::Status(form) => return status::status(&config, form).await,
         Command::Pause => {
             ask(&config, &Request::Pause).await?;
             println!("Paused: no more tasks are taken. `kolga-worker resume` takes them again.");

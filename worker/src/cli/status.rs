@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use kolga_protocol::message::printable;
 
-use super::{NOT_RUNNING, Show};
+use super::{Form, NOT_RUNNING};
 use crate::check;
 use crate::config::Config;
 use crate::control::{self, Request, Response, Status};
 use crate::spoke::Spoke;
 
-pub(super) async fn status(config: &Config, show: Show) -> anyhow::Result<ExitCode> {
+pub(super) async fn status(config: &Config, form: Form) -> anyhow::Result<ExitCode> {
     let response = control::ask(&config.control_socket(), &Request::Status).await?;
     let status = match response {
         Some(Response::Status(status)) => status,
         Some(Response::Refused { reason }) => anyhow::bail!("{reason}"),
         Some(Response::Done) => anyhow::bail!("the worker gave an answer to another question"),
         None => {
-            if show.json {
+            if form.json {
                 println!("{}", serde_json::json!({"running": false}));
             } else {
                 println!("{}: not running", config.server);
@@ -27,7 +27,7 @@ pub(super) async fn status(config: &Config, show: Show) -> anyhow::Result<ExitCo
             return Ok(ExitCode::from(NOT_RUNNING));
         }
     };
-    if show.json {
+    if form.json {
         let mut shown = serde_json::to_value(&status)?;
         shown["running"] = true.into();
         println!("{}", serde_json::to_string_pretty(&shown)?);
@@ -69,13 +69,13 @@ fn print(status: &Status) {
     }
 }
 
-pub(super) async fn check(config: Config, path: &Path, show: Show) -> anyhow::Result<ExitCode> {
+pub(super) async fn check(config: Config, path: &Path, form: Form) -> anyhow::Result<ExitCode> {
     let spoke = Arc::new(Spoke::open(config, None).await?);
     let cx = check::context(spoke);
     let mut checks = vec![check::config_file(path)];
     checks.extend(check::all(&cx, true).await?);
     let failed = checks.iter().filter(|check| !check.passed).count();
-    if show.json {
+    if form.json {
         println!("{}", serde_json::to_string_pretty(&checks)?);
     } else {
         for check in &checks {

@@ -4,10 +4,16 @@
 //! It only looks, so undo has nothing to do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cx::Cx;
+use crate::services::nginx::Answer;
 use crate::site::NewSite;
 use crate::step::{Step, UndoError};
+
+/// At a reload nginx lets its old workers, which do not know the site, answer beside the new ones for
+/// 100 ms more (`ngx_master_process_cycle`). A site that answers after this pause too is there for all.
+const OLD_WORKERS: Duration = Duration::from_millis(150);
 
 /// Asks a site for its page.
 pub struct CheckSite(pub Arc<NewSite>);
@@ -22,25 +28,9 @@ impl Step for CheckSite {
 
     async fn apply(&self, cx: &Cx, (): &()) -> anyhow::Result<()> {
         let healthy = &self.0.profile.manifest.healthy;
-        cx.spoke
-            .nginx
-            .check_site(cx, &self.0.host, &healthy.path, |answer| {
-                let to = answer.location.as_deref().unwrap_or_default();
-                anyhow::ensure!(
-                    answer.status == healthy.status,
-                    "the answer is {} {to} instead of {}",
-                    answer.status,
-                    healthy.status
-                );
-                if let Some(text) = &healthy.text {
-                    anyhow::ensure!(
-                        answer.body.contains(text.as_str()),
-                        "the page lacks {text:?}, which a working site of this kind has"
-                    );
-                }
-                Ok(())
-            })
-            .await?;
+        self.ask(cx).await?;
+        tokio::time::sleep(OLD_WORKERS).await;
+        self.ask(cx).await?;
         cx.log.info(format!(
             "{}{} answers {}",
             self.0.url, healthy.path, healthy.status
@@ -50,5 +40,33 @@ impl Step for CheckSite {
 
     async fn undo(_cx: &Cx, (): &()) -> Result<(), UndoError> {
         Ok(())
+    }
+}
+
+impl CheckSite {
+    /// Asks until the answer is a healthy one.
+    async fn ask(&self, cx: &Cx) -> anyhow::Result<()> {
+        let healthy = &self.0.profile.manifest.healthy;
+        let judge = |answer: &Answer| {
+            let to = answer.location.as_deref().unwrap_or_default();
+            anyhow::ensure!(
+                answer.status == healthy.status,
+                "the answer is {} {to} instead of {}",
+                answer.status,
+                healthy.status
+            );
+            if let Some(text) = &healthy.text {
+                anyhow::ensure!(
+                    answer.body.contains(text.as_str()),
+                    "the page lacks {text:?}, which a working site of this kind has"
+                );
+            }
+            Ok(())
+        };
+        let nginx = &cx.spoke.nginx;
+        nginx
+            .check_site(cx, &self.0.host, &healthy.path, judge)
+            .await
+            .map(drop)
     }
 }

@@ -71,15 +71,9 @@ impl<'a> Events<'a> {
                 if self.finished {
                     return Ok(None);
                 }
-                self.open = Some(self.reopen().await?);
-                // The end itself may have been told while nobody listened, or before `seen`.
-                let path = format!("/v1/tasks/{}", self.task);
-                self.finished = self
-                    .client
-                    .get::<TaskDetail>(&path, &[])
-                    .await?
-                    .task
-                    .finished;
+                let (open, finished) = self.reopen().await?;
+                self.open = Some(open);
+                self.finished = finished;
                 continue;
             };
             let patience = if self.finished {
@@ -98,19 +92,33 @@ impl<'a> Events<'a> {
         }
     }
 
-    async fn reopen(&self) -> Result<Response, Trouble> {
-        let after = self.seen.map(|seen| seen.to_string());
+    /// The stream from where it broke, and whether the task has finished: its end may have been told
+    /// while nobody listened.
+    async fn reopen(&self) -> Result<(Response, bool), Trouble> {
         let give_up = Instant::now() + PATIENCE;
         let mut pause = FIRST_PAUSE;
         loop {
             tokio::time::sleep(pause).await;
-            match self.client.stream(&path(self.task), after.as_deref()).await {
-                Err(Trouble::Unreachable { .. }) if Instant::now() < give_up => {
+            match self.try_reopen().await {
+                Err(trouble) if trouble.may_pass() && Instant::now() < give_up => {
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 other => return other,
             }
         }
+    }
+
+    async fn try_reopen(&self) -> Result<(Response, bool), Trouble> {
+        let detail: TaskDetail = self
+            .client
+            .get(&format!("/v1/tasks/{}", self.task), &[])
+            .await?;
+        let after = self.seen.map(|seen| seen.to_string());
+        let open = self
+            .client
+            .stream(&path(self.task), after.as_deref())
+            .await?;
+        Ok((open, detail.task.finished))
     }
 }
 

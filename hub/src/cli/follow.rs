@@ -110,9 +110,9 @@ impl Follow {
             let event = tokio::select! {
                 event = &mut news => event?,
                 () = tokio::time::sleep(QUIET) => {
-                    if live_text {
-                        let waiting = detail(client, task).await?.task.waiting;
-                        screen.write(&live.waits_for(waiting))?;
+                    // A hub that is away is the stream's to wait for.
+                    if live_text && let Ok(now) = detail(client, task).await {
+                        screen.write(&live.waits_for(now.task.waiting))?;
                     }
                     news.await?
                 }

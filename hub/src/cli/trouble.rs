@@ -49,6 +49,15 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// Whether it may be over by itself in a moment, such as a hub that starts again.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { error } => matches!(error.code.as_str(), "stopping" | "too_slow"),
+            _ => false,
+        }
+    }
+
     /// What happened, for programs: the same shape as the hub's own errors.
     fn as_error(&self) -> wire::Error {
         let (code, hint) = match self {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::hub::{Hub, TASK};
-use crate::scenario::{SERVER, Scenario};
+use crate::scenario::{SERVER, Scenario, platform_name};
 use crate::stack::Stack;
 use crate::wait::until;
 use crate::worker::{Orders, Worker, command, trace};
@@ -43,14 +43,15 @@ impl<'a> Breaker<'a> {
             ..Orders::default()
         };
         let worker = Worker::start(stack, SERVER, &orders).await;
-        let task = scenario.ask(hub, 0).await;
+        let task = scenario.ask(hub, stack, 0).await;
         hub.succeeds(&task).await;
         scenario.after(hub, stack, 0).await;
         // Only now: the first task of all makes folders that stay.
-        let task = scenario.ask(hub, 0).await;
+        let task = scenario.ask(hub, stack, 1).await;
         hub.succeeds(&task).await;
-        let finished = World::of(stack, SERVER, &[scenario.host()]).await.shape();
-        scenario.after(hub, stack, 0).await;
+        let world = World::of(stack, SERVER, &[scenario.host()]).await;
+        let finished = finished_shape(&world, 1);
+        scenario.after(hub, stack, 1).await;
         worker.stop().await;
         let points = trace(&note)
             .iter()
@@ -63,7 +64,7 @@ impl<'a> Breaker<'a> {
             finished,
             points,
             table: BTreeMap::new(),
-            tries: 0,
+            tries: 1,
         }
     }
 
@@ -134,7 +135,7 @@ impl<'a> Breaker<'a> {
             trace: Some(note.clone()),
         };
         let mut worker = Worker::start(self.stack, SERVER, &orders).await;
-        let task = self.scenario.ask(self.hub, number).await;
+        let task = self.scenario.ask(self.hub, self.stack, number).await;
         let died = until("the worker dies or the task ends", TASK, async || {
             if worker.ended().is_some() {
                 return Some(true);
@@ -210,7 +211,7 @@ impl<'a> Breaker<'a> {
             trace: Some(note.clone()),
         };
         let worker = Worker::start(self.stack, SERVER, &orders).await;
-        let task = self.scenario.ask(self.hub, number).await;
+        let task = self.scenario.ask(self.hub, self.stack, number).await;
         let shown = self.hub.ended(&task).await;
         assert!(
             trace(&note).iter().any(|line| line.starts_with("FAILED ")),
@@ -239,7 +240,7 @@ impl<'a> Breaker<'a> {
                 ..Orders::default()
             };
             let worker = Worker::start(self.stack, SERVER, &orders).await;
-            let task = self.scenario.ask(self.hub, number).await;
+            let task = self.scenario.ask(self.hub, self.stack, number).await;
             let shown = self.hub.reaches(&task, "stuck").await;
             assert_eq!(
                 shown["failure"]["step"],
@@ -278,7 +279,8 @@ impl<'a> Breaker<'a> {
         assert!(wanted.contains(&state), "{fault}: the task is {state}");
         let after = World::of(self.stack, SERVER, &[self.scenario.host()]).await;
         let left = if state == "succeeded" {
-            self.finished_here(&after)
+            self.finished
+                .difference(&finished_shape(&after, self.tries))
         } else {
             before.difference(&after)
         };
@@ -296,14 +298,6 @@ impl<'a> Breaker<'a> {
         *self.table.entry((kind, state.to_owned())).or_default() += 1;
     }
 
-    fn finished_here(&self, after: &World) -> Vec<String> {
-        match self.scenario {
-            // Each try makes a platform of another name: compared is everything else.
-            Scenario::BuildPlatform => Vec::new(),
-            _ => self.finished.difference(&after.shape()),
-        }
-    }
-
     /// Prints how often each fault fired and what came of it.
     ///
     /// # Panics
@@ -316,6 +310,11 @@ impl<'a> Breaker<'a> {
         }
         assert!(fired > 0, "nothing was broken, so nothing is proven");
     }
+}
+
+/// What has to be the same after every try that succeeded: each makes a platform of another name.
+fn finished_shape(world: &World, number: usize) -> World {
+    world.shape().renamed(&platform_name(number), "this-try")
 }
 
 /// A new file that the worker's user can write.

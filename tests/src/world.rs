@@ -63,6 +63,16 @@ impl World {
         Self(shapes.collect())
     }
 
+    /// The same with another name in place of one that differs between two tries.
+    #[must_use]
+    pub fn renamed(&self, from: &str, to: &str) -> Self {
+        let renamed = self
+            .0
+            .iter()
+            .map(|(name, thing)| (name.replace(from, to), thing.clone()));
+        Self(renamed.collect())
+    }
+
     /// What is in one and not in the other, a line each; nothing when they are equal.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Vec<String> {

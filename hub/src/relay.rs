@@ -144,7 +144,11 @@ impl Relay {
                 Err(reason) => results.push((item, Fate::Unreadable(reason))),
             }
         }
-        let outcomes = self.publisher.publish(batch).await;
+        let outcomes = if batch.is_empty() {
+            Vec::new()
+        } else {
+            self.publisher.publish(batch).await
+        };
         for (item, outcome) in sent.into_iter().zip(outcomes) {
             let fate = match outcome {
                 Ok(()) => Fate::Confirmed,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kolga_protocol::link::{self, LinkConfig, LinkError, LinkState};
 use kolga_protocol::names::ServerName;
-use kolga_protocol::topology::{self, QueueType};
+use kolga_protocol::topology::{self, Declaration, QueueType};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -30,27 +30,29 @@ pub struct Topology {
     ready: watch::Sender<bool>,
 }
 
-#[derive(Default)]
 struct Wanted {
     hub: bool,
     servers: BTreeSet<ServerName>,
 }
 
 impl Topology {
-    /// Nothing is declared yet, and nothing is wanted.
+    /// Nothing is declared yet.
     #[must_use]
     pub fn new(link: &LinkConfig, queue_type: QueueType, store: Store) -> Self {
         Self {
             link: link.purpose("declare"),
             queue_type,
             store,
-            wanted: Mutex::default(),
+            wanted: Mutex::new(Wanted {
+                hub: true,
+                servers: BTreeSet::new(),
+            }),
             wake: Notify::new(),
             ready: watch::Sender::new(false),
         }
     }
 
-    /// Becomes true when everything has been declared once.
+    /// Becomes true when what the hub itself needs has been declared once.
     #[must_use]
     pub fn ready(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
@@ -64,8 +66,8 @@ impl Topology {
 
     /// Declares a server's queues now, or leaves it for later when the broker does not answer.
     pub async fn declare(&self, server: &ServerName) {
-        let declarations = topology::server(server, self.queue_type);
-        let now = link::declare(&self.link, &declarations);
+        let queues = self.queues(server);
+        let now = link::declare(&self.link, &queues);
         match tokio::time::timeout(PATIENCE, now).await {
             Ok(Ok(())) => self.unblock(server).await,
             Ok(Err(error)) => {
@@ -93,7 +95,7 @@ impl Topology {
         self.want_all().await;
         loop {
             let failed = self.declare_wanted().await;
-            if !failed {
+            if !self.wanted().hub {
                 self.ready.send_replace(true);
             }
             let was_up = publisher.borrow_and_update().is_up();
@@ -130,32 +132,50 @@ impl Topology {
             let wanted = self.wanted();
             (wanted.hub, wanted.servers.clone())
         };
-        let mut declarations = Vec::new();
         if hub {
-            declarations.extend(topology::hub(self.queue_type));
+            if let Err(error) = link::declare(&self.link, &topology::hub(self.queue_type)).await {
+                report("the hub's queues", &error);
+                return true;
+            }
+            self.wanted().hub = false;
+            tracing::info!("the hub's queues are declared");
         }
-        for server in &servers {
-            declarations.extend(topology::server(server, self.queue_type));
-        }
-        if declarations.is_empty() {
+        if servers.is_empty() {
             return false;
         }
-        if let Err(error) = link::declare(&self.link, &declarations).await {
-            report(&error);
-            return true;
-        }
-        {
-            let mut wanted = self.wanted();
-            wanted.hub = false;
+        // All over one connection; one by one only if something is wrong, so that a queue that somebody
+        // else made in another shape is not in the way of all others.
+        let all: Vec<_> = servers
+            .iter()
+            .flat_map(|server| self.queues(server))
+            .collect();
+        if link::declare(&self.link, &all).await.is_ok() {
             for server in &servers {
-                wanted.servers.remove(server);
+                self.declared(server).await;
+            }
+            tracing::info!(servers = servers.len(), "the servers' queues are declared");
+            return false;
+        }
+        let mut failed = false;
+        for server in &servers {
+            match link::declare(&self.link, &self.queues(server)).await {
+                Ok(()) => self.declared(server).await,
+                Err(error) => {
+                    failed = true;
+                    report(&format!("the queues of server {server}"), &error);
+                }
             }
         }
-        for server in &servers {
-            self.unblock(server).await;
-        }
-        tracing::info!(servers = servers.len(), hub, "declared at the broker");
-        false
+        failed
+    }
+
+    fn queues(&self, server: &ServerName) -> Vec<Declaration> {
+        topology::server(server, self.queue_type)
+    }
+
+    async fn declared(&self, server: &ServerName) {
+        self.wanted().servers.remove(server);
+        self.unblock(server).await;
     }
 
     fn wanted(&self) -> MutexGuard<'_, Wanted> {
@@ -163,9 +183,7 @@ impl Topology {
     }
 }
 
-fn report(error: &LinkError) {
-    tracing::warn!(
-        error = error as &dyn std::error::Error,
-        "exchanges and queues are not declared yet"
-    );
+fn report(what: &str, error: &LinkError) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, "{what} are not declared yet");
 }

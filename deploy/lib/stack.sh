@@ -114,8 +114,7 @@ stack_sweep() {
     for entry in /proc/[0-9]*; do
         pid="${entry#/proc/}"
         [ "$(stat -c %U "$entry" 2>/dev/null)" = "$STACK_USER" ] || continue
-        tr '\0' ' ' <"$entry/cmdline" 2>/dev/null | grep -qF "kolga" || continue
-        tr '\0' '\n' <"$entry/cmdline" 2>/dev/null | grep -q "^$STACK/.*/\(worker\|hub\)\.toml\$" || continue
+        grep -zqs "^$STACK/.*/\(worker\|hub\)\.toml\$" "$entry/cmdline" || continue
         say "ending process $pid, which works on $STACK"
         kill -KILL "$pid" 2>/dev/null || true
     done

@@ -16,7 +16,7 @@ use super::screen::{Screen, Style};
 use super::trouble::Trouble;
 use crate::wire::{Event, Task, TaskDetail};
 
-/// After so long without news the operator is told what the task waits for.
+/// So long without news, and the operator is told what the task waits for.
 const QUIET: Duration = Duration::from_secs(3);
 
 /// How long to stay.
@@ -107,14 +107,14 @@ impl Follow {
         loop {
             let news = events.next();
             tokio::pin!(news);
-            let event = tokio::select! {
-                event = &mut news => event?,
-                () = tokio::time::sleep(QUIET) => {
-                    // A hub that is away is the stream's to wait for.
-                    if live_text && let Ok(now) = detail(client, task).await {
-                        screen.write(&live.waits_for(now.task.waiting))?;
-                    }
-                    news.await?
+            let event = loop {
+                tokio::select! {
+                    event = &mut news => break event?,
+                    () = tokio::time::sleep(QUIET) => {}
+                }
+                // A hub that is away is the stream's to wait for.
+                if live_text && let Ok(now) = detail(client, task).await {
+                    screen.write(&live.waits_for(now.task.waiting))?;
                 }
             };
             let Some(event) = event else { break };

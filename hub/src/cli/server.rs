@@ -87,7 +87,7 @@ async fn list(client: &Client, screen: &Screen) -> Result<(), Trouble> {
         return Ok(screen.line("No servers yet. Add one with: kolga server add NAME")?);
     }
     let mut table = Table::headed([
-        "NAME", "WORKER", "SEEN", "DOES", "RUNNING", "WAITING", "STUCK", "OPEN", "LOAD", "FREE",
+        "NAME", "WORKER", "SEEN", "DOES", "RUN", "WAIT", "STUCK", "OPEN", "LOAD", "FREE",
     ]);
     for server in &page.items {
         let worker = server.worker.as_ref();

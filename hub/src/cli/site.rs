@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use kolga_protocol::names::{
     HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName, SiteAlias,
 };
+use kolga_protocol::task::Kind;
 use reqwest::Method;
 
 use super::client::Client;
@@ -87,9 +88,7 @@ impl Command {
                 if !yes && !screen.is_json() {
                     confirm(screen, &host)?;
                 }
-                let path = format!("/v1/sites/{host}");
-                let answer: TaskAnswer = client.act(Method::DELETE, &path).await?;
-                follow.conclude(client, screen, &answer.task, &answer).await
+                delete(client, screen, &host, follow).await
             }
             Self::List { server } => list(client, screen, server.as_ref()).await,
             Self::Show { host } => {
@@ -118,6 +117,26 @@ impl Install {
             .conclude(client, screen, &answer.task, &answer)
             .await
     }
+}
+
+async fn delete(
+    client: &Client,
+    screen: &Screen,
+    host: &HostName,
+    follow: Follow,
+) -> Result<(), Trouble> {
+    let path = format!("/v1/sites/{host}");
+    let answer: TaskAnswer = client.act(Method::DELETE, &path).await?;
+    if answer.task.kind == Kind::SiteDelete.as_str() {
+        return follow.conclude(client, screen, &answer.task, &answer).await;
+    }
+    // The answer is the task that failed to make it: there was nothing on the server to delete.
+    if screen.is_json() {
+        return Ok(screen.json(&answer)?);
+    }
+    Ok(screen.line(&format!(
+        "{host} was never installed; the hub has forgotten it."
+    ))?)
 }
 
 /// Asks a person; scripts have decided already.

@@ -146,8 +146,11 @@ impl<'a> Breaker<'a> {
         if !died {
             let shown = self.hub.show(&task).await;
             assert_eq!(shown["state"], "succeeded", "{order}: {shown:#}");
+            // Not told to stop: its point may be just ahead.
+            worker.kill().await;
+            let calm = Worker::start(self.stack, SERVER, &Orders::default()).await;
             self.scenario.after(self.hub, self.stack, number).await;
-            worker.stop().await;
+            calm.stop().await;
             return None;
         }
         assert!(

@@ -62,7 +62,7 @@ impl Journal {
             Self::RetryUndo { task } => {
                 let run = stuck(&mut reader, &task).await?;
                 ask(config, &Request::RetryUndo { run: run.clone() }).await?;
-                println!("{run} is being undone again: see `kolga-worker status`.");
+                say!("{run} is being undone again: see `kolga-worker status`.");
             }
             Self::Abandon { task, comment } => {
                 let run = stuck(&mut reader, &task).await?;
@@ -74,7 +74,7 @@ impl Journal {
                     },
                 )
                 .await?;
-                println!("{run} has been given up; its objects are free.");
+                say!("{run} has been given up; its objects are free.");
             }
         }
         Ok(())
@@ -98,7 +98,7 @@ async fn stuck(reader: &mut Reader, text: &str) -> anyhow::Result<String> {
 
 fn print(views: &[TaskView], form: Form, steps: bool) -> anyhow::Result<()> {
     if form.json {
-        println!("{}", serde_json::to_string_pretty(views)?);
+        say!("{}", serde_json::to_string_pretty(views)?);
         return Ok(());
     }
     for view in views {
@@ -107,11 +107,11 @@ fn print(views: &[TaskView], form: Form, steps: bool) -> anyhow::Result<()> {
             (None, true) if view.ended_at.is_none() => "past its point of no return".to_owned(),
             (None, _) => String::new(),
         };
-        println!("{}  {:<12} {:<16} {note}", view.run, view.state, view.kind);
+        say!("{}  {:<12} {:<16} {note}", view.run, view.state, view.kind);
         if steps {
             for step in &view.steps {
-                println!("  {:>2} {:<9} {}", step.position, step.state, step.name);
-                println!("     {}", printable(&step.record.to_string()));
+                say!("  {:>2} {:<9} {}", step.position, step.state, step.name);
+                say!("     {}", printable(&step.record.to_string()));
             }
         }
     }

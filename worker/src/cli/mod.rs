@@ -3,6 +3,11 @@
 //! `run` goes to [`crate::start`]; `status`, `pause`, `resume` and the deciding half of `journal` speak to
 //! the running worker over [`crate::control`]; the reading half of `journal` and `secret` read files.
 
+/// [`say`], in the way of `println!`.
+macro_rules! say {
+    ($($part:tt)*) => { $crate::cli::say(format_args!($($part)*)) };
+}
+
 mod journal;
 mod secret;
 mod status;
@@ -129,11 +134,11 @@ async fn obey(
         Command::Status(form) => return status::status(&config, form).await,
         Command::Pause => {
             ask(&config, &Request::Pause).await?;
-            println!("Paused: no more tasks are taken. `kolga-worker resume` takes them again.");
+            say!("Paused: no more tasks are taken. `kolga-worker resume` takes them again.");
         }
         Command::Resume => {
             ask(&config, &Request::Resume).await?;
-            println!("Tasks are taken again.");
+            say!("Tasks are taken again.");
         }
         Command::Journal { command } => command.run(&config).await?,
         Command::Secret { command } => command.run(&config)?,
@@ -152,6 +157,15 @@ async fn ask(config: &Config, request: &Request) -> anyhow::Result<Response> {
             "no worker runs with {}: start it with `kolga-worker run`",
             config.state_dir.display()
         ),
+    }
+}
+
+/// Prints a line. A reader that has gone away (`| head`) is no error, and the end.
+fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+        let gone = error.kind() == std::io::ErrorKind::BrokenPipe;
+        std::process::exit(if gone { 0 } else { 1 });
     }
 }
 

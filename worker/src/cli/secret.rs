@@ -22,7 +22,7 @@ impl Secret {
         let Some(found) = found else {
             anyhow::bail!("no passwords of {site} are kept here: is it a site of this server?");
         };
-        println!("{}", serde_json::to_string_pretty(&found)?);
+        say!("{}", serde_json::to_string_pretty(&found)?);
         Ok(())
     }
 }

@@ -20,9 +20,9 @@ pub(super) async fn status(config: &Config, form: Form) -> anyhow::Result<ExitCo
         Some(Response::Done) => anyhow::bail!("the worker gave an answer to another question"),
         None => {
             if form.json {
-                println!("{}", serde_json::json!({"running": false}));
+                say!("{}", serde_json::json!({"running": false}));
             } else {
-                println!("{}: not running", config.server);
+                say!("{}: not running", config.server);
             }
             return Ok(ExitCode::from(NOT_RUNNING));
         }
@@ -30,7 +30,7 @@ pub(super) async fn status(config: &Config, form: Form) -> anyhow::Result<ExitCo
     if form.json {
         let mut shown = serde_json::to_value(&status)?;
         shown["running"] = true.into();
-        println!("{}", serde_json::to_string_pretty(&shown)?);
+        say!("{}", serde_json::to_string_pretty(&shown)?);
     } else {
         print(&status);
     }
@@ -40,16 +40,20 @@ pub(super) async fn status(config: &Config, form: Form) -> anyhow::Result<ExitCo
 fn print(status: &Status) {
     let counts = status.runner.counts;
     let mood = format!("{:?}", status.mood).to_lowercase();
-    println!(
+    say!(
         "{}: running, {mood}, pid {}, version {}",
-        status.server, status.pid, status.version
+        status.server,
+        status.pid,
+        status.version
     );
-    println!("  broker    {}", printable(&status.link));
-    println!(
+    say!("  broker    {}", printable(&status.link));
+    say!(
         "  tasks     {} running, {} waiting, {} stuck",
-        counts.running, counts.waiting, counts.stuck
+        counts.running,
+        counts.waiting,
+        counts.stuck
     );
-    println!("  to send   {} batches of reports", status.spooled);
+    say!("  to send   {} batches of reports", status.spooled);
     for attempt in &status.runner.attempts {
         let what = match attempt.objects.as_slice() {
             [] => attempt.kind.clone(),
@@ -60,12 +64,12 @@ fn print(status: &Status) {
             (None, Some(reason)) => reason.clone(),
             (None, None) => String::new(),
         };
-        println!("  {:<8} {}  {what}  {how}", attempt.phase, attempt.run);
+        say!("  {:<8} {}  {what}  {how}", attempt.phase, attempt.run);
     }
     let shown = status.runner.attempts.len();
     let all = counts.running + counts.waiting + counts.stuck;
     if all > shown {
-        println!("  … and {} more that wait", all - shown);
+        say!("  … and {} more that wait", all - shown);
     }
 }
 
@@ -76,15 +80,15 @@ pub(super) async fn check(config: Config, path: &Path, form: Form) -> anyhow::Re
     checks.extend(check::all(&cx, true).await?);
     let failed = checks.iter().filter(|check| !check.passed).count();
     if form.json {
-        println!("{}", serde_json::to_string_pretty(&checks)?);
+        say!("{}", serde_json::to_string_pretty(&checks)?);
     } else {
         for check in &checks {
             let mark = if check.passed { "ok   " } else { "WRONG" };
-            println!("{mark} {}: {}", check.name, printable(&check.detail));
+            say!("{mark} {}: {}", check.name, printable(&check.detail));
         }
         match failed {
-            0 => println!("Everything is right."),
-            _ => println!("{failed} of {} checks found something wrong.", checks.len()),
+            0 => say!("Everything is right."),
+            _ => say!("{failed} of {} checks found something wrong.", checks.len()),
         }
     }
     Ok(if failed == 0 {

@@ -59,7 +59,7 @@ impl Stack {
     }
 
     /// A command that runs one of our programs as the services' user, and becomes it: its process is the
-    /// program's.
+    /// program's. It dies with the test, also with one that is killed.
     #[must_use]
     pub fn program(&self, name: &str) -> Command {
         let user = self.text("/user");
@@ -72,6 +72,8 @@ impl Stack {
                 user,
                 "--init-groups",
                 "--inh-caps=-all",
+                "--pdeathsig",
+                "KILL",
                 "--",
             ])
             .arg(self.bin.join(name))

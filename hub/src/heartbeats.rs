@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::inbox::vouched;
 use crate::presence::Presences;
-use crate::store::outbox::Unblock;
+use crate::store::published::Unblock;
 use crate::store::servers::{Heard, Journal};
 use crate::store::{Store, StoreError};
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::questions::Questions;
-use crate::store::lifecycle::Unknown;
+use crate::store::doubt::Unknown;
 use crate::store::reports::TakeReports;
 use crate::store::{Store, StoreError};
 

@@ -16,7 +16,8 @@ use kolga_protocol::task::Params;
 use kolga_protocol::topology::{control_queue, tasks_queue};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::outbox::{Fate, Item, Published, Sort, Take};
+use crate::store::outbox::{Item, Sort, Take};
+use crate::store::published::{Fate, Published};
 use crate::store::{Store, StoreError};
 use crate::topology::Topology;
 

@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::inbox::Inbox;
 use crate::presence::Presences;
 use crate::questions::Questions;
-use crate::store::lifecycle::RetryDue;
+use crate::store::retry::RetryDue;
 use crate::store::{Policy, Store};
 use crate::sweeper::Sweeper;
 use crate::topology::Topology;

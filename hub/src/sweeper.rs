@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::presence::Presences;
 use crate::questions::Questions;
-use crate::store::lifecycle::{CheckDue, Doubtful, RetryDue};
+use crate::store::doubt::{CheckDue, Doubtful};
+use crate::store::retry::RetryDue;
 use crate::store::{Store, StoreError};
 use crate::wire::Presence;
 

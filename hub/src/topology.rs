@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::Store;
-use crate::store::outbox::Unblock;
+use crate::store::published::Unblock;
 
 /// Between two tries while the broker refuses or is away.
 const AGAIN: Duration = Duration::from_secs(5);

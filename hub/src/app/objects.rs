@@ -4,8 +4,8 @@ use kolga_protocol::names::{HostName, PlatformName, ServerName};
 use kolga_protocol::task::{Params, platform_build, site_delete, site_install};
 
 use super::{App, unknown};
-use crate::store::lifecycle::Forget;
-use crate::store::{StoreError, unknown_site};
+use crate::store::StoreError;
+use crate::store::objects::{Forget, unknown_site};
 use crate::wire::{
     Condition, NewPlatform, NewSite, Platform, PlatformAnswer, Site, SiteAnswer, Task,
 };

@@ -6,9 +6,10 @@ use kolga_protocol::state::State;
 use kolga_protocol::task::{Params, ping, server_verify};
 
 use super::App;
+use crate::store::cancel::{Cancel, unknown_task};
 use crate::store::create::Create;
-use crate::store::lifecycle::{Cancel, Retry, unknown_task};
 use crate::store::read::{Filter, Found};
+use crate::store::retry::Retry;
 use crate::store::{Refusal, StoreError};
 use crate::wire::{self, Presence, Task, TaskDetail};
 

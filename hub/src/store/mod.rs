@@ -2,20 +2,25 @@
 //!
 //! Writing goes through one task ([`writer`]) that gathers whatever operations have come while it was
 //! busy into one transaction; whoever asked is answered after the commit. Each operation is a type with
-//! an [`Operation`] of its own: [`create`], [`outbox`], [`reports`], [`lifecycle`], [`servers`]. Reading
+//! an [`Operation`] of its own: [`create`], [`outbox`], [`published`], [`reports`], [`cancel`], [`retry`],
+//! [`doubt`], [`objects`], [`servers`]. Reading
 //! ([`read`]) goes beside it through a pool. Handed work by `app`, `relay`, `inbox` and `sweeper`; tells
 //! them through [`Signals`] what a commit has changed.
 
 mod bulk;
+pub mod cancel;
 mod connect;
 pub mod create;
-pub mod lifecycle;
-mod objects;
+pub mod doubt;
+pub mod objects;
 pub mod outbox;
+pub mod published;
 pub mod read;
 pub mod reports;
+pub mod retry;
 mod rows;
 pub mod servers;
+mod settle;
 mod signals;
 mod tx;
 mod writer;
@@ -26,7 +31,6 @@ use sqlx::AnyPool;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-pub(crate) use objects::unknown_site;
 pub use rows::Policy;
 pub use signals::Signals;
 pub use tx::{Operation, Outcome, Refusal, RefusalKind, Tx};

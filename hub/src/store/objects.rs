@@ -1,15 +1,13 @@
-//! What tasks mean for the hub's own list of platforms and sites: a claim when one is made, and what
-//! becomes of the row when it ends. The row says which task it waits for; any other task's end changes
-//! nothing.
+//! What tasks mean for the hub's own list of platforms and sites: a claim when one is made. What becomes
+//! of the row when the task ends is told in [`super::settle`].
 
 use kolga_protocol::id::TaskId;
 use kolga_protocol::names::{HostName, ServerName};
-use kolga_protocol::state::State;
-use kolga_protocol::task::{Output, Params, platform_build, site_delete, site_install};
+use kolga_protocol::task::{Params, platform_build, site_delete, site_install};
 use sqlx::{AnyConnection, Row};
 
 use super::rows::json;
-use super::tx::{Outcome, Refusal, Tx};
+use super::tx::{Operation, Outcome, Refusal, Tx};
 
 /// Whether tasks of this sort have a row that they make or remove.
 pub(super) fn has_row(params: &Params) -> bool {
@@ -216,7 +214,10 @@ pub(super) async fn remove_site(
     Ok(())
 }
 
-async fn free_names(connection: &mut AnyConnection, host: &HostName) -> Result<(), sqlx::Error> {
+pub(super) async fn free_names(
+    connection: &mut AnyConnection,
+    host: &HostName,
+) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM site_name WHERE host = $1")
         .bind(host.as_str())
         .execute(connection)
@@ -224,76 +225,34 @@ async fn free_names(connection: &mut AnyConnection, host: &HostName) -> Result<(
     Ok(())
 }
 
-/// The task is finished: its row becomes what the end says.
-pub(super) async fn settle(
-    connection: &mut AnyConnection,
-    server: &str,
-    task: TaskId,
-    params: &Params,
-    end: State,
-    output: Option<&Output>,
-) -> Result<(), sqlx::Error> {
-    let made = end == State::Succeeded;
-    let condition = if made { "ready" } else { "failed" };
-    match params {
-        Params::Ping(_) | Params::ServerVerify(_) => {}
-        Params::PlatformBuild(params) => {
-            let output = match output {
-                Some(Output::PlatformBuild(output)) => Some(output),
-                _ => None,
-            };
-            sqlx::query(
-                "UPDATE platform SET condition = $4, version = $5, path = $6
-                  WHERE server = $1 AND name = $2 AND task = $3",
-            )
-            .bind(server)
-            .bind(params.platform.as_str())
-            .bind(task.to_string())
-            .bind(condition)
-            .bind(output.and_then(|output| output.version.clone()))
-            .bind(output.map(|output| output.path.clone()))
-            .execute(connection)
+/// A site that was never installed leaves the list.
+#[derive(Clone, Debug)]
+pub struct Forget {
+    /// Which.
+    pub host: HostName,
+    /// The task that did not install it; another one by now means that things have changed.
+    pub task: TaskId,
+    /// Who.
+    pub requested_by: String,
+}
+
+impl Operation for Forget {
+    type Answer = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Outcome<()>, sqlx::Error> {
+        let there: Option<i64> = sqlx::query_scalar(
+            "SELECT created_at FROM site WHERE host = $1 AND task = $2 AND condition = 'failed'",
+        )
+        .bind(self.host.as_str())
+        .bind(self.task.to_string())
+        .fetch_optional(&mut *tx.connection)
+        .await?;
+        if there.is_none() {
+            return Ok(Err(unknown_site(&self.host)));
+        }
+        remove_site(tx.connection, &self.host).await?;
+        tx.audit(&self.requested_by, "site.forget", self.host.as_str(), "")
             .await?;
-        }
-        Params::SiteInstall(params) => {
-            let url = match output {
-                Some(Output::SiteInstall(output)) => Some(output.url.clone()),
-                _ => None,
-            };
-            let touched = sqlx::query(
-                "UPDATE site SET condition = $3, url = $4 WHERE host = $1 AND task = $2",
-            )
-            .bind(params.site.as_str())
-            .bind(task.to_string())
-            .bind(condition)
-            .bind(url)
-            .execute(&mut *connection)
-            .await?
-            .rows_affected();
-            if touched == 1 && !made {
-                free_names(connection, &params.site).await?;
-            }
-        }
-        Params::SiteDelete(params) => {
-            let waits: Option<String> =
-                sqlx::query_scalar("SELECT server FROM site WHERE host = $1 AND task = $2")
-                    .bind(params.site.as_str())
-                    .bind(task.to_string())
-                    .fetch_optional(&mut *connection)
-                    .await?;
-            if waits.is_none() {
-                return Ok(());
-            }
-            if made {
-                remove_site(connection, &params.site).await?;
-            } else {
-                // Rolled back whole: everything came back.
-                sqlx::query("UPDATE site SET condition = 'ready' WHERE host = $1")
-                    .bind(params.site.as_str())
-                    .execute(connection)
-                    .await?;
-            }
-        }
+        Ok(Ok(()))
     }
-    Ok(())
 }

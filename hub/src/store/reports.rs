@@ -1,15 +1,15 @@
 //! Takes what workers report: idempotent by number, fenced by attempt, judged by
 //! [`kolga_protocol::state::State::on`]. Handed whole batches by `inbox`, which acks after the commit.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use kolga_protocol::id::TaskId;
 use kolga_protocol::message::{Level, Report, ReportBody, Reports, StateReport};
-use kolga_protocol::task::{Output, Params};
-use sqlx::Row;
+use kolga_protocol::state::State;
+use kolga_protocol::task::Output;
 
-use super::objects;
-use super::rows::{self, TaskRow, json};
+use super::rows::{self, TaskRow};
+use super::settle::{Ended, settle};
 use super::tx::{Operation, Outcome, Tx};
 use crate::wire;
 
@@ -21,9 +21,6 @@ pub struct TakeReports {
     /// What came that should not have come: who, what, and why it is not taken.
     pub refused: Vec<(String, String)>,
 }
-
-/// A row to be settled: the task, and its output where it has one.
-type Ended = (TaskId, Option<Output>);
 
 impl Operation for TakeReports {
     type Answer = ();
@@ -162,7 +159,7 @@ fn take_state(
         }
         None => None,
     };
-    if row.state == kolga_protocol::state::State::Succeeded
+    if row.state == State::Succeeded
         && let Some(output) = output
             .as_ref()
             .and_then(|output| wire::output_json(output).ok())
@@ -196,50 +193,4 @@ pub(super) fn note(
             text,
         })
     });
-}
-
-/// The rows of platforms and sites whose tasks are finished.
-pub(super) async fn settle(
-    tx: &mut Tx<'_>,
-    rows: &HashMap<TaskId, TaskRow>,
-    ended: Vec<Ended>,
-) -> Result<(), sqlx::Error> {
-    for (task, output) in ended {
-        let Some(row) = rows.get(&task) else { continue };
-        // Most tasks have no object that is in a list, and are not read again.
-        if row
-            .object
-            .as_deref()
-            .is_none_or(|object| object == "server")
-        {
-            continue;
-        }
-        let Some(params) = params(tx, row).await? else {
-            continue;
-        };
-        let (server, end) = (row.server.clone(), row.state);
-        objects::settle(tx.connection, &server, task, &params, end, output.as_ref()).await?;
-    }
-    Ok(())
-}
-
-/// What was asked for; nothing where this release does not know the kind.
-pub(super) async fn params(tx: &mut Tx<'_>, row: &TaskRow) -> Result<Option<Params>, sqlx::Error> {
-    let stored = sqlx::query("SELECT params FROM task WHERE id = $1")
-        .bind(row.run.task.to_string())
-        .fetch_one(&mut *tx.connection)
-        .await?;
-    let text: String = stored.try_get("params")?;
-    let read = serde_json::from_str(&text)
-        .map_err(|error| error.to_string())
-        .and_then(|value| Params::from_json(&row.kind, value).map_err(|error| error.to_string()));
-    match read {
-        Ok(params) => Ok(Some(params)),
-        Err(error) => {
-            let text = json(&error).unwrap_or_default();
-            tx.audit("hub", "task.unreadable", &row.run.to_string(), &text)
-                .await?;
-            Ok(None)
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 mod spoke;
 
-use kolga_hub::store::lifecycle::Cancel;
+use kolga_hub::store::cancel::Cancel;
 use kolga_protocol::envelope::Message;
 use kolga_protocol::id::Attempt;
 use kolga_protocol::message::{Answer, Control, Reports};

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kolga_hub::store::create::Create;
-use kolga_hub::store::outbox::{Fate, Item, Published, Take};
+use kolga_hub::store::outbox::{Item, Take};
+use kolga_hub::store::published::{Fate, Published};
 use kolga_hub::store::reports::TakeReports;
 use kolga_hub::store::servers::AddServer;
 use kolga_hub::store::{Policy, Store};

@@ -1,8 +1,11 @@
 //! How tasks end, and what follows from it.
 
+use kolga_hub::store::cancel::Cancel;
 use kolga_hub::store::create::Create;
-use kolga_hub::store::lifecycle::{Cancel, CheckDue, Retry, RetryDue, Unknown};
-use kolga_hub::store::outbox::{Fate, Sort};
+use kolga_hub::store::doubt::{CheckDue, Unknown};
+use kolga_hub::store::outbox::Sort;
+use kolga_hub::store::published::Fate;
+use kolga_hub::store::retry::{Retry, RetryDue};
 use kolga_hub::store::servers::{Heard, Journal};
 use kolga_hub::store::{Store, StoreError};
 use kolga_hub::wire::Condition;

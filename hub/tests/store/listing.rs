@@ -1,7 +1,7 @@
 //! Questions to the store.
 
 use kolga_hub::store::Store;
-use kolga_hub::store::outbox::Fate;
+use kolga_hub::store::published::Fate;
 use kolga_hub::store::read::{Filter, Found};
 use kolga_protocol::message::{Level, LogLine, ReportBody};
 use kolga_protocol::state::{Event, State};

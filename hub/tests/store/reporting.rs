@@ -1,8 +1,8 @@
 //! From the broker to the store: the inbox.
 
 use kolga_hub::store::Store;
-use kolga_hub::store::lifecycle::RetryDue;
-use kolga_hub::store::outbox::Fate;
+use kolga_hub::store::published::Fate;
+use kolga_hub::store::retry::RetryDue;
 use kolga_protocol::id::Attempt;
 use kolga_protocol::message::{Level, LogLine, ReportBody, StepPhase, StepReport};
 use kolga_protocol::state::{Event, State};

@@ -1,7 +1,8 @@
 //! From a request to the broker: the outbox.
 
 use kolga_hub::store::create::Create;
-use kolga_hub::store::outbox::{Fate, Sort, Unblock};
+use kolga_hub::store::outbox::Sort;
+use kolga_hub::store::published::{Fate, Unblock};
 use kolga_hub::store::{Store, StoreError};
 use kolga_protocol::state::{Event, State};
 

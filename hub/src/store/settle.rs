@@ -1,0 +1,136 @@
+//! What the end of a task means for the hub's lists of platforms and sites. A row says which task it
+//! waits for; any other task's end changes nothing.
+
+use std::collections::HashMap;
+
+use kolga_protocol::id::TaskId;
+use kolga_protocol::state::State;
+use kolga_protocol::task::{Output, Params};
+use sqlx::{AnyConnection, Row};
+
+use super::objects::{free_names, remove_site};
+use super::rows::{TaskRow, json};
+use super::tx::Tx;
+
+/// A task that is finished, and its output where it has one.
+pub(super) type Ended = (TaskId, Option<Output>);
+
+/// The rows of platforms and sites whose tasks are finished.
+pub(super) async fn settle(
+    tx: &mut Tx<'_>,
+    rows: &HashMap<TaskId, TaskRow>,
+    ended: Vec<Ended>,
+) -> Result<(), sqlx::Error> {
+    for (task, output) in ended {
+        let Some(row) = rows.get(&task) else { continue };
+        // Most tasks have no object that is in a list, and are not read again.
+        if row
+            .object
+            .as_deref()
+            .is_none_or(|object| object == "server")
+        {
+            continue;
+        }
+        let Some(params) = params(tx, row).await? else {
+            continue;
+        };
+        let (server, end) = (row.server.clone(), row.state);
+        settle_row(tx.connection, &server, task, &params, end, output.as_ref()).await?;
+    }
+    Ok(())
+}
+
+/// What was asked for; nothing where this release does not know the kind.
+pub(super) async fn params(tx: &mut Tx<'_>, row: &TaskRow) -> Result<Option<Params>, sqlx::Error> {
+    let stored = sqlx::query("SELECT params FROM task WHERE id = $1")
+        .bind(row.run.task.to_string())
+        .fetch_one(&mut *tx.connection)
+        .await?;
+    let text: String = stored.try_get("params")?;
+    let read = serde_json::from_str(&text)
+        .map_err(|error| error.to_string())
+        .and_then(|value| Params::from_json(&row.kind, value).map_err(|error| error.to_string()));
+    match read {
+        Ok(params) => Ok(Some(params)),
+        Err(error) => {
+            let text = json(&error).unwrap_or_default();
+            tx.audit("hub", "task.unreadable", &row.run.to_string(), &text)
+                .await?;
+            Ok(None)
+        }
+    }
+}
+
+/// The task is finished: its row becomes what the end says.
+async fn settle_row(
+    connection: &mut AnyConnection,
+    server: &str,
+    task: TaskId,
+    params: &Params,
+    end: State,
+    output: Option<&Output>,
+) -> Result<(), sqlx::Error> {
+    let made = end == State::Succeeded;
+    let condition = if made { "ready" } else { "failed" };
+    match params {
+        Params::Ping(_) | Params::ServerVerify(_) => {}
+        Params::PlatformBuild(params) => {
+            let output = match output {
+                Some(Output::PlatformBuild(output)) => Some(output),
+                _ => None,
+            };
+            sqlx::query(
+                "UPDATE platform SET condition = $4, version = $5, path = $6
+                  WHERE server = $1 AND name = $2 AND task = $3",
+            )
+            .bind(server)
+            .bind(params.platform.as_str())
+            .bind(task.to_string())
+            .bind(condition)
+            .bind(output.and_then(|output| output.version.clone()))
+            .bind(output.map(|output| output.path.clone()))
+            .execute(connection)
+            .await?;
+        }
+        Params::SiteInstall(params) => {
+            let url = match output {
+                Some(Output::SiteInstall(output)) => Some(output.url.clone()),
+                _ => None,
+            };
+            let touched = sqlx::query(
+                "UPDATE site SET condition = $3, url = $4 WHERE host = $1 AND task = $2",
+            )
+            .bind(params.site.as_str())
+            .bind(task.to_string())
+            .bind(condition)
+            .bind(url)
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+            if touched == 1 && !made {
+                free_names(connection, &params.site).await?;
+            }
+        }
+        Params::SiteDelete(params) => {
+            let waits: Option<String> =
+                sqlx::query_scalar("SELECT server FROM site WHERE host = $1 AND task = $2")
+                    .bind(params.site.as_str())
+                    .bind(task.to_string())
+                    .fetch_optional(&mut *connection)
+                    .await?;
+            if waits.is_none() {
+                return Ok(());
+            }
+            if made {
+                remove_site(connection, &params.site).await?;
+            } else {
+                // Rolled back whole: everything came back.
+                sqlx::query("UPDATE site SET condition = 'ready' WHERE host = $1")
+                    .bind(params.site.as_str())
+                    .execute(connection)
+                    .await?;
+            }
+        }
+    }
+    Ok(())
+}

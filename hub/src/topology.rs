@@ -1,6 +1,6 @@
 //! Sees to it that everything is declared at the broker: at start, for a new server, after the broker
 //! was away, and again for a server whose queue turned out to be missing. What waited for a queue is
-//! then tried again. Asked by `app`, `relay` and `sweeper`.
+//! then tried again. Asked by `app` and `relay`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -22,7 +22,7 @@ pub const REPORTS_EXCHANGE: &str = "kolga.reports";
 pub const REPORTS_QUEUE: &str = "hub.reports";
 /// Where workers say that they live: topic, the key is the server's name.
 pub const HEARTBEATS_EXCHANGE: &str = "kolga.heartbeats";
-/// What the hub's sweeper consumes.
+/// What the hub's list of who is there consumes.
 pub const HEARTBEATS_QUEUE: &str = "hub.heartbeats";
 /// Where workers put what is no message of ours: fanout, and the queue of the same name.
 pub const DEAD: &str = "kolga.dead";

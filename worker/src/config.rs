@@ -1,7 +1,8 @@
 //! The worker's configuration: one TOML file, read and checked whole before anything starts, and again
-//! at every SIGHUP. The only place that reads environment variables.
+//! at every SIGHUP. Environment variables are read by [`crate::cli`] alone: where this file lies, how much
+//! is logged, and a test's orders.
 //!
-//! `main` loads it; [`crate::spoke`] is made from it.
+//! [`crate::cli`] loads it; [`crate::spoke`] is made from it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -2,9 +2,9 @@
 //!
 //! Only with the feature `faults`, which nothing that is shipped has: without it every call here is
 //! empty. A point stands before and after every durable write and every effect. The order comes from the
-//! environment (read in [`crate::config`]):
+//! environment (read in [`crate::cli`]):
 //!
-//! - `kill@N`: SIGKILL to oneself at the Nth point.
+//! - `kill@N`: SIGKILL to oneself at the Nth point; `kill@NAME`: at the points of that name.
 //! - `fail@NAME`: the operation of that name returns an error, such as `fail@apply:create_database`.
 //! - `twice@undo`: every undo runs twice.
 //!

@@ -1,7 +1,7 @@
 //! A site that is to be made: all that its steps have to know, put together and refused where it makes no
 //! sense before anything is touched.
 //!
-//! Made by [`crate::tasks::site_install`]; read by the steps of its recipe.
+//! Made by `tasks::site_install`; read by the steps of its recipe.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

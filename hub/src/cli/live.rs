@@ -1,6 +1,5 @@
 //! A task's events as lines on the screen: steps with their times, the log between them, changes of
-//! state where they matter. `follow` hands it the events and
-//! writes what it gives back.
+//! state where they matter. `follow` hands it the events and writes what it gives back.
 
 use std::collections::BTreeMap;
 

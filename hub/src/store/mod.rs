@@ -1,6 +1,6 @@
 //! The hub's memory: one database, SQLite or PostgreSQL, and the only place with SQL.
 //!
-//! Writing goes through one task ([`writer`]) that gathers whatever operations have come while it was
+//! Writing goes through one task (`writer`) that gathers whatever operations have come while it was
 //! busy into one transaction; whoever asked is answered after the commit. Each operation is a type with
 //! an [`Operation`] of its own: [`create`], [`outbox`], [`published`], [`reports`], [`cancel`], [`retry`],
 //! [`doubt`], [`objects`], [`servers`]. Reading

@@ -1,5 +1,5 @@
 //! The HTTP API over a real listener. There is no broker in these tests, which is a state that the hub
-//! must live with; what needs one is in `broker.rs`.
+//! must live with; what needs one is in `tests/broker`.
 
 mod hub;
 mod live;

@@ -2,8 +2,8 @@
 //!
 //! A [`Publisher`] and a [`Consumer`] each own a connection of their own, since a broker that is short of
 //! memory stops *all* writes on a connection that publishes, acks included. Each is supervised by one
-//! task ([`publisher`], [`consumer`]): on any error, on the end of a stream, on any word of the connection,
-//! it drops everything and begins again ([`connect`]), with jittered backoff and without end. The
+//! task (`publisher`, `consumer`): on any error, on the end of a stream, on any word of the connection,
+//! it drops everything and begins again (`connect`), with jittered backoff and without end. The
 //! library's own recovery stays off: it shows no error when deliveries have become void.
 //!
 //! Used by the hub's relay and inbox, and by the worker's intake and outgoing.

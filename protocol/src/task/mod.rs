@@ -1,5 +1,5 @@
 //! The list of task types. A type is one file here (parameters, result, claims) and one line in
-//! [`tasks!`]; the worker's list of recipes then fails to compile until it has the type too.
+//! `tasks!`; the worker's list of recipes then fails to compile until it has the type too.
 //!
 //! A type's kind is for ever: journals, queues and databases hold it. A change of its fields that
 //! old bytes cannot express takes a new version number.

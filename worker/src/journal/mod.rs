@@ -1,5 +1,5 @@
 //! The journal: what this worker has accepted, what it has begun, and what it has yet to report. One
-//! SQLite file, written by one task ([`writer`]) that commits a burst of entries with one fsync.
+//! SQLite file, written by one task (`writer`) that commits a burst of entries with one fsync.
 //!
 //! Handed work by [`crate::intake`] (tasks), [`crate::run`] (what happens to them) and
 //! [`crate::outgoing`] (what was confirmed); read by the last two, and by `kolga-worker journal`.

@@ -1,6 +1,6 @@
 //! What outlives its parent: orphans that the kernel gives to the worker, and what a dead worker left.
 //!
-//! `main` calls [`become_subreaper`] at start; recovery calls [`kill_leftovers`] before it rolls back.
+//! [`crate::start`] calls [`become_subreaper`]; recovery calls [`kill_leftovers`] before it rolls back.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};

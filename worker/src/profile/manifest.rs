@@ -1,5 +1,5 @@
 //! What a `profile.toml` may say. Names, paths and modes are types, so that the parser itself points to
-//! the line that is wrong; what spans several lines is checked by [`super::load`].
+//! the line that is wrong; what spans several lines is checked by `super::load`.
 
 use std::collections::BTreeMap;
 

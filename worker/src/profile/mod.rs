@@ -1,8 +1,8 @@
 //! Kinds of sites, as data: how a static site, a WordPress, … is laid out, configured, installed and
 //! checked. A profile is a folder with a `profile.toml` ([`manifest`]) and templates ([`template`]).
 //!
-//! [`load`] reads the built-in ones and those in the operator's folders, whole and once, at start; the
-//! steps of [`crate::tasks::site_install`] and [`crate::tasks::platform_build`] do what they say.
+//! `load` reads the built-in ones and those in the operator's folders, whole and once, at start; the
+//! steps of `tasks::site_install` and `tasks::platform_build` do what they say.
 
 mod built_in;
 mod check;

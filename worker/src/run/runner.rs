@@ -437,7 +437,7 @@ impl Actor {
             self.counts.waiting -= 1;
         }
         // Not durable yet when this returns: if the worker dies before, the attempt waits again at the
-        // next start and the hub, told nothing, asks again.
+        // next start, and a cancel that it was dropped for has to be asked for again.
         drop(self.journal.enter(Entry {
             run,
             changes: vec![ended(event, message)],

@@ -1,4 +1,4 @@
-//! Every step that a task can be made of: one file each, one line in [`steps!`] or [`finals!`].
+//! Every step that a task can be made of: one file each, one line in `steps!` or `finals!`.
 //!
 //! The journal knows a step by its name only; these lists turn the name and the record back into code,
 //! so that an attempt can be undone, or finished, after a crash.

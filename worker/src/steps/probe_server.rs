@@ -1,5 +1,5 @@
-//! Probes the whole machine. What it makes on the way is gone at the step's end; undo sees to what an
-//! interruption left of it.
+//! Step `probe_server`: probes the whole machine. What it makes on the way is gone at the step's end; undo
+//! sees to what an interruption left of it.
 
 use std::sync::{Arc, Mutex};
 

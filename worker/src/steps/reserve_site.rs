@@ -1,5 +1,5 @@
 //! Step `reserve_site`: looks whether every place that the site will take is free, then makes its
-//! secrets. The first step of [`crate::tasks::site_install`], so what is in the way is told before
+//! secrets. The first step of `tasks::site_install`, so what is in the way is told before
 //! anything is touched.
 //!
 //! Undo needs the host and the run that the secrets name as their owner.

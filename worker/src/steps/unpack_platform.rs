@@ -1,7 +1,7 @@
 //! Step `unpack_platform`: the source's code into a folder of this run's own, which nobody else looks at.
 //!
 //! Undo needs the platform's name and the run: the folder's name holds both, and its mark says whose it
-//! is. First step of [`crate::tasks::platform_build`]; what it counted goes to the recipe's result.
+//! is. First step of `tasks::platform_build`; what it counted goes to the recipe's result.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};

@@ -1,7 +1,7 @@
 //! A platform's code: from a folder or an archive on the spoke into a fresh folder of the worker's own.
 //!
-//! Whatever the source says, nothing gets outside of that folder: entries are checked ([`entry`]), links
-//! are made last and followed once to see where they lead ([`tree`]), sizes are bounded. Called by
+//! Whatever the source says, nothing gets outside of that folder: entries are checked (`entry`), links
+//! are made last and followed once to see where they lead (`tree`), sizes are bounded. Called by
 //! [`crate::steps::unpack_platform`]. All of it blocks.
 
 mod archive;

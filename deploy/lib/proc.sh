@@ -31,6 +31,13 @@ proc_pid() {
 
 proc_alive() { proc_pid "$1" >/dev/null; }
 
+# proc_record NAME PID: makes a process ours that we did not start.
+proc_record() {
+    printf '%s %s %s\n' "$2" "$(proc_start_time "$2")" "$(</proc/sys/kernel/random/boot_id)" \
+        >"$STACK/run/$1.new"
+    mv -f "$STACK/run/$1.new" "$STACK/run/$1"
+}
+
 # proc_start NAME USER FOLDER [VARIABLE=VALUE...] -- COMMAND...
 # Starts a session of its own, without our environment and open files. The record is written by the
 # child before it becomes the program: no moment exists in which it runs unrecorded.

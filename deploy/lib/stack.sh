@@ -24,7 +24,7 @@
 # The user of all services, of the hub and of the workers of demo and tests.
 STACK_USER=kolga-demo
 
-# stack_open FOLDER VERB: checks the folder, and makes it for `up`.
+# stack_open FOLDER VERB: checks the folder, and makes it for `up` and `fresh`.
 stack_open() {
     STACK="$(realpath -m "$1")"
     # The path goes into configuration files, and sockets below it must fit into 107 bytes.
@@ -32,13 +32,17 @@ stack_open() {
         die "the folder '$1' must be a path of at most 60 letters, digits and / . _ -"
     STACK_ID="$(printf '%s' "$STACK" | sha256sum | cut -c1-8)"
     if [ ! -e "$STACK" ]; then
-        [ "$2" = up ] || die "there is no stack in $STACK"
+        [ "$2" = up ] || [ "$2" = fresh ] || die "there is no stack in $STACK"
         mkdir -p "$STACK"
     fi
     # Somebody else's folder in a place where all may write is not to be trusted.
     if [ -L "$STACK" ] || [ "$(stat -c %u "$STACK")" != 0 ]; then
         die "$STACK does not belong to root: name another folder"
     fi
+    stack_folders
+}
+
+stack_folders() {
     chmod 0711 "$STACK"
     install -d -m 0700 "$STACK/keep" "$STACK/run"
     install -d -m 0755 "$STACK/log"
@@ -86,6 +90,19 @@ stack_up() {
     config_write $spokes
 }
 
+# stack_fresh PID SPOKES POSTGRES: a stack without a past, for as long as that process needs it.
+stack_fresh() {
+    local holder
+    if holder="$(proc_pid tests)"; then
+        die "another test run (process $holder) uses $STACK: wait for it, or name another folder with --dir"
+    fi
+    stack_down
+    find "$STACK" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf --one-file-system {} +
+    stack_folders
+    proc_record tests "$1"
+    stack_up "$2" "$3"
+}
+
 stack_down() {
     local record
     rm -f "$STACK/stack.json"
@@ -105,7 +122,7 @@ stack_down() {
     postgres_stop
     mariadb_stop
     broker_stop
-    rm -f "$(spokes_sudoers_file)"
+    rm -f "$STACK/run/tests" "$(spokes_sudoers_file)"
 }
 
 # Hubs and workers that somebody started by hand, or a test left, on this stack's configuration.

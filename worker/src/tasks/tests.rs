@@ -26,6 +26,26 @@ impl Scene {
     fn new(name: &str) -> Self {
         let scratch = Scratch::new();
         let mut config = stack_config();
+        config.profiles.directories = vec![scratch.path().join("profiles")];
+        std::fs::create_dir(&config.profiles.directories[0]).expect("a folder");
+        Self::on(name, scratch, config)
+    }
+
+    /// A spoke with a profile of the operator's own: nothing but this vhost.
+    fn with_profile(name: &str, vhost: &str) -> Self {
+        let scratch = Scratch::new();
+        let mut config = stack_config();
+        let folder = scratch.path().join("profiles/own");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let manifest = "name = \"own\"\ndescription = \"x\"\n[vhost]\ntemplate = \"v.conf\"\n\
+                        [healthy]\npath = \"/\"\nstatus = 200\n";
+        std::fs::write(folder.join("profile.toml"), manifest).expect("a file");
+        std::fs::write(folder.join("v.conf"), vhost).expect("a file");
+        config.profiles.directories = vec![scratch.path().join("profiles")];
+        Self::on(name, scratch, config)
+    }
+
+    fn on(name: &str, scratch: Scratch, mut config: crate::config::Config) -> Self {
         config.state_dir = scratch.path().join("state");
         config.sites.root = scratch.path().join("sites");
         config.sites.platforms = scratch.path().join("platforms");
@@ -331,4 +351,40 @@ async fn a_database_of_the_same_name_that_was_there_before_is_refused_and_unharm
         .drop_database(&scene.database)
         .await
         .expect("dropped");
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn an_operators_profile_whose_vhost_is_broken_harms_no_other_site() {
+    let other = Scene::new("other");
+    other.carry_out(&other.install("static")).await;
+    let vhost = "server {\n    listen {{ listen[0] }};\n    server_name {{ host }};\n    rot;\n}\n";
+    let scene = Scene::with_profile("broken", vhost);
+    let before = scene.world().await;
+    let plan = plan(&scene.install("own"), &scene.cx)
+        .await
+        .expect("a plan");
+    let mut begun = Vec::new();
+    let mut failed = None;
+    for step in &plan.steps {
+        let record = step.inspect(&scene.cx).await.expect("nothing to refuse");
+        begun.push((step.name(), record));
+        if let Err(error) = step.apply(&scene.cx, &begun[begun.len() - 1].1).await {
+            failed = Some((step.name(), format!("{error:#}")));
+            break;
+        }
+    }
+    let (step, error) = failed.expect("nginx does not take it");
+    assert_eq!(step, "publish_vhost");
+    assert!(
+        error.contains(&scene.host) && error.contains("line 5") && error.contains("rot"),
+        "{error}"
+    );
+    other
+        .answers("made by Kolga")
+        .await
+        .expect("it goes on answering");
+    scene.undo(&begun).await;
+    assert_eq!(scene.world().await, before);
+    other.carry_out(&other.delete()).await;
 }

@@ -1,10 +1,11 @@
 //! Takes what workers report: idempotent by number, fenced by attempt, judged by
 //! [`kolga_protocol::state::State::on`]. Handed whole batches by `inbox`, which acks after the commit.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use kolga_protocol::id::TaskId;
-use kolga_protocol::message::{Level, Report, ReportBody, Reports, StateReport};
+use kolga_protocol::id::{Run, TaskId};
+use kolga_protocol::message::{LOG_LINE_BYTES, Level, Report, ReportBody, Reports, StateReport};
 use kolga_protocol::state::State;
 use kolga_protocol::task::Output;
 
@@ -12,6 +13,11 @@ use super::rows::{self, TaskRow};
 use super::settle::{Ended, settle};
 use super::tx::{Operation, Outcome, Tx};
 use crate::wire;
+
+/// Entries of one task at most. A worker bounds its logs; the hub's disk must not depend on that.
+const MOST_ENTRIES: i64 = 200_000;
+/// Problems of one message that are noted each by itself; of more only the number.
+const NOTED: usize = 3;
 
 /// Reports whose senders the broker has vouched for.
 #[derive(Clone, Debug)]
@@ -26,8 +32,10 @@ impl Operation for TakeReports {
     type Answer = ();
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Outcome<()>, sqlx::Error> {
-        for (actor, reason) in &self.refused {
-            tx.audit(actor, "inbox.refused", "message", reason).await?;
+        let more = self.refused.len().saturating_sub(NOTED);
+        for (actor, reason) in self.refused.iter().take(NOTED) {
+            let detail = format!("{reason} ({more} more at the same time)");
+            tx.audit(actor, "inbox.refused", "message", &detail).await?;
         }
         let tasks: BTreeSet<TaskId> = self
             .batches
@@ -38,35 +46,46 @@ impl Operation for TakeReports {
         let mut rows = rows::load(tx.connection, &tasks).await?;
         let mut ended: Vec<Ended> = Vec::new();
         for batch in &self.batches {
+            let mut problems = Vec::new();
             for report in &batch.items {
-                let Some(row) = rows.get_mut(&report.run.task) else {
-                    let reason = format!("reports of task {}, which is not known here", report.run);
-                    tx.audit(
-                        batch.server.as_str(),
-                        "inbox.unknown_task",
-                        &report.run.to_string(),
-                        &reason,
-                    )
-                    .await?;
-                    continue;
+                let problem = match rows.get_mut(&report.run.task) {
+                    Some(row) => take(row, batch, report, tx, &mut ended),
+                    None => Some("the task is not known here".to_owned()),
                 };
-                if let Some(problem) = take(row, batch, report, tx, &mut ended) {
-                    tracing::warn!(server = %batch.server, run = %report.run, problem, "a report was refused");
-                    tx.audit(
-                        batch.server.as_str(),
-                        "inbox.refused",
-                        &report.run.to_string(),
-                        &problem,
-                    )
-                    .await?;
-                }
+                problems.extend(problem.map(|problem| (report.run, problem)));
             }
+            note_problems(tx, batch.server.as_str(), problems).await?;
         }
         rows::save(tx.connection, rows.values()).await?;
         settle(tx, &rows, ended).await?;
         tx.effects.changed.extend(tasks);
         Ok(Ok(()))
     }
+}
+
+/// Leaves a trace of what was refused, but never more than a few rows a message: whoever sends nonsense
+/// shall not fill the hub's disk with it.
+async fn note_problems(
+    tx: &mut Tx<'_>,
+    server: &str,
+    problems: Vec<(Run, String)>,
+) -> Result<(), sqlx::Error> {
+    let more = problems.len().saturating_sub(NOTED);
+    for (run, problem) in problems.into_iter().take(NOTED) {
+        tracing::warn!(server, %run, problem, more, "a report was refused");
+        let detail = format!("{problem} ({more} more in the same message)");
+        tx.audit(server, "inbox.refused", &run.to_string(), &detail)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The text up to so many bytes. Workers cut their lines themselves; this is for one that does not.
+fn cut(text: &str, most: usize) -> &str {
+    let end = (0..=most.min(text.len()))
+        .rev()
+        .find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or(0)]
 }
 
 /// One report. Gives what is wrong with it, where somebody should know; what is merely late is not wrong.
@@ -95,6 +114,18 @@ fn take(
         note(row, tx, Level::Warn, None, text);
     }
     row.heard(seq, tx.policy, tx.now);
+    if matches!(report.body, ReportBody::Log(_) | ReportBody::Step(_)) {
+        match row.entries().cmp(&MOST_ENTRIES) {
+            Ordering::Less => {}
+            Ordering::Equal => {
+                let text =
+                    format!("this is entry {MOST_ENTRIES} of the task; the hub keeps no more");
+                note(row, tx, Level::Warn, None, text);
+                return None;
+            }
+            Ordering::Greater => return None,
+        }
+    }
     match &report.body {
         ReportBody::Log(line) => row.enter(|seq| {
             wire::Event::Log(wire::LogEntry {
@@ -103,7 +134,7 @@ fn take(
                 at,
                 level: line.level,
                 step: line.step.clone(),
-                text: line.text.clone(),
+                text: cut(&line.text, LOG_LINE_BYTES).to_owned(),
             })
         }),
         ReportBody::Step(step) => row.enter(|seq| {

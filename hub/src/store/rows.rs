@@ -281,6 +281,11 @@ impl TaskRow {
         });
     }
 
+    /// The last number given to an entry.
+    pub(super) fn entries(&self) -> i64 {
+        self.entries
+    }
+
     /// Takes the number of a report, and that there was news.
     pub(super) fn heard(&mut self, seq: i64, policy: &Policy, now: UnixMillis) {
         self.dirty = true;

@@ -49,6 +49,7 @@ scenarios! {
         reports_of_an_older_attempt_are_ignored,
         reports_of_another_servers_task_are_refused,
         a_gap_between_reports_is_shown_in_the_log,
+        a_line_that_is_too_long_is_cut,
         what_no_database_likes_in_a_log_line_is_kept,
         whoever_watches_a_task_is_woken_by_its_reports,;
     ending:

@@ -4,7 +4,7 @@ use kolga_hub::store::Store;
 use kolga_hub::store::published::Fate;
 use kolga_hub::store::retry::RetryDue;
 use kolga_protocol::id::Attempt;
-use kolga_protocol::message::{Level, LogLine, ReportBody, StepPhase, StepReport};
+use kolga_protocol::message::{LOG_LINE_BYTES, Level, LogLine, ReportBody, StepPhase, StepReport};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{Output, ping};
 
@@ -158,6 +158,19 @@ pub async fn what_no_database_likes_in_a_log_line_is_kept(store: &Store) {
     assert_eq!(log[0].text, nasty);
     let failure = task(store, id).await.failure.expect("it failed");
     assert_eq!(failure.message, nasty);
+}
+
+pub async fn a_line_that_is_too_long_is_cut(store: &Store) {
+    let id = make(store, a_ping()).await;
+    let run = run_of(store, id).await;
+    let long = "\u{1f980}".repeat(LOG_LINE_BYTES);
+    tell(
+        store,
+        numbered(run, vec![event(Event::Accepted), line(&long)]),
+    )
+    .await;
+    let log = store.log(id, 0, 10).await.expect("read");
+    assert_eq!(log[0].text.len(), LOG_LINE_BYTES);
 }
 
 pub async fn whoever_watches_a_task_is_woken_by_its_reports(store: &Store) {

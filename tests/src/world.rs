@@ -207,7 +207,9 @@ impl World {
                 let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
                 let command = String::from_utf8_lossy(&command).replace('\0', " ");
                 // Another set of services, of another run of the tests or of the demo.
-                if command.contains("/var/tmp/kolga-") && !command.contains(stack.text("/dir")) {
+                if command.contains("/var/tmp/kolga-")
+                    && !command.contains(&format!("{}/", stack.text("/dir")))
+                {
                     continue;
                 }
                 self.note(format!("process {command}"), String::new(), String::new());

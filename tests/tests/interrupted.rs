@@ -35,6 +35,15 @@ impl System {
         World::of(&self.stack, SERVER, &[HOST]).await
     }
 
+    /// A platform, and the folders that the first site of all makes and that stay.
+    async fn primed(&self) {
+        platform(&self.hub).await;
+        let task = self.hub.install(SERVER, HOST, "static", None).await;
+        self.hub.succeeds(&task).await;
+        let task = self.hub.delete(HOST).await;
+        self.hub.succeeds(&task).await;
+    }
+
     async fn wordpress(&self) -> String {
         self.hub
             .install(SERVER, HOST, "wordpress", Some("wp"))
@@ -62,11 +71,16 @@ fn nothing_differs(before: &World, after: &World) {
 async fn two_term_signals_in_the_middle_of_the_wordpress_installer_roll_it_back() {
     let system = System::start(Settings::default()).await;
     let mut worker = system.worker().await;
-    platform(&system.hub).await;
+    system.primed().await;
     let before = system.world().await;
     let task = system.wordpress().await;
     system.is_at(&task, "run_installer").await;
     worker.signal(Signal::TERM);
+    // Two signals of one sort that come at once are one.
+    until("the first is heard", STOPPED, async || {
+        (worker.status()?["mood"] == "draining").then_some(())
+    })
+    .await;
     worker.signal(Signal::TERM);
     let status = worker.end(STOPPED).await;
     assert!(status.success(), "{status}");
@@ -101,21 +115,22 @@ async fn one_term_signal_lets_the_running_task_finish_and_takes_no_other() {
 async fn a_cancel_rolls_a_running_task_back_and_drops_a_waiting_one() {
     let system = System::start(Settings::default()).await;
     let worker = system.worker().await;
-    platform(&system.hub).await;
+    system.primed().await;
     let before = system.world().await;
-    let task = system.wordpress().await;
-    system.is_at(&task, "run_installer").await;
-    // On the same site, so that it has to wait.
-    let waiting = system
-        .hub
-        .task(SERVER, "site.delete", json!({"site": HOST}))
-        .await;
-    system.hub.reaches(&waiting, "accepted").await;
-    for id in [&waiting, &task] {
-        system
-            .hub
-            .post(&format!("/v1/tasks/{id}/cancel"), &json!({}))
-            .await;
+    let mut tasks = vec![system.wordpress().await];
+    // Two heavy tasks run at once, so the third has to wait.
+    for host in ["two.kolga.test", "three.kolga.test"] {
+        let task = system.hub.install(SERVER, host, "wordpress", Some("wp"));
+        tasks.push(task.await);
+    }
+    system.is_at(&tasks[0], "run_installer").await;
+    assert_eq!(
+        system.hub.reaches(&tasks[2], "accepted").await["step"],
+        json!(null)
+    );
+    for id in tasks.iter().rev() {
+        let path = format!("/v1/tasks/{id}/cancel");
+        system.hub.post(&path, &json!({})).await;
         assert_eq!(system.hub.ended(id).await["state"], "cancelled");
     }
     nothing_differs(&before, &system.world().await);
@@ -201,15 +216,30 @@ async fn an_interrupted_task_gets_a_new_attempt_by_itself_and_a_failed_one_waits
     let shown = system.hub.succeeds(&task).await;
     assert_eq!(shown["attempt"], 2, "{shown:#}");
     assert_eq!(shown["attempts"][0]["state"], "interrupted");
-    // The site is there now, so a second one of its name fails, and stays failed until asked for.
-    let again = json!({"site": HOST, "profile": "static"});
-    let failed = system.hub.task(SERVER, "site.install", again).await;
+    calm.stop().await;
+    let orders = Orders {
+        faults: Some("fail@apply:write_site_files".to_owned()),
+        ..Orders::default()
+    };
+    let worker = Worker::start(&system.stack, SERVER, &orders).await;
+    let failed = system
+        .hub
+        .install(SERVER, "plain.kolga.test", "static", None)
+        .await;
     let shown = system.hub.ended(&failed).await;
     assert_eq!(
         (&shown["state"], &shown["attempt"]),
         (&json!("failed"), &json!(1)),
         "{shown:#}"
     );
+    worker.stop().await;
+    let calm = system.worker().await;
+    system
+        .hub
+        .post(&format!("/v1/tasks/{failed}/retry"), &json!({}))
+        .await;
+    let shown = system.hub.succeeds(&failed).await;
+    assert_eq!(shown["attempt"], 2);
     calm.stop().await;
 }
 

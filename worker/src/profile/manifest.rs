@@ -273,4 +273,13 @@ mod tests {
         assert_eq!(told("$wp_version = '<b>';"), None);
         assert_eq!(told("nothing"), None);
     }
+
+    #[test]
+    fn the_example_that_people_copy_is_right() {
+        let text = include_str!("../../profiles/README.md");
+        let example = text.split("```toml\n").nth(2).expect("the second block");
+        let example = example.split("```").next().expect("its end");
+        let manifest: Manifest = toml::from_str(example).expect("it is read");
+        assert_eq!(manifest.name.as_str(), "shop");
+    }
 }

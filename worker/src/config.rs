@@ -73,7 +73,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             heavy: 2,
-            light: 4,
+            light: 16,
             backlog: 1000,
             grace_seconds: 60,
             task_timeout_seconds: 7200,

@@ -85,17 +85,26 @@ impl Database {
                     "cannot connect to PostgreSQL: check store.url and whether the server runs".to_owned()
                 }
             })?;
-        if self.is_sqlite {
-            for pragma in [
+        let settings: &[&'static str] = if self.is_sqlite {
+            &[
                 "PRAGMA journal_mode = WAL",
                 "PRAGMA synchronous = FULL",
                 "PRAGMA busy_timeout = 10000",
                 "PRAGMA foreign_keys = ON",
                 "PRAGMA cache_size = -16384",
                 "PRAGMA temp_store = MEMORY",
-            ] {
-                connection.execute(pragma).await?;
-            }
+            ]
+        } else {
+            // The writer reaches every row by its key. A planner whose statistics lag behind a burst of new
+            // rows would rather read whole tables.
+            &[
+                "SET enable_seqscan = off",
+                "SET enable_hashjoin = off",
+                "SET enable_mergejoin = off",
+            ]
+        };
+        for setting in settings {
+            connection.execute(*setting).await?;
         }
         Ok(connection)
     }

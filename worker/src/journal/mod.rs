@@ -4,8 +4,10 @@
 //! Handed work by [`crate::intake`] (tasks), [`crate::run`] (what happens to them) and
 //! [`crate::outgoing`] (what was confirmed); read by the last two, and by `kolga-worker journal`.
 
+mod admit;
 mod entry;
 mod read;
+mod rows;
 mod stage;
 mod writer;
 

@@ -14,8 +14,8 @@ use sqlx::{ConnectOptions, SqliteConnection};
 
 use super::JournalError;
 use super::entry::{Cause, Place, StepRow};
+use super::rows::run_of;
 use super::stage::Live;
-use super::writer::run_of;
 
 /// An attempt that has not ended, with all that recovery needs.
 #[derive(Debug)]

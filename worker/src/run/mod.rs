@@ -1,14 +1,17 @@
 //! Runs what has been accepted: one task at a time per object, several at once over all.
 //!
-//! `runner` owns every attempt that has not ended. It is handed new ones by [`crate::intake`] and old
+//! `actor`, reached through `runner`, owns every attempt that has not ended. It is handed new ones by [`crate::intake`] and old
 //! ones by the journal at start; `schedule` says which may run; each that may goes through `execute`
 //! (forward), `rollback` (backward) or `finish` (past the point of no return), all of which write to
 //! the [`crate::journal`], from whose spool [`crate::outgoing`] tells the hub.
 
+mod actor;
 mod attempt;
 mod execute;
 mod finish;
 mod log;
+mod operator;
+mod recover;
 mod rollback;
 mod runner;
 mod schedule;

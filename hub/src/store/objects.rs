@@ -1,5 +1,5 @@
 //! What tasks mean for the hub's own list of platforms and sites: a claim when one is made. What becomes
-//! of the row when the task ends is told in [`super::settle`].
+//! of the row when the task ends is told in `super::settle`.
 
 use kolga_protocol::id::TaskId;
 use kolga_protocol::names::{HostName, ServerName};

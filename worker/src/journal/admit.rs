@@ -9,8 +9,7 @@ use sqlx::SqliteConnection;
 use super::JournalError;
 use super::entry::{Incoming, Taken};
 use super::rows::stored;
-use super::stage::{Live, Staged};
-use super::writer::Gathered;
+use super::stage::{Gathered, Live, Staged};
 
 /// A new row, unless the attempt or a newer one is known.
 pub(super) async fn accept(

@@ -8,8 +8,7 @@ use sqlx::SqliteConnection;
 use uuid::Uuid;
 
 use super::JournalError;
-use super::stage::{Staged, StepWrite};
-use super::writer::Gathered;
+use super::stage::{Gathered, Staged, StepWrite};
 
 /// Reports in one message at most, and about how many bytes of them.
 const MESSAGE_ITEMS: usize = 1000;

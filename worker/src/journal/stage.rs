@@ -1,6 +1,8 @@
 //! What one attempt will look like after an entry: judged in memory first, so that a change which cannot
 //! be leaves no trace, and written by [`super::writer`] once per transaction.
 
+use std::collections::HashMap;
+
 use kolga_protocol::id::{Run, UnixMillis};
 use kolga_protocol::message::{Failure, Report, ReportBody, StateReport, StepPhase, StepReport};
 use kolga_protocol::state::{Event, Next, State};
@@ -39,6 +41,15 @@ pub(super) struct Staged {
     pub(super) reports: Vec<Report>,
     /// The report that ends it: from the point of no return on with number 0, at the end with its own.
     pub(super) result: Option<Report>,
+}
+
+/// What one transaction has gathered.
+#[derive(Default)]
+pub(super) struct Gathered {
+    /// Every attempt that it touches, as it will be.
+    pub(super) live: HashMap<Run, Live>,
+    /// What goes into the spool.
+    pub(super) reports: Vec<Report>,
 }
 
 impl Staged {

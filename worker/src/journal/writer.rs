@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::admit::{accept, cancel_unseen};
 use super::entry::{Entry, Incoming, Taken};
 use super::rows::{spool, write};
-use super::stage::{Live, Staged};
+use super::stage::{Gathered, Live, Staged};
 use super::{JournalError, read};
 
 /// Operations in one transaction at most: bounds the time that the first of them waits.
@@ -63,14 +63,6 @@ pub(super) struct Writer {
     accepted_since_prune: u32,
 }
 
-/// What one transaction has gathered.
-#[derive(Default)]
-pub(super) struct Gathered {
-    pub(super) live: HashMap<Run, Live>,
-    pub(super) reports: Vec<Report>,
-    owed: Vec<Owed>,
-}
-
 impl Writer {
     pub(super) async fn new(
         mut connection: SqliteConnection,
@@ -102,7 +94,8 @@ impl Writer {
 
     async fn commit(&mut self, batch: &mut Vec<Op>) {
         let mut gathered = Gathered::default();
-        match self.transact(batch, &mut gathered).await {
+        let mut owed = Vec::new();
+        match self.transact(batch, &mut gathered, &mut owed).await {
             Ok(()) => {
                 for (run, live) in gathered.live {
                     if live.state.is_terminal() {
@@ -114,7 +107,7 @@ impl Writer {
                 if !gathered.reports.is_empty() {
                     self.spooled.notify_one();
                 }
-                for owed in gathered.owed {
+                for owed in owed {
                     // Whoever does not wait for the answer any more has no use for it.
                     match owed {
                         Owed::Taken(reply, taken) => drop(reply.send(Ok(taken))),
@@ -127,7 +120,7 @@ impl Writer {
                     error = &error as &dyn std::error::Error,
                     "journal not written"
                 );
-                for owed in gathered.owed {
+                for owed in owed {
                     match owed {
                         Owed::Taken(reply, _) => drop(reply.send(Err(error.clone()))),
                         Owed::Done(reply) => drop(reply.send(Err(error.clone()))),
@@ -151,6 +144,7 @@ impl Writer {
         &mut self,
         batch: &mut Vec<Op>,
         gathered: &mut Gathered,
+        owed: &mut Vec<Owed>,
     ) -> Result<(), JournalError> {
         let mut connection = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         let now = UnixMillis::now();
@@ -158,17 +152,17 @@ impl Writer {
             match op {
                 Op::Accept { tasks, reply } => {
                     let mut taken = Vec::with_capacity(tasks.len());
-                    gathered.owed.push(Owed::Taken(reply, Vec::new()));
+                    owed.push(Owed::Taken(reply, Vec::new()));
                     for incoming in tasks {
                         self.accepted_since_prune += 1;
                         taken.push(accept(&mut connection, incoming, now, gathered).await?);
                     }
-                    if let Some(Owed::Taken(_, answer)) = gathered.owed.last_mut() {
+                    if let Some(Owed::Taken(_, answer)) = owed.last_mut() {
                         *answer = taken;
                     }
                 }
                 Op::CancelUnseen { run, reply } => {
-                    gathered.owed.push(Owed::Done(reply));
+                    owed.push(Owed::Done(reply));
                     cancel_unseen(&mut connection, run, now, gathered).await?;
                 }
                 Op::Enter { entry, reply } => {
@@ -186,7 +180,7 @@ impl Writer {
                     };
                     match staged(live, entry) {
                         Ok(staged) => {
-                            gathered.owed.push(Owed::Done(reply));
+                            owed.push(Owed::Done(reply));
                             write(&mut connection, staged, now, gathered).await?;
                         }
                         Err(error) => drop(reply.send(Err(error))),

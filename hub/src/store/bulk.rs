@@ -1,4 +1,4 @@
-//! Statements over many rows at once: `… VALUES ($1,$2),($3,$4) …`, in a few fixed sizes so that each is
+//! Statements over many rows at once, `… VALUES ($1,$2),($3,$4) …`, in a few fixed sizes so that each is
 //! prepared once. A round to the database costs far more than a row.
 
 use std::fmt::Write;
@@ -16,8 +16,10 @@ pub(super) struct Bulk {
     head: &'static str,
     columns: usize,
     tail: &'static str,
-    statements: [OnceLock<Arc<str>>; SIZES.len()],
+    statements: [Statements; 2],
 }
+
+type Statements = [OnceLock<Arc<str>>; SIZES.len()];
 
 /// A statement that takes its parameters, which it copies.
 pub(super) type Bound = Query<'static, Any, AnyArguments>;
@@ -28,32 +30,43 @@ impl Bulk {
             head,
             columns,
             tail,
-            statements: [const { OnceLock::new() }; SIZES.len()],
+            statements: [const { [const { OnceLock::new() }; SIZES.len()] }; 2],
         }
     }
 
     /// Cuts `rows` into pieces of the sizes that there are statements for.
-    fn pieces<'r, T>(&self, mut rows: &'r [T]) -> Vec<(Arc<str>, &'r [T])> {
+    fn pieces<'r, T>(
+        &self,
+        connection: &AnyConnection,
+        mut rows: &'r [T],
+    ) -> Vec<(Arc<str>, &'r [T])> {
+        // SQLite looks up a parameter that has a name, in a list that grows with the rows.
+        let named = connection.backend_name() != "SQLite";
+        let statements = &self.statements[usize::from(named)];
         let mut pieces = Vec::new();
-        for (size, statement) in SIZES.into_iter().zip(&self.statements) {
+        for (size, statement) in SIZES.into_iter().zip(statements) {
             while rows.len() >= size {
                 let (piece, rest) = rows.split_at(size);
                 rows = rest;
-                let sql = statement.get_or_init(|| self.statement(size));
+                let sql = statement.get_or_init(|| self.statement(size, named));
                 pieces.push((Arc::clone(sql), piece));
             }
         }
         pieces
     }
 
-    fn statement(&self, rows: usize) -> Arc<str> {
+    fn statement(&self, rows: usize, named: bool) -> Arc<str> {
         let mut sql = String::from(self.head);
         for row in 0..rows {
             sql.push_str(if row == 0 { " (" } else { ",(" });
             for column in 1..=self.columns {
-                let comma = if column == 1 { "" } else { "," };
-                write!(sql, "{comma}${}", row * self.columns + column)
-                    .expect("writing to a string cannot fail");
+                sql.push_str(if column == 1 { "" } else { "," });
+                if named {
+                    write!(sql, "${}", row * self.columns + column)
+                        .expect("writing to a string cannot fail");
+                } else {
+                    sql.push('?');
+                }
             }
             sql.push(')');
         }
@@ -70,7 +83,7 @@ impl Bulk {
         bind: impl Fn(Bound, &T) -> Bound + Send,
     ) -> Result<u64, sqlx::Error> {
         let mut touched = 0;
-        for (sql, piece) in self.pieces(rows) {
+        for (sql, piece) in self.pieces(connection, rows) {
             let mut query = sqlx::query(AssertSqlSafe(sql));
             for row in piece {
                 query = bind(query, row);
@@ -88,7 +101,7 @@ impl Bulk {
         bind: impl Fn(Bound, &T) -> Bound + Send,
     ) -> Result<Vec<sqlx::any::AnyRow>, sqlx::Error> {
         let mut found = Vec::new();
-        for (sql, piece) in self.pieces(rows) {
+        for (sql, piece) in self.pieces(connection, rows) {
             let mut query = sqlx::query(AssertSqlSafe(sql));
             for row in piece {
                 query = bind(query, row);

@@ -5,21 +5,35 @@
 # The Rust that Cargo.toml asks for.
 rust_wanted() { sed -n 's/^rust-version *= *"\(.*\)"/\1/p' "$KOLGA_ROOT/Cargo.toml"; }
 
+# Who builds: for root, the repository's owner, unless only root has a cargo. Kept in RUST_BUILDER.
 rust_builder() {
-    if [ "$(id -u)" -eq 0 ]; then stat -c %U "$KOLGA_ROOT"; else id -un; fi
+    [ -z "${RUST_BUILDER:-}" ] || return 0
+    RUST_BUILDER="$(id -un)"
+    [ "$RUST_BUILDER" = root ] || return 0
+    local owner
+    owner="$(stat -c %U "$KOLGA_ROOT")"
+    # Files of somebody who has no account here, as in a container.
+    [ "$owner" != UNKNOWN ] || return 0
+    if ! as_builder cargo --version >/dev/null 2>&1 || run_as "$owner" cargo --version >/dev/null 2>&1; then
+        RUST_BUILDER="$owner"
+    fi
 }
 
-# Runs a command as the builder, with the PATH that rustup sets up.
-as_builder() {
-    local builder home
-    builder="$(rust_builder)"
-    # Files of somebody who has no account here, as in a container: stay who we are.
-    if [ "$(id -un)" = "$builder" ] || [ "$builder" = UNKNOWN ]; then
+# run_as USER COMMAND...: with the PATH that rustup sets up.
+run_as() {
+    local user="$1" home
+    shift
+    if [ "$(id -un)" = "$user" ]; then
         PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH" "$@"
     else
-        home="$(getent passwd "$builder" | cut -d: -f6)"
-        runuser -u "$builder" -- env "HOME=$home" "PATH=$home/.cargo/bin:$PATH" "$@"
+        home="$(getent passwd "$user" | cut -d: -f6)"
+        runuser -u "$user" -- env "HOME=$home" "PATH=$home/.cargo/bin:$PATH" "$@"
     fi
+}
+
+as_builder() {
+    rust_builder
+    run_as "$RUST_BUILDER" "$@"
 }
 
 rust_cargo() { (cd "$KOLGA_ROOT" && as_builder cargo "$@"); }
@@ -27,6 +41,7 @@ rust_cargo() { (cd "$KOLGA_ROOT" && as_builder cargo "$@"); }
 # Debian 12's own Rust is too old for the crates that Kolga uses, so rustup brings one if none is here.
 rust_ensure() {
     local wanted found
+    rust_builder
     wanted="$(rust_wanted)"
     if found="$(rust_cargo --version 2>/dev/null)"; then
         found="$(cut -d' ' -f2 <<<"$found")"
@@ -34,7 +49,7 @@ rust_ensure() {
             die "cargo is $found, Kolga needs $wanted: run 'rustup update stable'"
         return 0
     fi
-    say "Rust is not installed; fetching it with rustup (https://rustup.rs) for user $(rust_builder)"
+    say "Rust is not installed; fetching it with rustup (https://rustup.rs) for user $RUST_BUILDER"
     # shellcheck disable=SC2016 # expanded by the builder's shell
     as_builder bash -euo pipefail -c '
         curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs |

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kolga_protocol::id::{Run, UnixMillis};
-use kolga_protocol::message::Report;
 use kolga_protocol::names::ServerName;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{Notify, mpsc, oneshot};

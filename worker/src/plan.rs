@@ -4,7 +4,7 @@
 
 use kolga_protocol::task::Output;
 
-use crate::step::{AnyFinalStep, AnyStep, FinalStep, Step};
+use crate::step::{AnyFinalStep, AnyStep, FinalStep, Listed, Step};
 
 /// The steps of one task in their order, and how its result is made.
 pub struct Plan {
@@ -29,14 +29,14 @@ impl Plan {
 
     /// Adds a step.
     #[must_use]
-    pub fn step(mut self, step: impl Step) -> Self {
+    pub fn step(mut self, step: impl Step + Listed) -> Self {
         self.steps.push(Box::new(step));
         self
     }
 
     /// Adds a step that is done after the point of no return.
     #[must_use]
-    pub fn finally(mut self, step: impl FinalStep) -> Self {
+    pub fn finally(mut self, step: impl FinalStep + Listed) -> Self {
         self.finals.push(Box::new(step));
         self
     }

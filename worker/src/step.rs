@@ -62,6 +62,10 @@ pub trait FinalStep: Send + Sync + 'static {
     fn finish(cx: &Cx, record: &Self::Record) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
+/// A step that stands in one of the lists of [`crate::steps`], so that the journal's name for it leads back
+/// to its code. Only the lists implement this, and a plan takes nothing else.
+pub trait Listed {}
+
 /// Undoing failed: a person has to look. The task becomes `stuck` and keeps its objects locked.
 #[derive(Debug, thiserror::Error)]
 #[error("could not be undone; left behind: {}", .left_behind.join(", "))]

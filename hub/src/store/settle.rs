@@ -124,7 +124,7 @@ async fn settle_row(
             if made {
                 remove_site(connection, &params.site).await?;
             } else {
-                // Rolled back whole: everything came back.
+                // Rolled back whole, and everything came back; or abandoned, and then it can be deleted again.
                 sqlx::query("UPDATE site SET condition = 'ready' WHERE host = $1")
                     .bind(params.site.as_str())
                     .execute(connection)

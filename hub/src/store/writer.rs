@@ -136,9 +136,11 @@ impl Writer {
         self.signals.changed(effects.changed);
     }
 
-    /// A new connection in place of one that is lost.
+    /// A new connection in place of one that is lost. SQLite takes a transaction back by itself when the disk
+    /// is full, of which sqlx learns nothing: it would refuse to begin another one for ever after.
     async fn reconnect(&mut self, error: &sqlx::Error) {
-        let lost = matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
+        let lost = self.database.is_sqlite
+            || matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
             || self.connection.ping().await.is_err();
         if !lost {
             return;

@@ -30,6 +30,8 @@ use judge::{Judged, judge};
 /// Messages held unacked at most, and taken at once.
 const PREFETCH: u16 = 256;
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long a message that nobody can read may take on its way out.
+const PUT_ASIDE: Duration = Duration::from_secs(10);
 
 /// What intake is given.
 pub struct Intake {
@@ -168,11 +170,7 @@ impl Intake {
             }
         }
         if !dead.is_empty() {
-            let outcomes = self.publisher.publish(dead).await;
-            if let Some(Err(error)) = outcomes.into_iter().find(Result::is_err) {
-                // Not worth holding up the queue: the reason is in the worker's own log already.
-                tracing::warn!(%error, "an unreadable message could not be put aside and is dropped");
-            }
+            self.put_aside(dead).await?;
         }
         let taken = self.accept(incoming).await?;
         fault::point("accepted");
@@ -186,6 +184,22 @@ impl Intake {
             .collect();
         if !accepted.is_empty() {
             self.runner.accepted(accepted);
+        }
+        Some(())
+    }
+
+    /// Where a person can look at it. Waits a moment only: what nobody can read must not hold up what somebody
+    /// can. `None` when the worker stops meanwhile; then the broker has it again.
+    async fn put_aside(&self, dead: Vec<Outgoing>) -> Option<()> {
+        let lost = tokio::select! {
+            outcomes = self.publisher.publish(dead) => {
+                outcomes.into_iter().find_map(Result::err).map(|error| error.to_string())
+            }
+            () = tokio::time::sleep(PUT_ASIDE) => Some("the broker does not take it".to_owned()),
+            () = self.stop.cancelled() => return None,
+        };
+        if let Some(reason) = lost {
+            tracing::warn!(%reason, "an unreadable message could not be put aside and is dropped");
         }
         Some(())
     }

@@ -86,21 +86,26 @@ impl Journal {
         path: &Path,
         server: &ServerName,
     ) -> Result<(Self, tokio::task::JoinHandle<()>), JournalError> {
-        let mut connection = SqliteConnectOptions::new()
+        let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10))
-            .disable_statement_logging()
-            .connect()
-            .await?;
+            .disable_statement_logging();
+        let mut connection = options.connect().await?;
         let id = prepare(&mut connection, server).await?;
         let spooled = Arc::new(Notify::new());
         let (ops, queue) = mpsc::unbounded_channel();
-        let writer =
-            writer::Writer::new(connection, server.clone(), id, Arc::clone(&spooled)).await?;
+        let writer = writer::Writer::new(
+            options,
+            connection,
+            server.clone(),
+            id,
+            Arc::clone(&spooled),
+        )
+        .await?;
         let handle = tokio::spawn(writer.run(queue));
         Ok((Self { ops, id, spooled }, handle))
     }

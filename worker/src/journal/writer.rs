@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use kolga_protocol::id::{Run, UnixMillis};
 use kolga_protocol::names::ServerName;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
@@ -53,6 +54,7 @@ enum Owed {
 }
 
 pub(super) struct Writer {
+    options: SqliteConnectOptions,
     connection: SqliteConnection,
     server: ServerName,
     journal: Uuid,
@@ -64,6 +66,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) async fn new(
+        options: SqliteConnectOptions,
         mut connection: SqliteConnection,
         server: ServerName,
         journal: Uuid,
@@ -75,6 +78,7 @@ impl Writer {
             .map(|task| (task.run, task.into_live()))
             .collect();
         Ok(Self {
+            options,
             connection,
             server,
             journal,
@@ -135,7 +139,18 @@ impl Writer {
                         Op::Sent { .. } => {}
                     }
                 }
+                self.reopen().await;
             }
+        }
+    }
+
+    /// A new connection after a transaction that failed: SQLite takes one back by itself when the disk is
+    /// full, of which sqlx learns nothing, and it would refuse to begin another one for ever after.
+    async fn reopen(&mut self) {
+        match self.options.connect().await {
+            Ok(connection) => self.connection = connection,
+            // The next operation fails too, and then it is tried again.
+            Err(error) => tracing::error!(%error, "the journal cannot be opened anew"),
         }
     }
 
@@ -147,7 +162,9 @@ impl Writer {
     ) -> Result<(), JournalError> {
         let mut connection = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         let now = UnixMillis::now();
-        for op in batch.drain(..) {
+        // What has not been looked at when something fails stays in the batch, to be answered.
+        batch.reverse();
+        while let Some(op) = batch.pop() {
             match op {
                 Op::Accept { tasks, reply } => {
                     let mut taken = Vec::with_capacity(tasks.len());

@@ -20,11 +20,12 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::{Attempt, End};
 use super::execute;
 use super::log::TaskLog;
-use super::runner::{Accepted, Command};
+use super::operator::Cancel;
+use super::runner::{Accepted, CancelOutcome, Command};
 use super::schedule::Schedule;
 use super::status::{AttemptStatus, Counts, RunnerStatus};
 use crate::cx::StopCause;
-use crate::journal::{Change, Journal};
+use crate::journal::{Change, Journal, LiveTask};
 use crate::spoke::Spoke;
 
 /// Where an attempt stands with the runner.
@@ -105,8 +106,17 @@ impl Actor {
             }
             Command::Recover(live, done) => self.recover(live, done).await,
             Command::Cancel(run, by, reply) => {
-                let outcome = self.cancel(run, &by);
-                answer(reply, outcome);
+                match self.cancel(run, &by) {
+                    Cancel::Unknown => answer(reply, CancelOutcome::Unknown),
+                    Cancel::Stopping => answer(reply, CancelOutcome::Handled),
+                    // Answered once it is durable, since the hub's word is acked then.
+                    Cancel::Told(commit) => drop(tokio::spawn(async move {
+                        if let Err(error) = commit.durable().await {
+                            tracing::error!(%run, %error, "a cancel could not be noted");
+                        }
+                        answer(reply, CancelOutcome::Handled);
+                    })),
+                }
             }
             Command::RetryUndo(run, reply) => {
                 let verdict = self.retry_undo(run).await;
@@ -176,6 +186,17 @@ impl Actor {
         let limit = self.spoke.config.limits.log_bytes;
         let log = TaskLog::new(run, self.journal.clone(), limit);
         Attempt::new(run, Arc::clone(&self.spoke), log, self.halt.clone())
+    }
+
+    /// For an attempt that the journal knows: one past its point of no return cannot be stopped any more.
+    pub(super) fn attempt_at(&self, task: &LiveTask) -> Attempt {
+        let attempt = self.attempt(task.run);
+        if task.output.is_some() {
+            attempt
+                .pass_point_of_no_return()
+                .expect("nobody can have stopped what was made just now");
+        }
+        attempt
     }
 
     pub(super) fn spawn(&mut self, run: Run, work: impl Future<Output = End> + Send + 'static) {

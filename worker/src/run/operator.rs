@@ -9,22 +9,32 @@ use kolga_protocol::state::Event;
 
 use super::actor::{Actor, Phase, ended};
 use super::recover::{back_or_forward, unfinished};
-use super::runner::{CancelOutcome, Verdict};
+use super::runner::Verdict;
 use crate::cx::StopCause;
-use crate::journal::{Change, Entry, LiveTask, Reader};
+use crate::journal::{Change, Commit, Entry, LiveTask, Reader};
+
+/// What a cancel led to.
+pub(super) enum Cancel {
+    /// There is no such attempt.
+    Unknown,
+    /// It is being rolled back.
+    Stopping,
+    /// It ended, or the cancel was refused; the hub will be told once this is durable.
+    Told(Commit),
+}
 
 impl Actor {
-    pub(super) fn cancel(&mut self, run: Run, by: &str) -> CancelOutcome {
+    pub(super) fn cancel(&mut self, run: Run, by: &str) -> Cancel {
         let Some(tracked) = self.attempts.get(&run) else {
-            return CancelOutcome::Unknown;
+            return Cancel::Unknown;
         };
         let refused = match &tracked.phase {
             Phase::Waiting(_) => {
-                self.drop_waiting(run, Event::Cancelled, format!("cancelled by {by}"));
-                return CancelOutcome::Handled;
+                let reason = format!("cancelled by {by}");
+                return Cancel::Told(self.drop_waiting(run, Event::Cancelled, reason));
             }
             Phase::Running { attempt, .. } if attempt.interrupt(StopCause::Cancelled) => {
-                return CancelOutcome::Handled;
+                return Cancel::Stopping;
             }
             Phase::Running { .. } => {
                 "it is past its point of no return: what it removes cannot come back, so it is finished"
@@ -34,25 +44,22 @@ impl Actor {
             }
         };
         let reason = refused.to_owned();
-        drop(self.journal.enter(Entry {
+        Cancel::Told(self.journal.enter(Entry {
             run,
             changes: vec![Change::Report(ReportBody::CancelRefused { reason })],
-        }));
-        CancelOutcome::Handled
+        }))
     }
 
     /// Ends an attempt that never began.
-    pub(super) fn drop_waiting(&mut self, run: Run, event: Event, message: String) {
+    pub(super) fn drop_waiting(&mut self, run: Run, event: Event, message: String) -> Commit {
         self.schedule.remove(run);
         if self.attempts.remove(&run).is_some() {
             self.counts.waiting -= 1;
         }
-        // Not durable yet when this returns: if the worker dies before, the attempt waits again at the
-        // next start, and a cancel that it was dropped for has to be asked for again.
-        drop(self.journal.enter(Entry {
+        self.journal.enter(Entry {
             run,
             changes: vec![ended(event, message)],
-        }));
+        })
     }
 
     async fn stuck(&self, run: Run) -> Result<LiveTask, String> {
@@ -76,7 +83,7 @@ impl Actor {
 
     pub(super) async fn retry_undo(&mut self, run: Run) -> Verdict {
         let task = self.stuck(run).await?;
-        let attempt = self.attempt(run);
+        let attempt = self.attempt_at(&task);
         if let Some(tracked) = self.attempts.get_mut(&run) {
             tracked.phase = Phase::Running {
                 attempt: attempt.clone(),

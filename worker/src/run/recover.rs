@@ -27,11 +27,12 @@ impl Actor {
                     message: task.message,
                     params,
                 }),
-                (State::Accepted, Err(error)) => self.drop_waiting(
-                    run,
-                    Event::Failed,
-                    format!("{error}: the worker was replaced by one that does not know it"),
-                ),
+                (State::Accepted, Err(error)) => {
+                    let reason =
+                        format!("{error}: the worker was replaced by one that does not know it");
+                    // If this is lost, the next start says it again.
+                    drop(self.drop_waiting(run, Event::Failed, reason));
+                }
                 (_, params) => self.resume(task, params.ok()).await,
             }
         }
@@ -60,7 +61,7 @@ impl Actor {
             self.attempts.insert(run, tracked);
             return;
         }
-        let attempt = self.attempt(run);
+        let attempt = self.attempt_at(&task);
         tracked.phase = Phase::Running {
             attempt: attempt.clone(),
             since: Instant::now(),

@@ -37,6 +37,8 @@ use crate::step::UndoError;
 /// From one line a step, makes [`undo`] and the names.
 macro_rules! steps {
     ($($step:path,)*) => {
+        $(impl crate::step::Listed for $step {})*
+
         /// Every step that can be undone.
         pub const STEPS: &[&str] = &[$(<$step as crate::step::Step>::NAME,)*];
 
@@ -62,6 +64,8 @@ macro_rules! steps {
 /// From one line a step, makes [`finish`] and the names.
 macro_rules! finals {
     ($($step:path,)*) => {
+        $(impl crate::step::Listed for $step {})*
+
         /// Every step that comes after a point of no return.
         pub const FINALS: &[&str] = &[$(<$step as crate::step::FinalStep>::NAME,)*];
 

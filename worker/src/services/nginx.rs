@@ -27,6 +27,9 @@ pub use answer::Answer;
 
 const LONGEST: u64 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// At a reload nginx lets its old workers answer beside the new ones for 100 ms
+/// (`ngx_master_process_cycle`). Who takes a site off the web, or puts it back, wants that to be over.
+const OLD_WORKERS: Duration = Duration::from_millis(250);
 
 /// The web server.
 #[derive(Debug)]
@@ -170,7 +173,9 @@ impl Nginx {
         self.run(cx, &self.config.test, host).await?;
         self.run(cx, &self.config.reload, host)
             .await
-            .context("nginx was not told of its new configuration")
+            .context("nginx was not told of its new configuration")?;
+        tokio::time::sleep(OLD_WORKERS).await;
+        Ok(())
     }
 
     /// Runs one of the configured commands. nginx tells on stderr what it does not like.

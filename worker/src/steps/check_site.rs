@@ -11,9 +11,9 @@ use crate::services::nginx::Answer;
 use crate::site::NewSite;
 use crate::step::{Step, UndoError};
 
-/// At a reload nginx lets its old workers, which do not know the site, answer beside the new ones for
-/// 100 ms more (`ngx_master_process_cycle`). A site that answers after this pause too is there for all.
-const OLD_WORKERS: Duration = Duration::from_millis(150);
+/// Where nginx takes long to read its configuration, an old worker of it may still be the one to not know
+/// the site. One that answers after this pause too is there for all.
+const PAUSE: Duration = Duration::from_millis(150);
 
 /// Asks a site for its page.
 pub struct CheckSite(pub Arc<NewSite>);
@@ -29,7 +29,7 @@ impl Step for CheckSite {
     async fn apply(&self, cx: &Cx, (): &()) -> anyhow::Result<()> {
         let healthy = &self.0.profile.manifest.healthy;
         self.ask(cx).await?;
-        tokio::time::sleep(OLD_WORKERS).await;
+        tokio::time::sleep(PAUSE).await;
         self.ask(cx).await?;
         cx.log.info(format!(
             "{}{} answers {}",

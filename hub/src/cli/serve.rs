@@ -23,7 +23,7 @@ pub(super) struct Args {
     config: Option<PathBuf>,
 
     /// What to log: error, warn, info, debug or trace, also for parts, such as info,kolga_hub=debug
-    #[arg(long, value_name = "FILTER", env = "KOLGA_LOG", default_value = "info,lapin=error",
+    #[arg(long, value_name = "FILTER", env = "KOLGA_LOG", default_value = "info,lapin=off",
           value_parser = filter)]
     log: String,
 }

@@ -223,10 +223,11 @@ impl World {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 let mine = entry.metadata().is_ok_and(|found| found.uid() == uid);
                 let name = entry.file_name();
-                if mine
-                    && !name.to_string_lossy().starts_with("kolga-unit-")
-                    && !entry.path().starts_with(stack.text("/dir"))
-                {
+                // Segments of PostgreSQL belong to another stack of the same user, if not to this one's.
+                let of_others = ["kolga-unit-", "PostgreSQL."]
+                    .iter()
+                    .any(|known| name.to_string_lossy().starts_with(known));
+                if mine && !of_others && !entry.path().starts_with(stack.text("/dir")) {
                     self.note(
                         format!("temporary {}", entry.path().display()),
                         String::new(),

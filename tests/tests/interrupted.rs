@@ -268,3 +268,34 @@ async fn a_task_for_a_server_that_is_away_says_what_it_waits_for() {
     system.hub.succeeds(&waiting).await;
     worker.stop().await;
 }
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_stuck_task_that_is_abandoned_names_what_it_left_and_frees_its_object() {
+    let system = System::start(Settings::default()).await;
+    let orders = Orders {
+        faults: Some("fail@applied:register_site,fail@undo:publish_vhost".to_owned()),
+        ..Orders::default()
+    };
+    let worker = Worker::start(&system.stack, SERVER, &orders).await;
+    let task = system.hub.install(SERVER, HOST, "static", None).await;
+    system.hub.reaches(&task, "stuck").await;
+    // It can neither be cancelled nor pass for something else meanwhile.
+    let path = format!("/v1/tasks/{task}/cancel");
+    drop(system.hub.request("POST", &path, Some(&json!({}))).await);
+    assert_eq!(system.hub.show(&task).await["state"], "stuck");
+    let arguments = ["journal", "abandon", &task, "--comment", "seen to by hand"];
+    let told = command(&system.stack, SERVER, &arguments);
+    assert!(told.status.success(), "{told:?}");
+    let shown = system.hub.ended(&task).await;
+    assert_eq!(shown["state"], "failed", "{shown:#}");
+    let failure = shown["failure"].to_string();
+    assert!(
+        failure.contains("seen to by hand") && failure.contains("publish_vhost"),
+        "{failure}"
+    );
+    // Nothing of it is known to the worker any more, and it says so.
+    let again = command(&system.stack, SERVER, &arguments);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    worker.stop().await;
+}

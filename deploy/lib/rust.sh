@@ -38,7 +38,7 @@ as_builder() {
 
 rust_cargo() { (cd "$KOLGA_ROOT" && as_builder cargo "$@"); }
 
-# Debian 12's own Rust is too old for the crates that Kolga uses, so rustup brings one if none is here.
+# Debian 12's own Rust is too old for the crates that Kolga uses: it has to be one that rustup brought.
 rust_ensure() {
     local wanted found
     rust_builder
@@ -49,12 +49,7 @@ rust_ensure() {
             die "cargo is $found, Kolga needs $wanted: run 'rustup update stable'"
         return 0
     fi
-    say "Rust is not installed; fetching it with rustup (https://rustup.rs) for user $RUST_BUILDER"
-    # shellcheck disable=SC2016 # expanded by the builder's shell
-    as_builder bash -euo pipefail -c '
-        curl --proto =https --tlsv1.2 -sSf https://sh.rustup.rs |
-            sh -s -- -y --quiet --no-modify-path --profile minimal --component clippy,rustfmt' ||
-        die "rustup did not work: install Rust $wanted or newer, then try again"
+    die "Rust is not installed for user $RUST_BUILDER: install Rust $wanted or newer with rustup, then try again"
 }
 
 # rust_install FOLDER FROM: copies the programs to where the services' user may run them.

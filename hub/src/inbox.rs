@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kolga_protocol::envelope::{self, EnvelopeError, Message};
+use kolga_protocol::fault;
 use kolga_protocol::link::{self, Consumer, Delivery, LinkConfig, LinkState};
 use kolga_protocol::message::{Answer, Reports};
 use kolga_protocol::names::ServerName;
@@ -65,12 +66,15 @@ impl Inbox {
 
     /// Whether to go on.
     async fn take(&self, consumer: &Consumer, deliveries: &[Delivery]) -> bool {
+        fault::point("inbox:delivered");
         let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
         let (take, answers) = sort(deliveries);
         if !deliver(&self.store, take).await {
             return false;
         }
+        fault::point("inbox:taken");
         consumer.ack(tags);
+        fault::point("inbox:acked");
         for answer in answers {
             // Asks the broker something, so it does not hold up what comes next. One that is lost is
             // asked for again.

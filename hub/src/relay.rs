@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kolga_protocol::envelope::{Message, seal};
+use kolga_protocol::fault;
 use kolga_protocol::link::{Address, Outgoing, PublishError, Publisher};
 use kolga_protocol::message::{Control, TaskMessage};
 use kolga_protocol::names::ServerName;
@@ -148,7 +149,10 @@ impl Relay {
         let outcomes = if batch.is_empty() {
             Vec::new()
         } else {
-            self.publisher.publish(batch).await
+            fault::point("relay:publish");
+            let outcomes = self.publisher.publish(batch).await;
+            fault::point("relay:published");
+            outcomes
         };
         for (item, outcome) in sent.into_iter().zip(outcomes) {
             let fate = match outcome {

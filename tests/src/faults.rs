@@ -1,7 +1,7 @@
 //! Breaks one task at every place where it can be broken, and judges what is left each time.
 //!
 //! The places are not listed here: a run in which nothing breaks notes every numbered point that the
-//! worker passes (`worker/src/fault.rs`), and the steps are read off that.
+//! worker passes (`protocol/src/fault.rs`), and the steps are read off that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -13,7 +13,7 @@ use crate::wait::until;
 /// How long a worker may take to recover and to reach the broker.
 const START: Duration = Duration::from_secs(60);
 
-/// What a worker is told to break (see `worker/src/fault.rs`), and where it notes what it passed.
+/// What a worker is told to break (see `protocol/src/fault.rs`), and where it notes what it passed.
 #[derive(Clone, Debug, Default)]
 pub struct Orders {
     /// Such as `kill@17` or `fail@apply:create_database,twice@undo`.

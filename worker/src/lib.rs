@@ -10,7 +10,6 @@ pub mod config;
 pub mod control;
 pub mod cx;
 pub mod discard;
-pub mod fault;
 pub mod files;
 pub mod intake;
 pub mod journal;

@@ -13,8 +13,8 @@ use kolga_protocol::names::ServerName;
 use kolga_protocol::topology::REPORTS_EXCHANGE;
 use tokio_util::sync::CancellationToken;
 
-use crate::fault;
 use crate::journal::{Journal, JournalError, Reader};
+use kolga_protocol::fault;
 
 /// Rows read at once: each is a message of at most about 256 KiB.
 const ROWS: i64 = 64;

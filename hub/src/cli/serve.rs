@@ -36,6 +36,7 @@ impl Args {
             .with_writer(io::stderr)
             .with_ansi(io::stderr().is_terminal())
             .init();
+        arm_faults()?;
         let config = Config::load(&Config::path(self.config)).map_err(anyhow::Error::from)?;
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -43,6 +44,17 @@ impl Args {
             .block_on(crate::serve::run(config))?;
         Ok(())
     }
+}
+
+#[cfg(feature = "faults")]
+fn arm_faults() -> io::Result<()> {
+    let trace = std::env::var_os("KOLGA_FAULT_TRACE").map(PathBuf::from);
+    kolga_protocol::fault::arm(std::env::var("KOLGA_FAULTS").ok(), trace.as_deref())
+}
+
+#[cfg(not(feature = "faults"))]
+fn arm_faults() -> io::Result<()> {
+    Ok(())
 }
 
 fn filter(text: &str) -> Result<String, String> {

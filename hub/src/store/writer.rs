@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kolga_protocol::fault;
 use kolga_protocol::id::UnixMillis;
 use sqlx::{AnyConnection, Connection};
 use tokio::sync::mpsc;
@@ -110,7 +111,9 @@ impl Writer {
         for operation in batch.iter_mut() {
             operation.apply(&mut tx).await?;
         }
+        fault::point("store:commit");
         transaction.commit().await?;
+        fault::point("store:committed");
         self.took_effect(effects);
         Ok(())
     }

@@ -8,9 +8,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::check;
 use crate::cx::Cx;
-use crate::fault;
 use crate::secrets::{PASSWORD_LENGTH, Secret};
 use crate::services::mariadb::Mariadb;
+use kolga_protocol::fault;
 
 pub(super) async fn checks(cx: &Cx, mariadb: &Mariadb, probing: bool) -> Vec<Check> {
     let version = mariadb.version().await;

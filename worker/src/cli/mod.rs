@@ -191,7 +191,7 @@ fn log_to_stderr() {
 #[cfg(feature = "faults")]
 fn arm_faults() -> anyhow::Result<()> {
     let trace = std::env::var_os("KOLGA_FAULT_TRACE").map(PathBuf::from);
-    crate::fault::arm(std::env::var("KOLGA_FAULTS").ok(), trace.as_deref())?;
+    kolga_protocol::fault::arm(std::env::var("KOLGA_FAULTS").ok(), trace.as_deref())?;
     Ok(())
 }
 

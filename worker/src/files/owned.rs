@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use anyhow::Context as _;
 
 use super::{Dir, Kind, component};
-use crate::fault;
+use kolga_protocol::fault;
 
 /// The file that names the owner.
 const MARK: &str = ".kolga-owner";

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::{Dir, component};
-use crate::fault;
+use kolga_protocol::fault;
 
 /// The name under which a file is written aside. Always the same for a file, so that what a crash left
 /// there is overwritten by the next try and removed together with the file.

@@ -21,11 +21,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::fault;
 use crate::journal::{Journal, Reader, Taken};
 use crate::run::{Accepted, CancelOutcome, Counts, Runner};
 use heartbeat::Heart;
 use judge::{Judged, judge};
+use kolga_protocol::fault;
 
 /// Messages held unacked at most, and taken at once.
 const PREFETCH: u16 = 256;

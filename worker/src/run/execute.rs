@@ -10,11 +10,11 @@ use kolga_protocol::task::Params;
 use super::attempt::{Attempt, End, failure_at, guarded};
 use super::{finish, rollback};
 use crate::cx::{StopCause, Stopped};
-use crate::fault;
 use crate::journal::{Cause, Change, Place, StepRow};
 use crate::plan::Plan;
 use crate::step::AnyStep;
 use crate::tasks;
+use kolga_protocol::fault;
 
 /// Steps that have been begun, oldest first, and the one whose end is not journaled yet.
 #[derive(Default)]
@@ -144,7 +144,7 @@ async fn commit_to_finals(
         let name = step.name();
         let failed = |error: &anyhow::Error| cause(attempt, Some(name), error);
         fault::point(&format!("inspect:{name}"));
-        fault::fail(&format!("inspect:{name}")).map_err(|error| failed(&error))?;
+        fault::fail(&format!("inspect:{name}")).map_err(|ordered| failed(&ordered.into()))?;
         let cx = attempt.cx(Some(name));
         let record = guarded(step.inspect(&cx))
             .await

@@ -8,9 +8,9 @@ use kolga_protocol::message::{Failure, StepPhase};
 use kolga_protocol::state::Event;
 
 use super::attempt::{Attempt, End, guarded};
-use crate::fault;
 use crate::journal::{Change, JournalError, Place, StepRow};
 use crate::steps;
+use kolga_protocol::fault;
 
 /// Tries of one final step before a person has to look, and the pause after the first.
 const TRIES: u32 = 8;
@@ -67,7 +67,7 @@ async fn until_done(
         fault::point(&format!("finish:{name}"));
         let done = match fault::fail(&format!("finish:{name}")) {
             Ok(()) => guarded(steps::finish(name, &cx, record)).await,
-            Err(ordered) => Err(ordered),
+            Err(ordered) => Err(ordered.into()),
         };
         let Err(error) = done else { return Ok(None) };
         cx.log.warn(format!("{error:#}"));

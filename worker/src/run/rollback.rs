@@ -8,10 +8,10 @@ use std::time::Duration;
 use kolga_protocol::message::{Failure, StepPhase};
 
 use super::attempt::{Attempt, End, guarded};
-use crate::fault;
 use crate::journal::{Cause, Change, JournalError, Place, StepRow};
 use crate::step::UndoError;
 use crate::steps;
+use kolga_protocol::fault;
 
 /// An undo is tried so often, with these pauses between, before a person has to look: a database server
 /// that is being restarted should not make a task stuck.

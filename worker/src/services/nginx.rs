@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::cx::{Cx, Stop};
-use crate::fault;
 use crate::files::Dir;
 use crate::process::Command;
+use kolga_protocol::fault;
 
 pub use answer::Answer;
 
@@ -85,7 +85,7 @@ impl Nginx {
         fault::point("nginx:swapped");
         let loaded = match fault::fail("nginx:load") {
             Ok(()) => self.load(&cx, Some(host)).await,
-            Err(error) => Err(error),
+            Err(ordered) => Err(ordered.into()),
         };
         if loaded.is_err()
             && let Err(error) = self.put_back(&cx, host, previous.as_deref()).await

@@ -11,9 +11,9 @@ use kolga_protocol::names::DatabaseName;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
-use crate::fault;
 use crate::site::NewSite;
 use crate::step::{Step, UndoError};
+use kolga_protocol::fault;
 
 /// Makes a database user.
 pub struct CreateDatabaseUser {

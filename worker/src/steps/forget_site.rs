@@ -5,8 +5,8 @@ use kolga_protocol::names::HostName;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
-use crate::fault;
 use crate::step::FinalStep;
+use kolga_protocol::fault;
 
 /// Forgets a site.
 pub struct ForgetSite {

@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::cx::{Cx, Stop};
 use crate::discard;
-use crate::fault;
 use crate::files::{Access, Dir, blocking, user_id};
 use crate::layout;
 use crate::profile::WebAccess;
 use crate::profile::manifest::Link;
 use crate::site::NewSite;
 use crate::step::{Step, UndoError};
+use kolga_protocol::fault;
 
 /// Makes a site's folders.
 pub struct MakeSiteFolders(pub Arc<NewSite>);

@@ -13,11 +13,11 @@ use kolga_protocol::names::{OptionName, OptionValue};
 use serde::Serialize;
 
 use crate::cx::Cx;
-use crate::fault;
 use crate::layout;
 use crate::profile::manifest::Installer;
 use crate::site::NewSite;
 use crate::step::{Step, UndoError};
+use kolga_protocol::fault;
 
 /// The script's name in the site's folder while it runs; nothing serves that folder itself.
 const SCRIPT: &str = ".install.php";

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
 use crate::discard;
-use crate::fault;
 use crate::files::{Dir, blocking};
 use crate::layout;
 use crate::step::{Step, UndoError};
+use kolga_protocol::fault;
 
 /// Moves a site's folder aside.
 pub struct TrashSite {

@@ -12,11 +12,11 @@ use kolga_protocol::names::{PlatformName, SpokePath};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
-use crate::fault;
 use crate::files::blocking;
 use crate::layout;
 use crate::step::{Step, UndoError};
 use crate::unpack::{self, Format, Rules, Unpacked};
+use kolga_protocol::fault;
 
 /// Unpacks a source.
 pub struct UnpackPlatform {

@@ -124,6 +124,10 @@ fn a_task_that_waits_can_be_found_cancelled_and_tried_again() {
         out.contains("server.verify on web1") && out.contains("--follow"),
         "{out}"
     );
+    let (_, err) = hub.run(1, &["server", "print", "web1", "--lines", "0"]);
+    assert!(err.contains("0 is not between 1 and"), "{err}");
+    let printing = hub.json(0, &["server", "print", "web1", "--lines", "3"]);
+    assert_eq!(printing["task"]["kind"], "server.print");
 
     let list = hub.json(
         0,

@@ -11,7 +11,8 @@ use kolga_protocol::message::{
 };
 use kolga_protocol::state::Event;
 use kolga_protocol::task::{
-    Kind, Output, Params, ping, platform_build, server_verify, site_delete, site_install,
+    Kind, Output, Params, ping, platform_build, server_print, server_verify, site_delete,
+    site_install,
 };
 use uuid::Uuid;
 
@@ -162,6 +163,7 @@ fn sample(kind: Kind) -> (Params, Output) {
             Params::Ping(ping::Params {}),
             Output::Ping(ping::Output {
                 worker_version: "0.1.0".to_owned(),
+                at_micros: 1_700_000_000_000_000,
             }),
         ),
         Kind::ServerVerify => (
@@ -214,6 +216,17 @@ fn sample(kind: Kind) -> (Params, Output) {
             Output::SiteDelete(site_delete::Output {
                 path: "/var/lib/kolga/sites/www.example.org".to_owned(),
                 database: None,
+            }),
+        ),
+        Kind::ServerPrint => (
+            Params::ServerPrint(server_print::Params {
+                lines: 200_000,
+                line_bytes: 80,
+            }),
+            Output::ServerPrint(server_print::Output {
+                lines: 200_000,
+                bytes: 16_200_000,
+                micros: 900_000,
             }),
         ),
     }

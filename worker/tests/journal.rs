@@ -66,6 +66,7 @@ fn new_run() -> Run {
 fn output() -> Payload {
     Output::Ping(ping::Output {
         worker_version: "1".to_owned(),
+        at_micros: 7,
     })
     .to_payload()
 }

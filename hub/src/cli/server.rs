@@ -3,7 +3,9 @@
 use clap::Subcommand;
 use kolga_protocol::message::Mood;
 use kolga_protocol::names::ServerName;
+use kolga_protocol::task::Kind;
 use reqwest::Method;
+use serde_json::json;
 
 use super::client::Client;
 use super::follow::Follow;
@@ -11,7 +13,7 @@ use super::screen::{Screen, Style};
 use super::table::{Cell, Table};
 use super::time::{age, instant};
 use super::trouble::Trouble;
-use crate::wire::{NewServer, Page, Presence, Server, TaskAnswer};
+use crate::wire::{NewServer, NewTask, NewTasks, Page, Presence, Server, TaskAnswer, TaskDetail};
 
 /// What can be done with servers.
 #[derive(Debug, Subcommand)]
@@ -39,6 +41,20 @@ Example:
     Verify {
         /// Its name
         name: ServerName,
+        #[command(flatten)]
+        follow: Follow,
+    },
+    /// Let a server print numbered lines, to try the way of a log from a child on the server to here
+    #[command(after_help = "Example:\n  kolga server print web1 --lines 1000 --follow")]
+    Print {
+        /// Its name
+        name: ServerName,
+        /// How many lines; a worker keeps the beginning and the end of a long log
+        #[arg(long, value_name = "N", default_value_t = 10)]
+        lines: u32,
+        /// How long each is
+        #[arg(long, value_name = "BYTES", default_value_t = 80)]
+        line_bytes: u32,
         #[command(flatten)]
         follow: Follow,
     },
@@ -73,6 +89,29 @@ impl Command {
                 let path = format!("/v1/servers/{name}/verify");
                 let answer: TaskAnswer = client.act(Method::POST, &path).await?;
                 follow.conclude(client, screen, &answer.task, &answer).await
+            }
+            Self::Print {
+                name,
+                lines,
+                line_bytes,
+                follow,
+            } => {
+                let wish = NewTask {
+                    server: name,
+                    kind: Kind::ServerPrint.as_str().to_owned(),
+                    params: json!({"lines": lines, "line_bytes": line_bytes}),
+                    count: None,
+                };
+                let made: NewTasks = client.post("/v1/tasks", &wish).await?;
+                for task in made.tasks {
+                    let path = format!("/v1/tasks/{task}");
+                    let task = client.get::<TaskDetail>(&path, &[]).await?.task;
+                    let answer = TaskAnswer { task };
+                    follow
+                        .conclude(client, screen, &answer.task, &answer)
+                        .await?;
+                }
+                Ok(())
             }
         }
     }

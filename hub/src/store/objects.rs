@@ -28,7 +28,7 @@ pub(super) async fn claim(
         Params::PlatformBuild(params) => claim_platform(tx, server, params, task).await,
         Params::SiteInstall(params) => claim_site(tx, server, params, task).await,
         Params::SiteDelete(params) => claim_removal(tx, server, params, task).await,
-        Params::Ping(_) | Params::ServerVerify(_) => Ok(Ok(())),
+        Params::Ping(_) | Params::ServerVerify(_) | Params::ServerPrint(_) => Ok(Ok(())),
     }
 }
 

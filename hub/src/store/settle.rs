@@ -73,7 +73,7 @@ async fn settle_row(
     let made = end == State::Succeeded;
     let condition = if made { "ready" } else { "failed" };
     match params {
-        Params::Ping(_) | Params::ServerVerify(_) => {}
+        Params::Ping(_) | Params::ServerVerify(_) | Params::ServerPrint(_) => {}
         Params::PlatformBuild(params) => {
             let output = match output {
                 Some(Output::PlatformBuild(output)) => Some(output),

@@ -246,9 +246,13 @@ mod tests {
     fn an_output_stands_without_its_kind() {
         let output = Output::Ping(ping::Output {
             worker_version: "1.2.3".to_owned(),
+            at_micros: 7,
         });
         let json = output_json(&output).expect("outputs are plain data");
-        assert_eq!(json, serde_json::json!({"worker_version": "1.2.3"}));
+        assert_eq!(
+            json,
+            serde_json::json!({"worker_version": "1.2.3", "at_micros": 7})
+        );
     }
 
     #[test]

@@ -33,6 +33,7 @@ fn step(phase: StepPhase) -> ReportBody {
 fn pong() -> Output {
     Output::Ping(ping::Output {
         worker_version: "1.2.3".to_owned(),
+        at_micros: 7,
     })
 }
 

@@ -6,6 +6,7 @@
 
 pub mod ping;
 pub mod platform_build;
+pub mod server_print;
 pub mod server_verify;
 pub mod site_delete;
 pub mod site_install;
@@ -227,6 +228,7 @@ tasks! {
     PlatformBuild = platform_build, "platform.build";
     SiteInstall = site_install, "site.install";
     SiteDelete = site_delete, "site.delete";
+    ServerPrint = server_print, "server.print";
 }
 
 impl Payload {

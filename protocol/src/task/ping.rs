@@ -15,6 +15,8 @@ pub struct Params {}
 pub struct Output {
     /// The version of the worker.
     pub worker_version: String,
+    /// When the worker began it, by its clock, in microseconds since 1970.
+    pub at_micros: u64,
 }
 
 impl Task for Params {

@@ -13,6 +13,7 @@ pub mod empty_trash;
 pub mod forget_site;
 pub mod make_site_folders;
 pub mod overlay_platform;
+pub mod print_lines;
 pub mod probe_server;
 pub mod publish_platform;
 pub mod publish_vhost;
@@ -106,6 +107,7 @@ steps! {
     unpublish_vhost::UnpublishVhost,
     trash_site::TrashSite,
     probe_server::ProbeServer,
+    print_lines::PrintLines,
 }
 
 finals! {

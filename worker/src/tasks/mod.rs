@@ -5,6 +5,7 @@
 
 mod ping;
 mod platform_build;
+mod server_print;
 mod server_verify;
 mod site_delete;
 mod site_install;
@@ -24,6 +25,7 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::PlatformBuild(params) => platform_build::plan(params, cx),
         Params::SiteInstall(params) => site_install::plan(params, cx),
         Params::SiteDelete(params) => site_delete::plan(params, cx),
+        Params::ServerPrint(params) => Ok(server_print::plan(params)),
         Params::ServerVerify(_) => Ok(server_verify::plan()),
     }
 }

@@ -73,7 +73,7 @@ impl Listener {
                 return Ok(());
             }
         };
-        if let Err(reason) = vouched(delivery, &heartbeat.server) {
+        if let Err(reason) = vouched(delivery.user_id.as_deref(), &heartbeat.server) {
             tracing::warn!(%reason, "a heartbeat was refused");
             return Ok(());
         }

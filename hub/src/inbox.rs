@@ -68,7 +68,10 @@ impl Inbox {
     async fn take(&self, consumer: &Consumer, deliveries: &[Delivery]) -> bool {
         fault::point("inbox:delivered");
         let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
-        let (take, answers) = sort(deliveries);
+        let messages = deliveries
+            .iter()
+            .map(|delivery| (delivery.user_id.as_deref(), delivery.body.as_slice()));
+        let (take, answers) = sort(messages);
         if !deliver(&self.store, take).await {
             return false;
         }
@@ -86,21 +89,22 @@ impl Inbox {
     }
 }
 
-fn sort(deliveries: &[Delivery]) -> (TakeReports, Vec<Answer>) {
+/// Opens what came, each with the user for whom the broker vouches: what the store takes, and the answers
+/// to questions.
+pub fn sort<'a>(
+    messages: impl Iterator<Item = (Option<&'a str>, &'a [u8])>,
+) -> (TakeReports, Vec<Answer>) {
     let mut take = TakeReports {
-        batches: Vec::with_capacity(deliveries.len()),
+        batches: Vec::new(),
         refused: Vec::new(),
     };
     let mut answers = Vec::new();
-    for delivery in deliveries {
-        match open(delivery) {
+    for (user, body) in messages {
+        match open(user, body) {
             Ok(Opened::Reports(reports)) => take.batches.push(reports),
             Ok(Opened::Answer(answer)) => answers.push(answer),
             Err(reason) => {
-                let sender = delivery
-                    .user_id
-                    .clone()
-                    .unwrap_or_else(|| "nobody".to_owned());
+                let sender = user.unwrap_or("nobody").to_owned();
                 tracing::warn!(%sender, %reason, "a message was refused");
                 take.refused.push((sender, reason));
             }
@@ -114,29 +118,29 @@ enum Opened {
     Answer(Answer),
 }
 
-fn open(delivery: &Delivery) -> Result<Opened, String> {
+fn open(user: Option<&str>, body: &[u8]) -> Result<Opened, String> {
     let readable = |error: EnvelopeError| match std::error::Error::source(&error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     };
-    let opened = if envelope::kind_of(&delivery.body).map_err(readable)? == Answer::KIND {
-        Opened::Answer(envelope::open(&delivery.body).map_err(readable)?)
+    let opened = if envelope::kind_of(body).map_err(readable)? == Answer::KIND {
+        Opened::Answer(envelope::open(body).map_err(readable)?)
     } else {
-        Opened::Reports(envelope::open(&delivery.body).map_err(readable)?)
+        Opened::Reports(envelope::open(body).map_err(readable)?)
     };
     let server = match &opened {
         Opened::Reports(reports) => &reports.server,
         Opened::Answer(answer) => &answer.server,
     };
-    vouched(delivery, server)?;
+    vouched(user, server)?;
     Ok(opened)
 }
 
 /// The broker lets nobody claim to be another user: a message of a server comes from its user or is forged.
-pub(crate) fn vouched(delivery: &Delivery, server: &ServerName) -> Result<(), String> {
+pub(crate) fn vouched(user: Option<&str>, server: &ServerName) -> Result<(), String> {
     let expected = spoke_user(server);
-    match &delivery.user_id {
-        Some(user) if *user == expected => Ok(()),
+    match user {
+        Some(user) if user == expected => Ok(()),
         Some(user) => Err(format!("user {user} speaks for server {server}")),
         None => Err(format!(
             "nobody vouches that this comes from server {server}"

@@ -176,7 +176,10 @@ impl Relay {
 }
 
 /// The message, or why there is none.
-fn outgoing(item: &Item) -> Result<Outgoing, String> {
+///
+/// # Errors
+/// A sentence, when what the store holds is no task of this release.
+pub fn outgoing(item: &Item) -> Result<Outgoing, String> {
     Ok(match &item.sort {
         Sort::Task {
             kind,

@@ -8,10 +8,12 @@ use kolga_protocol::names::ServerName;
 use kolga_protocol::task::Params;
 
 /// What a message is.
-pub(super) enum Judged {
+pub enum Judged {
     /// A task for this spoke: its parameters, or why it is refused.
     Task {
+        /// What was asked for.
         message: Box<TaskMessage>,
+        /// Whether it is taken.
         verdict: Result<Params, String>,
     },
     /// Nothing that could be answered, and why.
@@ -19,7 +21,8 @@ pub(super) enum Judged {
 }
 
 /// Looks at the bytes of one message.
-pub(super) fn judge(server: &ServerName, body: &[u8]) -> Judged {
+#[must_use]
+pub fn judge(server: &ServerName, body: &[u8]) -> Judged {
     let message: TaskMessage = match envelope::open(body) {
         Ok(message) => message,
         Err(error) => return Judged::Dead(chain(&error)),

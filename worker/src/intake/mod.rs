@@ -5,7 +5,7 @@
 //! that is deaf to its queue falls silent.
 
 mod heartbeat;
-mod judge;
+pub mod judge;
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ mod operator;
 mod recover;
 mod rollback;
 mod runner;
-mod schedule;
+pub mod schedule;
 mod status;
 
 pub use runner::{Accepted, CancelOutcome, Runner};

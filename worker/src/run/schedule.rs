@@ -47,7 +47,7 @@ struct Member {
 
 /// The claims of all attempts that have not ended.
 #[derive(Debug)]
-pub(super) struct Schedule {
+pub struct Schedule {
     heavy: Slots,
     light: Slots,
     queues: HashMap<Key, VecDeque<Claimant>>,
@@ -74,7 +74,9 @@ impl Slots {
 }
 
 impl Schedule {
-    pub(super) fn new(heavy: usize, light: usize) -> Self {
+    /// No claims yet; at most so many attempts run at once in each lane.
+    #[must_use]
+    pub fn new(heavy: usize, light: usize) -> Self {
         Self {
             heavy: Slots::new(heavy),
             light: Slots::new(light),
@@ -85,13 +87,13 @@ impl Schedule {
     }
 
     /// Other bounds from now on; what runs goes on.
-    pub(super) fn resize(&mut self, heavy: usize, light: usize) {
+    pub fn resize(&mut self, heavy: usize, light: usize) {
         self.heavy.most = heavy;
         self.light.most = light;
     }
 
     /// Queues an attempt behind all that came before it.
-    pub(super) fn add(&mut self, run: Run, claims: &[Claim], lane: Lane) {
+    pub fn add(&mut self, run: Run, claims: &[Claim], lane: Lane) {
         let order = self.next_order;
         self.next_order += 1;
         let mut wanted: Vec<(Key, Access)> = vec![(Key::Task(run.task), Access::Exclusive)];
@@ -122,7 +124,7 @@ impl Schedule {
     }
 
     /// The next attempt that may run now; it takes room in its lane.
-    pub(super) fn start_next(&mut self) -> Option<Run> {
+    pub fn start_next(&mut self) -> Option<Run> {
         let lane = [Lane::Light, Lane::Heavy].into_iter().find(|&lane| {
             let slots = self.slots(lane);
             slots.taken < slots.most && !slots.ready.is_empty()
@@ -137,7 +139,7 @@ impl Schedule {
     }
 
     /// Runs an attempt whatever room there is: it was running before a restart, and so holds its claims.
-    pub(super) fn start_regardless(&mut self, run: Run) {
+    pub fn start_regardless(&mut self, run: Run) {
         let Some(member) = self.members.get_mut(&run) else {
             return;
         };
@@ -151,7 +153,7 @@ impl Schedule {
     }
 
     /// Gives the room in the lane back, and keeps the claims: it is stuck.
-    pub(super) fn keep_claims_only(&mut self, run: Run) {
+    pub fn keep_claims_only(&mut self, run: Run) {
         if let Some(member) = self.members.get_mut(&run) {
             let lane = member.lane;
             if std::mem::replace(&mut member.running, false) {
@@ -161,7 +163,7 @@ impl Schedule {
     }
 
     /// Gives everything back: it has ended, or never began.
-    pub(super) fn remove(&mut self, run: Run) {
+    pub fn remove(&mut self, run: Run) {
         let Some(member) = self.members.remove(&run) else {
             return;
         };
@@ -183,7 +185,7 @@ impl Schedule {
     }
 
     /// Why an attempt does not run: the object and who holds it, or the lane.
-    pub(super) fn waits_for(&self, run: Run) -> Option<String> {
+    pub fn waits_for(&self, run: Run) -> Option<String> {
         let member = self.members.get(&run)?;
         if member.running {
             return None;

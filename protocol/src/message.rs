@@ -11,6 +11,9 @@ use crate::task::Payload;
 
 /// The longest line of a log, in bytes; a longer one is cut by the worker, with a mark.
 pub const LOG_LINE_BYTES: usize = 8 * 1024;
+/// The most bytes of text in one [`LogLines`]: what a report costs is then shared by many lines, and what a
+/// reader holds of one is bounded.
+pub const LOG_TEXT_BYTES: usize = 32 * 1024;
 
 /// Hub → worker: run this. Sent again with the same identity whenever the hub is not sure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +81,8 @@ pub enum ReportBody {
     State(StateReport),
     /// A step began or ended.
     Step(StepReport),
-    /// A line of the log.
-    Log(LogLine),
+    /// Lines of the log.
+    Log(LogLines),
     /// A cancel was refused; the task goes on.
     CancelRefused {
         /// Why, for the operator.
@@ -138,15 +141,16 @@ pub enum StepPhase {
     Retrying,
 }
 
-/// A line of output, of a child or of the worker itself, as it came: showing it safely is the duty of
-/// whoever shows it ([`crate::message::printable`]).
+/// Lines of output that came one after the other, of a child or of the worker itself, as they came: showing
+/// them safely is the duty of whoever shows them ([`crate::message::printable`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
+pub struct LogLines {
     /// How serious.
     pub level: Level,
-    /// The step that it came from.
+    /// The step that they came from.
     pub step: Option<String>,
-    /// The text, without its line end, of at most [`LOG_LINE_BYTES`].
+    /// One line or more, with a line feed between two and none after the last: each of at most
+    /// [`LOG_LINE_BYTES`], all together of at most [`LOG_TEXT_BYTES`].
     pub text: String,
 }
 

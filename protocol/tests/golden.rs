@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use kolga_protocol::envelope::{self, Message};
 use kolga_protocol::id::{Attempt, Run, UnixMillis};
 use kolga_protocol::message::{
-    Answer, Control, Failure, Heartbeat, Level, LogLine, Mood, Report, ReportBody, Reports,
+    Answer, Control, Failure, Heartbeat, Level, LogLines, Mood, Report, ReportBody, Reports,
     StateReport, StepPhase, StepReport, TaskMessage,
 };
 use kolga_protocol::state::Event;
@@ -99,7 +99,7 @@ fn the_bytes_of_reports() {
             total: 9,
             phase: StepPhase::Applying,
         }),
-        ReportBody::Log(LogLine {
+        ReportBody::Log(LogLines {
             level: Level::Error,
             step: Some("install_app".to_owned()),
             text: "ä\u{1b}[31m".to_owned(),

@@ -263,7 +263,7 @@ impl Hub {
         shown
     }
 
-    /// The texts of a task's log.
+    /// The lines of a task's log.
     ///
     /// # Panics
     /// When the hub does not give it.
@@ -272,7 +272,8 @@ impl Hub {
         let items = log["items"].as_array().expect("a list").clone();
         items
             .iter()
-            .map(|line| line["text"].as_str().expect("a text").to_owned())
+            .flat_map(|entry| entry["text"].as_str().expect("a text").split('\n'))
+            .map(str::to_owned)
             .collect()
     }
 }

@@ -65,7 +65,8 @@ pub struct Limits {
     pub grace_seconds: u64,
     /// Seconds that a task may take before it is stopped and rolled back.
     pub task_timeout_seconds: u64,
-    /// Bytes of log kept of the head, and as many of the tail, of one task.
+    /// Bytes of log kept of the head of one task; of what comes after it the last are kept, as many but no
+    /// more than 1 MiB.
     pub log_bytes: usize,
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use futures_util::future::BoxFuture;
 use kolga_protocol::id::Run;
 use kolga_protocol::message::Level;
 use tokio_util::sync::CancellationToken;
@@ -87,7 +88,8 @@ pub struct Stopped(pub StopCause);
 /// Where a step's lines go: to the task's log, numbered, spooled, and on to the hub.
 ///
 /// Never blocks the step: lines are handed over in memory; the head and the tail of a log that is too
-/// long are kept, with a mark where the gap is.
+/// long are kept, with a mark where the gap is. Whoever has lines without end, such as a child's output,
+/// waits for [`StepLog::room`] in between.
 #[derive(Clone)]
 pub struct StepLog {
     step: Option<Arc<str>>,
@@ -98,6 +100,9 @@ pub struct StepLog {
 pub trait LogSink: Send + Sync {
     /// A line, of `step` where there is one. Must not block.
     fn line(&self, step: Option<&str>, level: Level, text: &str);
+
+    /// Waits while there are more lines than can be put away.
+    fn room(&self) -> BoxFuture<'_, ()>;
 }
 
 impl StepLog {
@@ -128,5 +133,11 @@ impl StepLog {
     /// A line of any level, such as a child's output.
     pub fn line(&self, level: Level, text: &str) {
         self.sink.line(self.step.as_deref(), level, text);
+    }
+
+    /// Waits while there are more lines than can be put away, so that what a child writes faster than that
+    /// waits in its pipe and not in memory.
+    pub async fn room(&self) {
+        self.sink.room().await;
     }
 }

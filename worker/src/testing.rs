@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use kolga_protocol::id::{Attempt, Run, TaskId};
 use kolga_protocol::message::Level;
 
@@ -45,6 +46,10 @@ impl LogSink for Kept {
             .lock()
             .expect("not poisoned")
             .push((level, text.to_owned()));
+    }
+
+    fn room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 }
 

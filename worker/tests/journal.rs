@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kolga_protocol::envelope;
 use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
-use kolga_protocol::message::{Failure, Level, LogLine, Report, ReportBody, Reports, TaskMessage};
+use kolga_protocol::message::{Failure, Level, LogLines, Report, ReportBody, Reports, TaskMessage};
 use kolga_protocol::names::ServerName;
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{Output, Params, Payload, ping};
@@ -284,7 +284,7 @@ async fn a_change_that_cannot_be_leaves_no_trace() {
     let run = new_run();
     accept(&journal, run).await;
     let before = reports(&folder.journal()).await;
-    let line = LogLine {
+    let line = LogLines {
         level: Level::Output,
         step: None,
         text: "never seen".to_owned(),

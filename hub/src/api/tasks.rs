@@ -13,8 +13,8 @@ use crate::wire;
 
 /// Tasks in one page unless asked otherwise, and at most.
 const TASKS: (u32, u32) = (50, 1000);
-/// Lines of a log in one page unless asked otherwise, and at most.
-const LINES: (u32, u32) = (1000, 10_000);
+/// Entries of a log in one page unless asked otherwise, and at most.
+const ENTRIES: (u32, u32) = (1000, 10_000);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,7 +64,7 @@ pub(super) async fn show(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Lines {
+pub(super) struct Part {
     #[serde(default)]
     after: i64,
     limit: Option<u32>,
@@ -73,13 +73,13 @@ pub(super) struct Lines {
 pub(super) async fn log(
     State(api): State<Api>,
     Path(id): Path<String>,
-    Asked(lines): Asked<Lines>,
+    Asked(part): Asked<Part>,
 ) -> Result<Json<wire::Page<wire::LogEntry>>, ApiError> {
     let task = api.app.find(&id).await?;
-    let limit = bounded(lines.limit, LINES);
-    let items = api.app.store.log(task, lines.after, limit).await?;
-    let next = (items.len() >= limit as usize)
-        .then(|| items.last().map(|line| line.seq.to_string()))
+    let limit = bounded(part.limit, ENTRIES);
+    let (items, more) = api.app.store.log(task, part.after, limit).await?;
+    let next = more
+        .then(|| items.last().map(|entry| entry.seq.to_string()))
         .flatten();
     Ok(Json(wire::Page { items, next }))
 }

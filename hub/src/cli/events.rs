@@ -136,13 +136,14 @@ struct Parser {
 impl Parser {
     fn take(&mut self, bytes: &[u8]) -> Vec<Event> {
         let mut events = Vec::new();
-        for &byte in bytes {
-            if byte == b'\n' {
-                events.extend(self.end_of_line());
-                self.line.clear();
-            } else {
-                self.line.push(byte);
-            }
+        let mut pieces = bytes.split(|&byte| byte == b'\n');
+        // What comes before the first line end, and so may go on what came earlier.
+        self.line
+            .extend_from_slice(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            events.extend(self.end_of_line());
+            self.line.clear();
+            self.line.extend_from_slice(piece);
         }
         events
     }

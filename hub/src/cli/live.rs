@@ -10,7 +10,7 @@ use kolga_protocol::state::State;
 
 use super::result;
 use super::screen::{Screen, Style};
-use super::task::log_line;
+use super::task::log_lines;
 use super::time::span;
 use crate::wire::{Event, StateEntry, StepEntry};
 
@@ -49,8 +49,13 @@ impl<'a> Live<'a> {
         }
         text + &match event {
             Event::Log(entry) => {
-                let line = format!("      {}", log_line(self.screen, entry));
-                self.line(Style::Plain, &line)
+                let mut text = self.end_line().to_owned();
+                for line in log_lines(self.screen, entry) {
+                    text.push_str("      ");
+                    text.push_str(&line);
+                    text.push('\n');
+                }
+                text
             }
             Event::Step(entry) => self.step(entry),
             Event::State(entry) => self.state(entry),

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use kolga_protocol::id::{Run, TaskId};
-use kolga_protocol::message::{LOG_LINE_BYTES, Level, Report, ReportBody, Reports, StateReport};
+use kolga_protocol::message::{LOG_TEXT_BYTES, Level, Report, ReportBody, Reports, StateReport};
 use kolga_protocol::state::State;
 use kolga_protocol::task::Output;
 
@@ -15,7 +15,7 @@ use super::tx::{Operation, Outcome, Tx};
 use crate::wire;
 
 /// Entries of one task at most. A worker bounds its logs; the hub's disk must not depend on that.
-const MOST_ENTRIES: i64 = 200_000;
+const MOST_ENTRIES: i64 = 50_000;
 /// Problems of one message that are noted each by itself; of more only the number.
 const NOTED: usize = 3;
 
@@ -80,7 +80,7 @@ async fn note_problems(
     Ok(())
 }
 
-/// The text up to so many bytes. Workers cut their lines themselves; this is for one that does not.
+/// The text up to so many bytes. Workers keep to the bound themselves; this is for one that does not.
 fn cut(text: &str, most: usize) -> &str {
     let end = (0..=most.min(text.len()))
         .rev()
@@ -127,14 +127,14 @@ fn take(
         }
     }
     match &report.body {
-        ReportBody::Log(line) => row.enter(|seq| {
+        ReportBody::Log(lines) => row.enter(|seq| {
             wire::Event::Log(wire::LogEntry {
                 seq,
                 attempt,
                 at,
-                level: line.level,
-                step: line.step.clone(),
-                text: cut(&line.text, LOG_LINE_BYTES).to_owned(),
+                level: lines.level,
+                step: lines.step.clone(),
+                text: cut(&lines.text, LOG_TEXT_BYTES).to_owned(),
             })
         }),
         ReportBody::Step(step) => row.enter(|seq| {

@@ -117,7 +117,7 @@ pub struct TaskAnswer {
     pub task: Task,
 }
 
-/// A line of a task's log.
+/// Lines of a task's log that came one after the other.
 ///
 /// `seq`, here and in the other entries, is the hub's own number: it grows over all attempts and all
 /// sorts of entries of one task, with gaps. It is the `after` of the log, the `id:` of the stream.
@@ -125,15 +125,15 @@ pub struct TaskAnswer {
 pub struct LogEntry {
     /// Its place among the task's entries.
     pub seq: i64,
-    /// The attempt that wrote it.
+    /// The attempt that wrote them.
     pub attempt: Attempt,
-    /// When, by the worker's clock.
+    /// When the last of them came, by the worker's clock.
     pub at: UnixMillis,
     /// How serious.
     pub level: Level,
-    /// The step that it came from.
+    /// The step that they came from.
     pub step: Option<String>,
-    /// The text, as it came.
+    /// The text, as it came: one line or more, with a line feed between two.
     pub text: String,
 }
 
@@ -181,7 +181,7 @@ pub struct StateEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    /// A line of the log.
+    /// Lines of the log.
     Log(LogEntry),
     /// Progress.
     Step(StepEntry),

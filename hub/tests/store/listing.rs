@@ -3,7 +3,8 @@
 use kolga_hub::store::Store;
 use kolga_hub::store::published::Fate;
 use kolga_hub::store::read::{Filter, Found};
-use kolga_protocol::message::{Level, LogLine, ReportBody};
+use kolga_protocol::id::TaskId;
+use kolga_protocol::message::{LOG_TEXT_BYTES, Level, LogLines, ReportBody};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{Params, server_verify};
 
@@ -87,21 +88,47 @@ pub async fn a_log_is_read_by_pages(store: &Store) {
     let run = run_of(store, id).await;
     let mut bodies = vec![event(Event::Accepted)];
     bodies.extend((0..250).map(|number| {
-        ReportBody::Log(LogLine {
+        ReportBody::Log(LogLines {
             level: Level::Output,
             step: None,
             text: format!("line {number}"),
         })
     }));
     tell(store, numbered(run, bodies)).await;
-    let mut after = 0;
-    let mut lines = Vec::new();
-    loop {
-        let page = store.log(id, after, 100).await.expect("read");
-        let Some(last) = page.last() else { break };
-        after = last.seq;
-        lines.extend(page.into_iter().map(|line| line.text));
-    }
+    let lines = pages(store, id, 100).await.concat();
     let expected: Vec<String> = (0..250).map(|number| format!("line {number}")).collect();
     assert_eq!(lines, expected);
+}
+
+pub async fn a_page_of_a_log_is_bounded_in_bytes_too(store: &Store) {
+    let id = make(store, a_ping()).await;
+    let run = run_of(store, id).await;
+    let mut bodies = vec![event(Event::Accepted)];
+    bodies.extend((0..100).map(|_| {
+        ReportBody::Log(LogLines {
+            level: Level::Output,
+            step: None,
+            text: "x".repeat(LOG_TEXT_BYTES),
+        })
+    }));
+    tell(store, numbered(run, bodies)).await;
+    let pages = pages(store, id, 1000).await;
+    assert_eq!(pages.concat().len(), 100);
+    assert_eq!(pages.len(), 4, "of about 1 MiB each");
+    let entries = store.entries(id, 0, 1000).await.expect("read");
+    assert!(entries.len() < 40, "{}", entries.len());
+}
+
+/// The texts of a whole log, by page.
+async fn pages(store: &Store, id: TaskId, limit: u32) -> Vec<Vec<String>> {
+    let mut after = 0;
+    let mut pages = Vec::new();
+    loop {
+        let (page, more) = store.log(id, after, limit).await.expect("read");
+        after = page.last().map_or(after, |entry| entry.seq);
+        pages.push(page.into_iter().map(|entry| entry.text).collect());
+        if !more {
+            return pages;
+        }
+    }
 }

@@ -49,7 +49,7 @@ scenarios! {
         reports_of_an_older_attempt_are_ignored,
         reports_of_another_servers_task_are_refused,
         a_gap_between_reports_is_shown_in_the_log,
-        a_line_that_is_too_long_is_cut,
+        what_is_longer_than_a_report_may_be_is_cut,
         what_no_database_likes_in_a_log_line_is_kept,
         whoever_watches_a_task_is_woken_by_its_reports,;
     ending:
@@ -68,5 +68,6 @@ scenarios! {
         pages_of_tasks_meet_without_gap_or_overlap,
         tasks_are_found_by_server_state_and_object,
         a_task_is_found_by_either_end_of_its_id,
-        a_log_is_read_by_pages,;
+        a_log_is_read_by_pages,
+        a_page_of_a_log_is_bounded_in_bytes_too,;
 }

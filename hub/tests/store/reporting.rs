@@ -4,7 +4,7 @@ use kolga_hub::store::Store;
 use kolga_hub::store::published::Fate;
 use kolga_hub::store::retry::RetryDue;
 use kolga_protocol::id::Attempt;
-use kolga_protocol::message::{LOG_LINE_BYTES, Level, LogLine, ReportBody, StepPhase, StepReport};
+use kolga_protocol::message::{LOG_TEXT_BYTES, Level, LogLines, ReportBody, StepPhase, StepReport};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{Output, ping};
 
@@ -14,7 +14,7 @@ use crate::database::{
 };
 
 fn line(text: &str) -> ReportBody {
-    ReportBody::Log(LogLine {
+    ReportBody::Log(LogLines {
         level: Level::Output,
         step: Some("greet".to_owned()),
         text: text.to_owned(),
@@ -66,7 +66,7 @@ pub async fn reports_move_a_task_to_its_end(store: &Store) {
     assert_eq!(detail.attempts[0].steps.len(), 2);
     let newest = detail.task.step.expect("the newest step");
     assert_eq!(newest.phase, StepPhase::Applied);
-    let log = store.log(id, 0, 10).await.expect("read");
+    let log = store.log(id, 0, 10).await.expect("read").0;
     assert_eq!(log.len(), 1);
     assert_eq!(log[0].text, "hello");
     let entries = store.entries(id, 0, 100).await.expect("read");
@@ -88,7 +88,7 @@ pub async fn a_report_told_twice_counts_once(store: &Store) {
     again.push(report(run, 4, success(&pong())));
     tell(store, again.clone()).await;
     tell(store, again).await;
-    assert_eq!(store.log(id, 0, 10).await.expect("read").len(), 1);
+    assert_eq!(store.log(id, 0, 10).await.expect("read").0.len(), 1);
     assert_eq!(store.entries(id, 0, 10).await.expect("read").len(), 4);
     assert_eq!(task(store, id).await.state, State::Succeeded);
 }
@@ -116,7 +116,7 @@ pub async fn reports_of_an_older_attempt_are_ignored(store: &Store) {
     tell(store, late).await;
     let now = task(store, id).await;
     assert_eq!(now.state, State::Queued);
-    assert!(store.log(id, 0, 10).await.expect("read").is_empty());
+    assert!(store.log(id, 0, 10).await.expect("read").0.is_empty());
 }
 
 pub async fn reports_of_another_servers_task_are_refused(store: &Store) {
@@ -139,7 +139,7 @@ pub async fn a_gap_between_reports_is_shown_in_the_log(store: &Store) {
     tell(store, vec![report(run, 1, event(Event::Accepted))]).await;
     tell(store, vec![report(run, 5, success(&pong()))]).await;
     assert_eq!(task(store, id).await.state, State::Succeeded);
-    let log = store.log(id, 0, 10).await.expect("read");
+    let log = store.log(id, 0, 10).await.expect("read").0;
     assert_eq!(log.len(), 1);
     assert_eq!(log[0].level, Level::Warn);
     assert!(log[0].text.starts_with("3 reports"), "{}", log[0].text);
@@ -155,23 +155,23 @@ pub async fn what_no_database_likes_in_a_log_line_is_kept(store: &Store) {
         because(Event::Failed, nasty),
     ];
     tell(store, numbered(run, bodies)).await;
-    let log = store.log(id, 0, 10).await.expect("read");
+    let log = store.log(id, 0, 10).await.expect("read").0;
     assert_eq!(log[0].text, nasty);
     let failure = task(store, id).await.failure.expect("it failed");
     assert_eq!(failure.message, nasty);
 }
 
-pub async fn a_line_that_is_too_long_is_cut(store: &Store) {
+pub async fn what_is_longer_than_a_report_may_be_is_cut(store: &Store) {
     let id = make(store, a_ping()).await;
     let run = run_of(store, id).await;
-    let long = "\u{1f980}".repeat(LOG_LINE_BYTES);
+    let long = "\u{1f980}".repeat(LOG_TEXT_BYTES);
     tell(
         store,
         numbered(run, vec![event(Event::Accepted), line(&long)]),
     )
     .await;
-    let log = store.log(id, 0, 10).await.expect("read");
-    assert_eq!(log[0].text.len(), LOG_LINE_BYTES);
+    let log = store.log(id, 0, 10).await.expect("read").0;
+    assert_eq!(log[0].text.len(), LOG_TEXT_BYTES);
 }
 
 pub async fn whoever_watches_a_task_is_woken_by_its_reports(store: &Store) {

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use futures_util::future::BoxFuture;
 use kolga_protocol::id::{Attempt, Run, TaskId};
 use kolga_protocol::message::Level;
 use kolga_protocol::task::server_verify::Check;
@@ -67,6 +68,10 @@ pub fn context(spoke: Arc<Spoke>) -> Cx {
     struct Nowhere;
     impl LogSink for Nowhere {
         fn line(&self, _step: Option<&str>, _level: Level, _text: &str) {}
+
+        fn room(&self) -> BoxFuture<'_, ()> {
+            Box::pin(std::future::ready(()))
+        }
     }
     Cx {
         spoke,

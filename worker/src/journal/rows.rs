@@ -135,7 +135,7 @@ pub(super) async fn spool(
 /// About how long a report is, in bytes.
 fn size(report: &Report) -> usize {
     64 + match &report.body {
-        ReportBody::Log(line) => line.text.len(),
+        ReportBody::Log(lines) => lines.text.len(),
         ReportBody::State(state) => {
             let failure = state.failure.as_ref().map_or(0, |failure| {
                 failure.message.len() + failure.left_behind.iter().map(String::len).sum::<usize>()

@@ -12,13 +12,22 @@ const CUT: &str = " …[cut]";
 pub(super) trait Sink {
     /// Some bytes, in order.
     fn take(&mut self, bytes: &[u8]);
+
+    /// Waits until it can take more.
+    fn room(&self) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
 }
+
+/// Read at once: what a pipe holds.
+const READ: usize = 64 * 1024;
 
 /// Reads to the end. An error of reading is an end too: the pipe is ours alone.
 pub(super) async fn pump(pipe: Option<impl AsyncRead + Unpin>, sink: &mut impl Sink) {
     let Some(mut pipe) = pipe else { return };
-    let mut buffer = vec![0; 16 * 1024];
+    let mut buffer = vec![0; READ];
     loop {
+        sink.room().await;
         match pipe.read(&mut buffer).await {
             Ok(0) | Err(_) => return,
             Ok(count) => sink.take(&buffer[..count]),
@@ -90,6 +99,10 @@ impl Sink for Lines<'_> {
             rest = &rest[end + 1..];
         }
         self.extend(rest);
+    }
+
+    async fn room(&self) {
+        self.log.room().await;
     }
 }
 

@@ -1,53 +1,81 @@
-//! The log of one attempt on its way into the journal: in order, batched by itself, bounded.
+//! The log of one attempt on its way into the journal: in order, batched by itself, bounded in memory.
 //!
-//! Steps and children hand lines over in memory and never wait. While a commit is under way lines gather;
-//! the next commit takes all of them. Changes of state go through the same gate ([`TaskLog::enter`]), so
-//! that every line stands before the change that follows it. The first `limit` bytes pass; of what comes
-//! after, the last `limit` bytes are kept and passed at the end, with a mark where the gap is.
+//! Steps and children hand lines over in memory and never wait for the disk. While a commit is under way
+//! lines gather ([`super::bounds`]); the next commit takes all of them. Changes of state go through the same
+//! gate ([`TaskLog::enter`]), so that every line stands before the change that follows it. Whoever reads a
+//! child's output waits for [`LogSink::room`], so that a child that writes faster than the disk waits too.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::future::BoxFuture;
 use kolga_protocol::id::Run;
-use kolga_protocol::message::{LOG_LINE_BYTES, Level, LogLine, ReportBody};
+use kolga_protocol::message::{Level, LogLines, ReportBody};
+use tokio::sync::Notify;
 
+use super::bounds::{Bounds, count};
 use crate::cx::LogSink;
 use crate::journal::{Change, Commit, Entry, Journal};
 
-/// What a line costs besides its text.
-const LINE_OVERHEAD: usize = 32;
+/// Bytes of lines that may wait for the disk before a child has to wait.
+const ROOM: usize = 1024 * 1024;
 
 /// The log of one attempt.
 pub(super) struct TaskLog {
     run: Run,
     journal: Journal,
-    limit: usize,
     gate: Mutex<Gate>,
+    /// There is room again.
+    room: Notify,
     me: std::sync::Weak<Self>,
 }
 
-#[derive(Default)]
 struct Gate {
-    /// Lines that are to be committed next.
-    pending: Vec<LogLine>,
-    /// Bytes that have passed as the head.
-    head: usize,
-    /// The newest of what came after the head.
-    tail: VecDeque<LogLine>,
-    tail_bytes: usize,
-    /// What fell out of the tail.
-    lost_lines: u64,
-    /// Whether somebody is committing lines now.
+    bounds: Bounds,
+    /// Bytes that are with the journal and not yet durable.
+    writing_bytes: usize,
+    /// Lines that the journal could not write and that no mark tells of yet.
+    lost: usize,
+    /// Whether [`TaskLog::flush`] runs.
     flushing: bool,
 }
 
+/// Lines that are with the journal.
+struct Lines {
+    commit: Commit,
+    count: usize,
+    bytes: usize,
+}
+
+impl Gate {
+    fn has_room(&self) -> bool {
+        self.bounds.waiting() + self.writing_bytes < ROOM
+    }
+
+    fn mark_lost(&mut self) {
+        if self.lost > 0 {
+            let text = format!(
+                "{} lines of this log were lost: the journal could not be written",
+                self.lost
+            );
+            self.bounds.mark(&text);
+            self.lost = 0;
+        }
+    }
+}
+
 impl TaskLog {
+    /// An empty log, of which `limit` bytes pass as the head.
     pub(super) fn new(run: Run, journal: Journal, limit: usize) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             run,
             journal,
-            limit,
-            gate: Mutex::default(),
+            gate: Mutex::new(Gate {
+                bounds: Bounds::new(limit),
+                writing_bytes: 0,
+                lost: 0,
+                flushing: false,
+            }),
+            room: Notify::new(),
             me: me.clone(),
         })
     }
@@ -55,18 +83,23 @@ impl TaskLog {
     /// Enters changes behind every line that came before them.
     pub(super) fn enter(&self, changes: Vec<Change>) -> Commit {
         let mut gate = self.gate();
-        let mut entry: Vec<Change> = gate.pending.drain(..).map(report).collect();
         if changes
             .iter()
             .any(|change| matches!(change, Change::Ended { .. }))
         {
-            entry.extend(gate.close().into_iter().map(report));
+            gate.bounds.close();
         }
-        entry.extend(changes);
+        gate.mark_lost();
+        // An entry of their own: changes that cannot be written are tried again by whoever needs them.
+        if let Some(lines) = self.write(&mut gate)
+            && let Some(me) = self.me.upgrade()
+        {
+            tokio::spawn(async move { me.written(lines).await });
+        }
         // Still under the lock: nobody comes between the lines and the changes.
         self.journal.enter(Entry {
             run: self.run,
-            changes: entry,
+            changes,
         })
     }
 
@@ -74,44 +107,67 @@ impl TaskLog {
         self.gate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Hands what waits to the journal.
+    fn write(&self, gate: &mut Gate) -> Option<Lines> {
+        let (lines, bytes) = gate.bounds.take();
+        if lines.is_empty() {
+            return None;
+        }
+        gate.writing_bytes += bytes;
+        let count = count(&lines);
+        let changes = lines.into_iter().map(report).collect();
+        let commit = self.journal.enter(Entry {
+            run: self.run,
+            changes,
+        });
+        Some(Lines {
+            commit,
+            count,
+            bytes,
+        })
+    }
+
+    /// Waits until lines are durable, or lost: a log is not worth a task, nor a wait without end.
+    async fn written(&self, lines: Lines) {
+        let result = lines.commit.durable().await;
+        let mut gate = self.gate();
+        gate.writing_bytes -= lines.bytes;
+        match result {
+            Ok(()) if !gate.bounds.is_empty() => gate.mark_lost(),
+            Ok(()) => {}
+            Err(error) => {
+                gate.lost += lines.count;
+                tracing::warn!(run = %self.run, lines = lines.count, error = &error as &dyn std::error::Error, "lines of a task's log were lost");
+            }
+        }
+        drop(gate);
+        self.room.notify_waiters();
+    }
+
     async fn flush(self: Arc<Self>) {
         loop {
-            let commit = {
+            let lines = {
                 let mut gate = self.gate();
-                if gate.pending.is_empty() {
+                let Some(lines) = self.write(&mut gate) else {
                     gate.flushing = false;
                     return;
-                }
-                let changes = gate.pending.drain(..).map(report).collect();
-                self.journal.enter(Entry {
-                    run: self.run,
-                    changes,
-                })
+                };
+                lines
             };
-            if let Err(error) = commit.durable().await {
-                // A log is not worth a task: the state changes retry, lines do not.
-                tracing::warn!(run = %self.run, error = &error as &dyn std::error::Error, "lines of a task's log were lost");
-            }
+            self.written(lines).await;
         }
     }
 }
 
-fn report(line: LogLine) -> Change {
-    Change::Report(ReportBody::Log(line))
+fn report(lines: LogLines) -> Change {
+    Change::Report(ReportBody::Log(lines))
 }
 
 impl LogSink for TaskLog {
     fn line(&self, step: Option<&str>, level: Level, text: &str) {
         let mut gate = self.gate();
-        gate.add(
-            LogLine {
-                level,
-                step: step.map(str::to_owned),
-                text: cut(text),
-            },
-            self.limit,
-        );
-        if !gate.pending.is_empty()
+        gate.bounds.add(level, step, text);
+        if gate.bounds.waiting() > 0
             && !gate.flushing
             && let Some(me) = self.me.upgrade()
         {
@@ -119,108 +175,18 @@ impl LogSink for TaskLog {
             tokio::spawn(me.flush());
         }
     }
-}
 
-impl Gate {
-    fn add(&mut self, line: LogLine, limit: usize) {
-        let size = line.text.len() + LINE_OVERHEAD;
-        if self.head < limit {
-            self.head += size;
-            self.pending.push(line);
-            if self.head >= limit {
-                self.pending.push(mark(
-                    "the log is long: from here on only its end is kept, and shown when the task ends",
-                ));
+    fn room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            loop {
+                let mut changed = std::pin::pin!(self.room.notified());
+                // Before the look, so that what changes in between is not missed.
+                changed.as_mut().enable();
+                if self.gate().has_room() {
+                    return;
+                }
+                changed.await;
             }
-            return;
-        }
-        self.tail_bytes += size;
-        self.tail.push_back(line);
-        while self.tail_bytes > limit {
-            let Some(oldest) = self.tail.pop_front() else {
-                break;
-            };
-            self.tail_bytes -= oldest.text.len() + LINE_OVERHEAD;
-            self.lost_lines += 1;
-        }
-    }
-
-    /// The end of a log that was too long.
-    fn close(&mut self) -> Vec<LogLine> {
-        let mut lines = Vec::new();
-        if self.lost_lines > 0 {
-            lines.push(mark(&format!(
-                "{} lines are not kept here",
-                self.lost_lines
-            )));
-            self.lost_lines = 0;
-        }
-        lines.extend(self.tail.drain(..));
-        self.tail_bytes = 0;
-        lines
-    }
-}
-
-fn mark(text: &str) -> LogLine {
-    LogLine {
-        level: Level::Warn,
-        step: None,
-        text: text.to_owned(),
-    }
-}
-
-/// The text, no longer than a line may be.
-fn cut(text: &str) -> String {
-    const MARK: &str = " […]";
-    if text.len() <= LOG_LINE_BYTES {
-        return text.to_owned();
-    }
-    let mut end = LOG_LINE_BYTES - MARK.len();
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{MARK}", &text[..end])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn numbered(gate: &mut Gate, count: usize, limit: usize) {
-        for number in 0..count {
-            gate.add(mark(&number.to_string()), limit);
-        }
-    }
-
-    #[test]
-    fn a_short_log_passes_whole() {
-        let mut gate = Gate::default();
-        numbered(&mut gate, 10, 10_000);
-        assert_eq!(gate.pending.len(), 10);
-        assert!(gate.close().is_empty());
-    }
-
-    #[test]
-    fn of_a_long_log_head_and_tail_are_kept_and_the_gap_is_marked() {
-        let mut gate = Gate::default();
-        numbered(&mut gate, 10_000, 1_000);
-        let head = gate.pending.len();
-        assert!(head < 40 && gate.pending[0].text == "0");
-        let end = gate.close();
-        assert_eq!(end.last().map(|line| line.text.as_str()), Some("9999"));
-        // The head ends with a mark of its own, the end begins with one.
-        let lost: usize = end[0]
-            .text
-            .split(' ')
-            .next()
-            .and_then(|n| n.parse().ok())
-            .expect("a number");
-        assert_eq!(head - 1 + lost + end.len() - 1, 10_000);
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_is_cut_between_characters() {
-        let line = cut(&"ä".repeat(LOG_LINE_BYTES));
-        assert!(line.len() <= LOG_LINE_BYTES && line.ends_with("[…]"));
+        })
     }
 }

@@ -7,6 +7,7 @@
 
 mod actor;
 mod attempt;
+mod bounds;
 mod execute;
 mod finish;
 mod log;

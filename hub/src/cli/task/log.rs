@@ -1,4 +1,4 @@
-//! `kolga task log`, and how a line of a log looks wherever one is shown.
+//! `kolga task log`, and how the lines of a log look wherever one is shown.
 
 use kolga_protocol::message::{Level, printable};
 
@@ -22,7 +22,8 @@ pub(super) async fn print(client: &Client, screen: &Screen, task: &Task) -> Resu
             let at = screen.paint(Style::Dim, &clock(entry.at));
             let step = entry.step.as_deref().map(printable).unwrap_or_default();
             let step = screen.paint(Style::Dim, &step);
-            screen.line(&format!("{at} {step} {}", log_line(screen, entry)))?;
+            let lines = log_lines(screen, entry).map(|line| format!("{at} {step} {line}\n"));
+            screen.write(&lines.collect::<String>())?;
         }
         match page.next {
             Some(next) => {
@@ -34,13 +35,15 @@ pub(super) async fn print(client: &Client, screen: &Screen, task: &Task) -> Resu
     }
 }
 
-/// A line of a log as it may stand on a terminal.
-pub(crate) fn log_line(screen: &Screen, entry: &LogEntry) -> String {
-    let text = printable(&entry.text);
-    match entry.level {
-        Level::Output => screen.paint(Style::Dim, &text),
-        Level::Error => screen.paint(Style::Warn, &text),
-        Level::Info => text,
-        Level::Warn => screen.paint(Style::Warn, &format!("warning: {text}")),
-    }
+/// The lines of an entry, each as it may stand on a terminal.
+pub(crate) fn log_lines(screen: &Screen, entry: &LogEntry) -> impl Iterator<Item = String> {
+    entry.text.split('\n').map(move |line| {
+        let text = printable(line);
+        match entry.level {
+            Level::Output => screen.paint(Style::Dim, &text),
+            Level::Error => screen.paint(Style::Warn, &text),
+            Level::Info => text,
+            Level::Warn => screen.paint(Style::Warn, &format!("warning: {text}")),
+        }
+    })
 }

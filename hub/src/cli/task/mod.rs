@@ -18,7 +18,7 @@ use super::screen::Screen;
 use super::trouble::Trouble;
 use crate::wire::{TaskAnswer, TaskDetail};
 
-pub(super) use log::log_line;
+pub(super) use log::log_lines;
 
 /// What can be done with tasks.
 #[derive(Debug, Subcommand)]

@@ -1,11 +1,15 @@
 //! A task's entries: its log by page, its steps, and all of them in order for the live stream.
 
+use futures_util::TryStreamExt as _;
 use kolga_protocol::id::TaskId;
 use sqlx::Row;
 
 use super::from_json;
 use crate::store::{Store, StoreError};
 use crate::wire::{Event, LogEntry, StepEntry};
+
+/// Bytes of entries that are read at once: an entry may hold many lines.
+const PAGE_BYTES: usize = 1024 * 1024;
 
 /// An entry as it lies in the store, ready to be sent.
 #[derive(Clone, Debug)]
@@ -19,7 +23,8 @@ pub struct StoredEntry {
 }
 
 impl Store {
-    /// Lines of the log after a number, oldest first.
+    /// Entries of the log after a number, oldest first: at most `limit`, and at most about [`PAGE_BYTES`].
+    /// Whether there are more.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
@@ -28,22 +33,25 @@ impl Store {
         task: TaskId,
         after: i64,
         limit: u32,
-    ) -> Result<Vec<LogEntry>, StoreError> {
-        let events: Vec<String> = sqlx::query_scalar(
+    ) -> Result<(Vec<LogEntry>, bool), StoreError> {
+        let mut events = sqlx::query_scalar::<_, String>(
             "SELECT event FROM entry WHERE task = $1 AND seq > $2 AND sort = 'log' ORDER BY seq LIMIT $3",
         )
         .bind(task.to_string())
         .bind(after)
-        .bind(i64::from(limit))
-        .fetch_all(&self.reads)
-        .await?;
-        let mut lines = Vec::with_capacity(events.len());
-        for event in events {
-            if let Event::Log(line) = from_json("an entry", &event)? {
-                lines.push(line);
+        .bind(i64::from(limit) + 1)
+        .fetch(&self.reads);
+        let mut page = Page::new(limit);
+        let mut entries = Vec::new();
+        while let Some(event) = events.try_next().await? {
+            if !page.takes(&event) {
+                return Ok((entries, true));
+            }
+            if let Event::Log(entry) = from_json("an entry", &event)? {
+                entries.push(entry);
             }
         }
-        Ok(lines)
+        Ok((entries, false))
     }
 
     /// Every report about steps, oldest first.
@@ -63,7 +71,8 @@ impl Store {
         Ok(steps)
     }
 
-    /// Entries of all sorts after a number, oldest first.
+    /// Entries of all sorts after a number, oldest first: at most `limit`, and at most about [`PAGE_BYTES`].
+    /// None only where there are none.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
@@ -73,22 +82,50 @@ impl Store {
         after: i64,
         limit: u32,
     ) -> Result<Vec<StoredEntry>, StoreError> {
-        let rows = sqlx::query(
+        let mut rows = sqlx::query(
             "SELECT seq, sort, event FROM entry WHERE task = $1 AND seq > $2 ORDER BY seq LIMIT $3",
         )
         .bind(task.to_string())
         .bind(after)
         .bind(i64::from(limit))
-        .fetch_all(&self.reads)
-        .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(StoredEntry {
-                    seq: row.try_get("seq")?,
-                    sort: row.try_get("sort")?,
-                    event: row.try_get("event")?,
-                })
-            })
-            .collect()
+        .fetch(&self.reads);
+        let mut page = Page::new(limit);
+        let mut entries = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            let entry = StoredEntry {
+                seq: row.try_get("seq")?,
+                sort: row.try_get("sort")?,
+                event: row.try_get("event")?,
+            };
+            if !page.takes(&entry.event) {
+                break;
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+}
+
+/// What one answer may still take up. The first entry always fits.
+struct Page {
+    entries: u32,
+    bytes: usize,
+}
+
+impl Page {
+    fn new(entries: u32) -> Self {
+        Self {
+            entries,
+            bytes: PAGE_BYTES,
+        }
+    }
+
+    fn takes(&mut self, event: &str) -> bool {
+        if self.entries == 0 || self.bytes == 0 {
+            return false;
+        }
+        self.entries -= 1;
+        self.bytes = self.bytes.saturating_sub(event.len());
+        true
     }
 }

@@ -6,7 +6,7 @@ use kolga_protocol::topology;
 
 use super::App;
 use crate::store::StoreError;
-use crate::wire::{CheckStatus, Doctor, DoctorCheck, Presence};
+use crate::wire::{CheckStatus, Doctor, DoctorCheck, Presence, Server};
 
 impl App {
     /// Probes everything.
@@ -42,15 +42,15 @@ impl App {
             ),
         });
         let blocked = self.store.blocked_servers().await?;
-        for server in self.servers().await? {
+        let servers = self.servers().await?;
+        let depths = self.depths(&servers, &publisher).await;
+        for (index, server) in servers.iter().enumerate() {
             let reason = blocked
                 .iter()
                 .find(|(name, _)| *name == server.name)
                 .map(|(_, reason)| reason.clone());
-            checks.push(
-                self.server_check(&server.name, server.presence, reason, &publisher)
-                    .await,
-            );
+            let depth = depths.as_ref().map(|depths| depths[index]);
+            checks.push(self.server_check(&server.name, server.presence, reason, depth));
         }
         Ok(Doctor {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -60,25 +60,30 @@ impl App {
         })
     }
 
-    async fn server_check(
+    /// What waits in the queue of each; nothing where the broker cannot be asked.
+    async fn depths(&self, servers: &[Server], publisher: &LinkState) -> Option<Vec<Option<u32>>> {
+        if !publisher.is_up() {
+            return None;
+        }
+        let queues: Vec<String> = servers
+            .iter()
+            .map(|server| topology::tasks_queue(&server.name))
+            .collect();
+        link::queue_depths(&self.link, &queues).await.ok()
+    }
+
+    fn server_check(
         &self,
         server: &ServerName,
         presence: Presence,
         blocked: Option<String>,
-        publisher: &LinkState,
+        depth: Option<Option<u32>>,
     ) -> DoctorCheck {
         let name = format!("server {server}");
         let hint = || {
             Some(format!(
                 "on {server}: `kolga-worker status` and `kolga-worker check`"
             ))
-        };
-        let depth = if publisher.is_up() {
-            link::queue_depth(&self.link, &topology::tasks_queue(server))
-                .await
-                .ok()
-        } else {
-            None
         };
         let waiting = match depth {
             Some(Some(depth)) => format!("{depth} tasks in its queue"),

@@ -80,30 +80,51 @@ async fn one(channel: &Channel, declaration: &Declaration) -> Result<(), lapin::
     Ok(())
 }
 
+/// How many messages wait in each of these queues, over one connection; `None` where there is no such queue.
+///
+/// # Errors
+/// [`LinkError`] when the broker cannot be asked.
+pub async fn queue_depths(
+    config: &LinkConfig,
+    queues: &[String],
+) -> Result<Vec<Option<u32>>, LinkError> {
+    const NOT_FOUND: u16 = 404;
+    let connection = config.connect().await?;
+    let found = async {
+        let mut channel = connection.create_channel().await?;
+        let mut depths = Vec::with_capacity(queues.len());
+        for queue in queues {
+            let passive = QueueDeclareOptions {
+                passive: true,
+                ..QueueDeclareOptions::durable()
+            };
+            let declared = channel
+                .queue_declare(queue.as_str().into(), passive, FieldTable::default())
+                .await;
+            match declared {
+                Ok(queue) => depths.push(Some(queue.message_count())),
+                Err(error) if reply_code(&error) == Some(NOT_FOUND) => {
+                    depths.push(None);
+                    // The broker has closed the channel with its answer.
+                    channel = connection.create_channel().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(depths)
+    }
+    .await;
+    close(&connection).await;
+    found.map_err(config.failed("cannot be asked about a queue"))
+}
+
 /// How many messages wait in a queue; `None` when there is no such queue.
 ///
 /// # Errors
 /// [`LinkError`] when the broker cannot be asked.
 pub async fn queue_depth(config: &LinkConfig, queue: &str) -> Result<Option<u32>, LinkError> {
-    const NOT_FOUND: u16 = 404;
-    let connection = config.connect().await?;
-    let found = async {
-        let channel = connection.create_channel().await?;
-        let passive = QueueDeclareOptions {
-            passive: true,
-            ..QueueDeclareOptions::durable()
-        };
-        channel
-            .queue_declare(queue.into(), passive, FieldTable::default())
-            .await
-    }
-    .await;
-    close(&connection).await;
-    match found {
-        Ok(queue) => Ok(Some(queue.message_count())),
-        Err(error) if reply_code(&error) == Some(NOT_FOUND) => Ok(None),
-        Err(error) => Err(config.failed("cannot be asked about a queue")(error)),
-    }
+    let depths = queue_depths(config, &[queue.to_owned()]).await?;
+    Ok(depths.into_iter().next().flatten())
 }
 
 fn reply_code(error: &lapin::Error) -> Option<u16> {

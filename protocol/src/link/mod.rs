@@ -17,7 +17,7 @@ use crate::id::UnixMillis;
 
 pub use connect::{LinkConfig, LinkError};
 pub use consumer::{Consumer, Delivery, Tag};
-pub use declare::{declare, queue_depth};
+pub use declare::{declare, queue_depth, queue_depths};
 pub use publisher::{Address, Outgoing, PublishError, Publisher};
 
 /// Whether there is a connection.

@@ -190,3 +190,82 @@ impl LogSink for TaskLog {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use kolga_protocol::envelope;
+    use kolga_protocol::id::{Attempt, TaskId, UnixMillis};
+    use kolga_protocol::message::{Reports, TaskMessage};
+    use kolga_protocol::task::{Params, ping};
+
+    use super::*;
+    use crate::journal::{Incoming, Reader};
+    use crate::testing::Scratch;
+
+    #[tokio::test]
+    async fn whoever_writes_faster_than_the_disk_waits_and_no_line_is_lost() {
+        let folder = Scratch::new();
+        let path = folder.path().join("journal.sqlite");
+        let server = "web1".parse().expect("a name");
+        let (journal, _) = Journal::open(&path, &server).await.expect("a journal");
+        let run = Run::new(TaskId::generate(), Attempt::FIRST);
+        let message = TaskMessage {
+            run,
+            server,
+            issued_at: UnixMillis::now(),
+            expires_at: None,
+            requested_by: "a test".to_owned(),
+            payload: Params::Ping(ping::Params {}).to_payload(),
+        };
+        let incoming = Incoming {
+            message,
+            refusal: None,
+        };
+        journal.accept(vec![incoming]).await.expect("accepted");
+        let log = TaskLog::new(run, journal, usize::MAX);
+        let mut written = 0;
+        let mut waits = 0;
+        while waits < 3 {
+            match log.room().now_or_never() {
+                Some(()) => {
+                    log.line(None, Level::Output, &format!("{written:0100}"));
+                    written += 1;
+                }
+                None => {
+                    waits += 1;
+                    log.room().await;
+                }
+            }
+        }
+        log.enter(vec![Change::Started])
+            .durable()
+            .await
+            .expect("entered");
+        println!("{written} lines, waited {waits} times");
+        assert!(
+            written * 101 < 4 * ROOM,
+            "{written} lines were in memory at once"
+        );
+
+        let rows = Reader::open(&path)
+            .await
+            .expect("a reader")
+            .spool(0, 10_000)
+            .await;
+        let mut read = 0;
+        for row in rows.expect("rows") {
+            let reports: Reports = envelope::open(&row.body).expect("reports");
+            for report in reports.items {
+                let ReportBody::Log(lines) = report.body else {
+                    continue;
+                };
+                for line in lines.text.split('\n') {
+                    assert_eq!(line.parse(), Ok(read));
+                    read += 1;
+                }
+            }
+        }
+        assert_eq!(read, written);
+    }
+}

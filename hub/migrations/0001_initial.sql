@@ -33,6 +33,7 @@ CREATE TABLE task (
     failure          TEXT,                                 -- JSON
     retry_at         BIGINT,                               -- when the next attempt is due
     finished_at      BIGINT,                               -- nothing more happens by itself
+    log_pruned       BIGINT NOT NULL DEFAULT 0 CHECK (log_pruned IN (0, 1)),   -- some or all entries are gone
     CHECK (retry_at IS NULL OR state = 'interrupted'),
     CHECK (retry_at IS NULL OR finished_at IS NULL),
     CHECK (finished_at IS NULL OR state IN ('succeeded', 'failed', 'cancelled', 'interrupted', 'rejected')),
@@ -97,6 +98,7 @@ CREATE TABLE platform (
     created_at BIGINT NOT NULL,
     PRIMARY KEY (server, name)
 ) /* WITHOUT ROWID */;
+CREATE INDEX platform_by_task ON platform (task);           -- such a task is not pruned
 
 CREATE TABLE site (
     host       TEXT   NOT NULL PRIMARY KEY,
@@ -110,6 +112,8 @@ CREATE TABLE site (
     task       TEXT   NOT NULL,
     created_at BIGINT NOT NULL
 ) /* WITHOUT ROWID */;
+CREATE INDEX site_by_server ON site (server, host);
+CREATE INDEX site_by_task   ON site (task);                 -- such a task is not pruned
 
 -- Every name that a site answers to, over all servers; the key is what makes two sites impossible.
 CREATE TABLE site_name (
@@ -127,3 +131,15 @@ CREATE TABLE audit (
     subject TEXT   NOT NULL,
     detail  TEXT   NOT NULL
 ) /* WITHOUT ROWID */;
+
+-- What pruning has removed so far; one row. The id is the fence: a report about a task that is not there and
+-- not later than this one is merely late.
+CREATE TABLE pruned (
+    id      BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+    up_to   TEXT   NOT NULL,
+    at      BIGINT,
+    tasks   BIGINT NOT NULL,
+    entries BIGINT NOT NULL,
+    audit   BIGINT NOT NULL
+) /* WITHOUT ROWID */;
+INSERT INTO pruned (id, up_to, tasks, entries, audit) VALUES (1, '00000000-0000-0000-0000-000000000000', 0, 0, 0);

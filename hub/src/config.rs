@@ -1,11 +1,15 @@
 //! The hub's configuration: one TOML file, read once at start and checked whole. The only file of the
 //! hub that reads environment variables for the daemon.
 
+mod retention;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use kolga_protocol::topology::QueueType;
 use serde::Deserialize;
+
+pub use retention::Retention;
 
 /// Where the file lies unless somebody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/kolga/hub.toml";
@@ -28,6 +32,9 @@ pub struct Config {
     /// How tasks are looked after.
     #[serde(default)]
     pub tasks: Tasks,
+    /// How long history is kept.
+    #[serde(default)]
+    pub retention: Retention,
 }
 
 /// The database.
@@ -172,6 +179,7 @@ impl Config {
         if !(2..=86_400).contains(&self.tasks.silent_seconds) {
             problems.push("tasks.silent_seconds must be between 2 and 86400".to_owned());
         }
+        problems.extend(self.retention.problems());
         problems
     }
 
@@ -210,11 +218,17 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_told_at_once() {
         let error = parse(
-            "state_dir = \"here\"\n[broker]\nurl = \"http://x\"\n[tasks]\nattempts = 0\n[store]\nurl = \"mysql://x\"",
+            "state_dir = \"here\"\n[broker]\nurl = \"http://x\"\n[tasks]\nattempts = 0\n[retention]\nlogs_most = 1\n[store]\nurl = \"mysql://x\"",
         )
-        .expect_err("four things are wrong")
+        .expect_err("five things are wrong")
         .to_string();
-        for word in ["state_dir", "broker.url", "tasks.attempts", "store.url"] {
+        for word in [
+            "state_dir",
+            "broker.url",
+            "tasks.attempts",
+            "retention.logs_most",
+            "store.url",
+        ] {
             assert!(error.contains(word), "{word} is missing in {error}");
         }
     }

@@ -4,8 +4,8 @@
 //! api ─► app ─► store ─► relay ─► broker ─► spoke ─► broker ─► inbox ─► store ─► api (JSON, live stream)
 //! ```
 //!
-//! [`serve`] wires the daemon; [`sweeper`] looks after tasks of which nothing is heard; [`wire`] is what
-//! the API and the command line have in common.
+//! [`serve`] wires the daemon; [`sweeper`] looks after tasks of which nothing is heard, [`janitor`] after
+//! what is old; [`wire`] is what the API and the command line have in common.
 
 pub mod api;
 pub mod app;
@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod heartbeats;
 pub mod inbox;
+pub mod janitor;
 pub mod presence;
 pub mod questions;
 pub mod relay;

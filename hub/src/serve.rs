@@ -22,6 +22,7 @@ use crate::api::{self, Token};
 use crate::app::App;
 use crate::config::Config;
 use crate::inbox::Inbox;
+use crate::janitor::Janitor;
 use crate::presence::Presences;
 use crate::questions::Questions;
 use crate::store::retry::RetryDue;
@@ -133,6 +134,7 @@ impl Hub {
         });
         let presences = Arc::new(Presences::new(config.tasks.silent_seconds));
         let questions = Arc::new(Questions::default());
+        let janitor = Janitor::new(store.clone(), config.retention.clone(), stop.clone());
         let app = Arc::new(App {
             store: store.clone(),
             presences: Arc::clone(&presences),
@@ -145,6 +147,7 @@ impl Hub {
             link: link.purpose("questions"),
             publisher: publisher.state(),
             inbox: inbox_state,
+            swept: janitor.shows(),
         });
         let sweeper = Sweeper {
             store: store.clone(),
@@ -176,6 +179,7 @@ impl Hub {
             )),
             tokio::spawn(topology.run(publishing, stop.clone())),
             tokio::spawn(sweeper.run(stop.clone())),
+            tokio::spawn(janitor.run()),
             tokio::spawn(answer(
                 listener,
                 api::router(app, token, stop.clone()),

@@ -251,7 +251,7 @@ pub struct Doctor {
     /// The broker as configured, without passwords, such as `RabbitMQ 3.10.8 at 127.0.0.1:5672/kolga,
     /// quorum queues`.
     pub broker: String,
-    /// Each probe: database, broker link, outbox, and a heartbeat and a queue for each server.
+    /// Each probe: database, broker link, outbox, history, and a heartbeat and a queue for each server.
     pub checks: Vec<DoctorCheck>,
 }
 

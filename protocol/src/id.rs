@@ -22,6 +22,13 @@ impl TaskId {
         Self(Uuid::now_v7())
     }
 
+    /// The first id that can have been made at this time: every earlier task sorts before it.
+    #[must_use]
+    pub fn earliest(at: UnixMillis) -> Self {
+        let millis = u128::try_from(at.0).unwrap_or(0) & 0xffff_ffff_ffff;
+        Self(Uuid::from_u128(millis << 80))
+    }
+
     /// The sixteen bytes, as the journal stores them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {

@@ -1,11 +1,14 @@
 //! Looks at the hub and at what it depends on: what is wrong, and what to do.
 
+use kolga_protocol::id::UnixMillis;
 use kolga_protocol::link::{self, LinkState};
 use kolga_protocol::names::ServerName;
 use kolga_protocol::topology;
 
 use super::App;
+use crate::janitor::Swept;
 use crate::store::StoreError;
+use crate::store::read::PrunedSoFar;
 use crate::wire::{CheckStatus, Doctor, DoctorCheck, Presence, Server};
 
 impl App {
@@ -41,6 +44,8 @@ impl App {
                 Some("see the servers below".to_owned()),
             ),
         });
+        let swept = self.swept.borrow().clone();
+        checks.push(history_check(&swept, &self.store.pruned().await?));
         let blocked = self.store.blocked_servers().await?;
         let servers = self.servers().await?;
         let depths = self.depths(&servers, &publisher).await;
@@ -123,6 +128,27 @@ fn check(name: &str, status: CheckStatus, detail: String, hint: Option<String>) 
         detail,
         hint,
     }
+}
+
+/// What there is of history, and what became of older.
+fn history_check(swept: &Swept, pruned: &PrunedSoFar) -> DoctorCheck {
+    let Some(at) = swept.at else {
+        let detail = "old history is being looked for".to_owned();
+        return check("history", CheckStatus::Ok, detail, None);
+    };
+    if let Some(error) = &swept.error {
+        let detail = format!("old tasks and logs were not pruned: {error}");
+        let hint = "the hub tries again within the hour; its log says more".to_owned();
+        return check("history", CheckStatus::Warn, detail, Some(hint));
+    }
+    let (held, gone) = (&swept.held, &swept.gone);
+    let minutes = UnixMillis::now().0.saturating_sub(at.0) / 60_000;
+    let detail = format!(
+        "{} tasks with {} entries in their logs; looked for old ones {minutes} min ago and pruned {} tasks, {} \
+         entries ({} and {} since the store was made)",
+        held.tasks, held.entries, gone.tasks, gone.entries, pruned.tasks, pruned.entries
+    );
+    check("history", CheckStatus::Ok, detail, None)
 }
 
 fn link_check(name: &str, state: &LinkState) -> DoctorCheck {

@@ -11,6 +11,7 @@ use kolga_protocol::link::{LinkConfig, LinkState};
 use kolga_protocol::names::ServerName;
 use tokio::sync::watch;
 
+use crate::janitor::Swept;
 use crate::presence::Presences;
 use crate::store::read::StoredServer;
 use crate::store::servers::AddServer;
@@ -34,6 +35,8 @@ pub struct App {
     pub publisher: watch::Receiver<LinkState>,
     /// The link that the inbox consumes over.
     pub inbox: watch::Receiver<LinkState>,
+    /// How the janitor's last sweep went.
+    pub swept: watch::Receiver<Swept>,
 }
 
 impl App {

@@ -67,7 +67,7 @@ impl Operation for Cancel {
             send(tx, &[(server, run)], "cancel", &who).await?;
         }
         let finished = row.finished;
-        rows::save(tx.connection, rows.values()).await?;
+        rows::save(tx, rows.values()).await?;
         if finished {
             settle(tx, &rows, vec![(self.task, None)]).await?;
         }
@@ -108,7 +108,7 @@ pub(super) async fn reject(tx: &mut Tx<'_>, run: Run, reason: &str) -> Result<()
             .on(Event::Rejected, tx.now, Some(&failure), tx.policy, tx.now)
             .is_ok_and(|moved| moved)
         {
-            rows::save(tx.connection, rows.values()).await?;
+            rows::save(tx, rows.values()).await?;
             settle(tx, &rows, vec![(run.task, None)]).await?;
         }
     }

@@ -122,6 +122,7 @@ impl Operation for Create {
             })
             .await?;
         tx.effects.outbox = true;
+        tx.effects.grown.tasks += i64::from(self.count);
         Ok(Ok(tasks))
     }
 }

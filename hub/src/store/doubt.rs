@@ -142,7 +142,7 @@ impl Operation for Unknown {
                 }
             }
         }
-        rows::save(tx.connection, rows.values()).await?;
+        rows::save(tx, rows.values()).await?;
         settle(tx, &rows, ended).await?;
         send(tx, &again, "task", "hub").await?;
         tx.effects.changed.extend(tasks);

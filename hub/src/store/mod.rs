@@ -3,9 +3,9 @@
 //! Writing goes through one task (`writer`) that gathers whatever operations have come while it was
 //! busy into one transaction; whoever asked is answered after the commit. Each operation is a type with
 //! an [`Operation`] of its own: [`create`], [`outbox`], [`published`], [`reports`], [`cancel`], [`retry`],
-//! [`doubt`], [`objects`], [`servers`]. Reading
-//! ([`read`]) goes beside it through a pool. Handed work by `app`, `relay`, `inbox` and `sweeper`; tells
-//! them through [`Signals`] what a commit has changed.
+//! [`doubt`], [`objects`], [`servers`], [`prune`]. Reading
+//! ([`read`]) goes beside it through a pool. Handed work by `app`, `relay`, `inbox`, `sweeper` and
+//! `janitor`; tells them through [`Signals`] what a commit has changed.
 
 mod bulk;
 pub mod cancel;
@@ -14,6 +14,7 @@ pub mod create;
 pub mod doubt;
 pub mod objects;
 pub mod outbox;
+pub mod prune;
 pub mod published;
 pub mod read;
 pub mod reports;

@@ -50,13 +50,15 @@ impl Operation for TakeReports {
             for report in &batch.items {
                 let problem = match rows.get_mut(&report.run.task) {
                     Some(row) => take(row, batch, report, tx, &mut ended),
+                    // Late, after everything that there was to tell.
+                    None if tx.pruned_up_to() >= Some(report.run.task) => None,
                     None => Some("the task is not known here".to_owned()),
                 };
                 problems.extend(problem.map(|problem| (report.run, problem)));
             }
             note_problems(tx, batch.server.as_str(), problems).await?;
         }
-        rows::save(tx.connection, rows.values()).await?;
+        rows::save(tx, rows.values()).await?;
         settle(tx, &rows, ended).await?;
         tx.effects.changed.extend(tasks);
         Ok(Ok(()))

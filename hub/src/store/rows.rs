@@ -11,6 +11,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::bulk::Bulk;
+use super::tx::Tx;
 use crate::wire;
 
 /// What the hub does by itself.
@@ -113,9 +114,10 @@ pub(super) async fn load(
 
 /// Writes back what has changed.
 pub(super) async fn save(
-    connection: &mut AnyConnection,
+    tx: &mut Tx<'_>,
     rows: impl Iterator<Item = &TaskRow> + Send,
 ) -> Result<(), sqlx::Error> {
+    let connection = &mut *tx.connection;
     let dirty: Vec<&TaskRow> = rows.filter(|row| row.dirty).collect();
     SAVE_TASK
         .execute(connection, &dirty, |query, row| {
@@ -148,7 +150,7 @@ pub(super) async fn save(
         .iter()
         .flat_map(|row| row.new_entries.iter().map(|entry| (row.run.task, entry)))
         .collect();
-    INSERT_ENTRIES
+    let inserted = INSERT_ENTRIES
         .execute(connection, &entries, |query, (task, entry)| {
             query
                 .bind(task.to_string())
@@ -157,6 +159,7 @@ pub(super) async fn save(
                 .bind(entry.event.clone())
         })
         .await?;
+    tx.effects.grown.entries += i64::try_from(inserted).unwrap_or(i64::MAX);
     Ok(())
 }
 

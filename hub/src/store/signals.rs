@@ -8,8 +8,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use kolga_protocol::id::TaskId;
 use tokio::sync::{Notify, watch};
 
+use super::read::Held;
+
 /// From so many watched tasks on, those that nobody watches any more are looked for.
 const CROWDED: usize = 256;
+/// So many new rows are much.
+const MUCH: i64 = 10_000;
 
 /// Raised by the writer after each commit.
 #[derive(Default)]
@@ -18,6 +22,9 @@ pub struct Signals {
     pub outbox: Notify,
     /// The sweeper may have to look earlier than it meant to.
     pub due: Notify,
+    /// Much has been written since somebody took the numbers.
+    pub grown: Notify,
+    growth: Mutex<Held>,
     watched: Mutex<HashMap<TaskId, watch::Sender<u64>>>,
 }
 
@@ -33,6 +40,25 @@ impl Signals {
             Entry::Occupied(watched) => watched.get().subscribe(),
             Entry::Vacant(free) => free.insert(watch::Sender::new(0)).subscribe(),
         }
+    }
+
+    pub(super) fn grew(&self, by: &Held) {
+        if *by == Held::default() {
+            return;
+        }
+        let mut growth = self.growth.lock().unwrap_or_else(PoisonError::into_inner);
+        growth.tasks += by.tasks;
+        growth.entries += by.entries;
+        growth.audit += by.audit;
+        if growth.tasks.max(growth.entries).max(growth.audit) >= MUCH {
+            self.grown.notify_one();
+        }
+    }
+
+    /// How many rows have been added since the last time.
+    #[must_use]
+    pub fn take_grown(&self) -> Held {
+        std::mem::take(&mut self.growth.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn changed(&self, tasks: impl IntoIterator<Item = TaskId>) {

@@ -9,6 +9,7 @@ use kolga_protocol::id::{TaskId, UnixMillis};
 use sqlx::AnyConnection;
 use tokio::sync::oneshot;
 
+use super::read::Held;
 use super::{Policy, StoreError};
 
 /// What an operation gives: an answer, or the reason why things stay as they are.
@@ -101,6 +102,8 @@ pub(super) struct Memory {
     pub(super) cursor: i64,
     /// What the relay has in its hands.
     pub(super) in_flight: HashSet<i64>,
+    /// The newest task that has been pruned.
+    pub(super) pruned_up_to: Option<TaskId>,
 }
 
 /// What becomes true with the commit, and is forgotten without it.
@@ -113,6 +116,8 @@ pub(super) struct Effects {
     pub(super) outbox: bool,
     pub(super) due: bool,
     pub(super) changed: Vec<TaskId>,
+    pub(super) pruned_up_to: Option<TaskId>,
+    pub(super) grown: Held,
 }
 
 impl Tx<'_> {
@@ -120,6 +125,17 @@ impl Tx<'_> {
     pub(super) fn is_in_flight(&self, seq: i64) -> bool {
         self.effects.taken.contains(&seq)
             || (self.memory.in_flight.contains(&seq) && !self.effects.given_back.contains(&seq))
+    }
+
+    /// A task is gone for good, and with it every earlier one that is not there.
+    pub(super) fn pruned(&mut self, task: TaskId) {
+        self.effects.pruned_up_to = self.pruned_up_to().max(Some(task));
+    }
+
+    /// The newest task that has been pruned. What is reported of a task that is not there and not later is
+    /// late, and nobody's mistake.
+    pub(super) fn pruned_up_to(&self) -> Option<TaskId> {
+        self.effects.pruned_up_to.max(self.memory.pruned_up_to)
     }
 
     /// Notes who did what.
@@ -131,6 +147,7 @@ impl Tx<'_> {
         detail: &str,
     ) -> Result<(), sqlx::Error> {
         let id = TaskId::generate().to_string();
+        self.effects.grown.audit += 1;
         sqlx::query(
             "INSERT INTO audit (id, at, actor, action, subject, detail)
              VALUES ($1, $2, $3, $4, $5, $6)",

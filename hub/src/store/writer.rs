@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::connect::Database;
 use super::signals::Signals;
 use super::tx::{AnyOperation, Effects, Memory, Tx};
-use super::{Policy, outbox};
+use super::{Policy, outbox, prune};
 
 /// Operations in one transaction at most: bounds the time that the first of them waits.
 const BATCH: usize = 256;
@@ -41,6 +41,7 @@ impl Writer {
     ) -> Result<Self, sqlx::Error> {
         let memory = Memory {
             last_seq: outbox::at_start(&mut connection).await?,
+            pruned_up_to: prune::up_to(&mut connection).await?,
             ..Memory::default()
         };
         Ok(Self {
@@ -130,6 +131,8 @@ impl Writer {
             self.memory.in_flight.remove(&seq);
         }
         self.memory.in_flight.extend(effects.taken);
+        self.memory.pruned_up_to = self.memory.pruned_up_to.max(effects.pruned_up_to);
+        self.signals.grew(&effects.grown);
         if effects.outbox {
             self.signals.outbox.notify_one();
         }

@@ -48,6 +48,9 @@ pub struct Task {
     /// a queue, a server that is silent, a broker that cannot be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<String>,
+    /// Whether its log, or the beginning of it, and the steps in it are gone (`[retention]` of the hub).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub log_pruned: bool,
 }
 
 /// `GET /v1/tasks/{id}`, where `{id}` may also be an unambiguous beginning or end of an id.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kolga_hub::config::{Broker, Config, Store, Tasks};
+use kolga_hub::config::{Broker, Config, Retention, Store, Tasks};
 use kolga_hub::serve::Hub;
 use kolga_protocol::topology::QueueType;
 use reqwest::{Method, RequestBuilder};
@@ -43,6 +43,7 @@ pub fn config(folder: &Path) -> Config {
             queue_type: QueueType::Classic,
         },
         tasks: Tasks::default(),
+        retention: Retention::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use kolga_hub::config::{Broker, Config, Store, Tasks};
+use kolga_hub::config::{Broker, Config, Retention, Store, Tasks};
 use kolga_hub::serve::Hub;
 use kolga_hub::store::create::Create;
 use kolga_hub::store::servers::AddServer;
@@ -65,6 +65,7 @@ impl World {
                 retry_seconds: 1,
                 ..Tasks::default()
             },
+            retention: Retention::default(),
         };
         self.hub = Some(Hub::start(config).await.expect("the hub starts"));
     }

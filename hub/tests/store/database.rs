@@ -22,6 +22,7 @@ use uuid::Uuid;
 pub struct Database {
     pub store: Store,
     writer: JoinHandle<()>,
+    url: String,
     left: Left,
 }
 
@@ -78,8 +79,32 @@ impl Database {
         Self {
             store,
             writer,
+            url: url.to_owned(),
             left,
         }
+    }
+
+    /// As after the end of one hub and the start of the next.
+    pub async fn reopen(self) -> Self {
+        drop(self.store);
+        self.writer.await.expect("the writer ends in order");
+        let (store, writer) = Store::open(&self.url, POLICY)
+            .await
+            .expect("the store opens again");
+        Self {
+            store,
+            writer,
+            ..self
+        }
+    }
+
+    /// How large the database's file is, once everything has come into it.
+    pub fn sqlite_bytes(&self) -> u64 {
+        let Left::Folder(folder) = &self.left else {
+            panic!("this is not SQLite");
+        };
+        let length = |name: &str| std::fs::metadata(folder.join(name)).map_or(0, |file| file.len());
+        length("kolga.sqlite") + length("kolga.sqlite-wal")
     }
 
     pub async fn end(self) {

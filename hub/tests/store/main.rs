@@ -3,6 +3,7 @@
 mod database;
 mod ending;
 mod listing;
+mod pruning;
 mod reporting;
 mod sending;
 
@@ -70,4 +71,31 @@ scenarios! {
         a_task_is_found_by_either_end_of_its_id,
         a_log_is_read_by_pages,
         a_page_of_a_log_is_bounded_in_bytes_too,;
+    pruning:
+        old_tasks_go_whole_and_what_is_not_over_stays,
+        a_log_goes_before_its_task_and_the_task_says_so,
+        of_more_than_may_be_kept_the_oldest_go,
+        what_ended_a_moment_ago_stays_whatever_the_numbers_say,
+        what_is_to_be_kept_for_ever_is,
+        a_late_report_of_a_pruned_task_changes_nothing_and_is_no_mistake,
+        what_is_tried_again_while_the_janitor_looks_stays,
+        records_of_who_did_what_go_by_age_and_number,
+        a_stopped_janitor_stops_between_two_pieces,;
+}
+
+/// Scenarios that need the whole database, to open it again.
+mod reopened {
+    use crate::database::Database;
+    use crate::pruning::a_hub_that_dies_between_two_pieces_goes_on_with_the_rest as between_pieces;
+
+    #[tokio::test]
+    async fn sqlite_a_hub_that_dies_between_two_pieces_goes_on_with_the_rest() {
+        between_pieces(Database::sqlite().await).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "needs the stack: run deploy/test"]
+    async fn postgres_a_hub_that_dies_between_two_pieces_goes_on_with_the_rest() {
+        between_pieces(Database::postgres().await).await;
+    }
 }

@@ -20,6 +20,10 @@ use crate::wire::{TaskAnswer, TaskDetail};
 
 pub(super) use log::log_lines;
 
+/// What is not there is said, so that nobody takes what is there for all.
+const PRUNED: &str = "The log of this task, or the beginning of it, was pruned: it ended longer ago than the \
+                      hub's [retention] keeps logs.";
+
 /// What can be done with tasks.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -118,6 +122,9 @@ impl Command {
                     return Follow::WATCH
                         .stay(client, screen, &task, Attempt::FIRST, State::Succeeded)
                         .await;
+                }
+                if task.log_pruned {
+                    screen.note(PRUNED);
                 }
                 log::print(client, screen, &task).await
             }

@@ -25,6 +25,9 @@ pub(super) fn show(screen: &Screen, detail: &TaskDetail) -> Result<(), Trouble> 
     if task.cancel_requested && !task.finished {
         table.pair("cancel", Cell::styled(Style::Warn, "asked for"));
     }
+    if task.log_pruned {
+        table.pair("log", "pruned, and the steps with it");
+    }
     table.show(screen)?;
     for attempt in &detail.attempts {
         show_attempt(screen, attempt)?;

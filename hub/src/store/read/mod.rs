@@ -2,10 +2,12 @@
 
 mod entries;
 mod objects;
+mod old;
 mod servers;
 mod tasks;
 
 pub use entries::StoredEntry;
+pub use old::{Held, OldLogs, PrunedSoFar};
 pub use servers::{StoredServer, Totals};
 pub use tasks::{Filter, Found};
 

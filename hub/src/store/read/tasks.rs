@@ -18,7 +18,7 @@ use crate::wire::{AttemptDetail, StepEntry, Task, TaskDetail};
 const RECENT: i64 = 20_000;
 
 const COLUMNS: &str = "SELECT t.id, t.server, t.kind, t.object, t.state, t.attempt, t.retry_at, t.finished_at,
-    t.cancel_requested, t.requested_by, t.created_at, t.step, t.failure, t.waiting, t.params, t.output,
+    t.cancel_requested, t.requested_by, t.created_at, t.step, t.failure, t.waiting, t.log_pruned, t.params, t.output,
     a.started_at, a.ended_at
     FROM task t JOIN attempt a ON a.task = t.id AND a.attempt = t.attempt";
 
@@ -198,6 +198,7 @@ fn task(row: &AnyRow) -> Result<Task, StoreError> {
             .map(|text| from_json("a failure", &text))
             .transpose()?,
         waiting: row.try_get("waiting")?,
+        log_pruned: row.try_get::<i64, _>("log_pruned")? != 0,
     })
 }
 

@@ -60,7 +60,7 @@ pub async fn reports_move_a_task_to_its_end(store: &Store) {
     assert!(detail.task.started_at.is_some() && detail.task.ended_at.is_some());
     assert_eq!(
         detail.output,
-        Some(serde_json::json!({"worker_version": "1.2.3"}))
+        Some(serde_json::json!({"worker_version": "1.2.3", "at_micros": 7}))
     );
     assert_eq!(detail.attempts.len(), 1);
     assert_eq!(detail.attempts[0].steps.len(), 2);

@@ -25,6 +25,8 @@ CREATE TABLE task (
     tries            BIGINT NOT NULL CHECK (tries >= 1),   -- attempts since a person last asked
     state            TEXT   NOT NULL CHECK (state IN ('queued', 'sent', 'accepted', 'running',
                          'rolling_back', 'stuck', 'succeeded', 'failed', 'cancelled', 'interrupted', 'rejected')),
+    trouble          TEXT GENERATED ALWAYS AS (CASE WHEN state IN ('stuck', 'failed', 'cancelled', 'interrupted',
+                         'rejected') THEN state END) STORED,
     cancel_requested BIGINT NOT NULL DEFAULT 0 CHECK (cancel_requested IN (0, 1)),
     entries          BIGINT NOT NULL DEFAULT 0,            -- the last number given to an entry
     step             TEXT,                                 -- JSON: the newest step entry
@@ -39,11 +41,14 @@ CREATE TABLE task (
     CHECK (finished_at IS NULL OR state IN ('succeeded', 'failed', 'cancelled', 'interrupted', 'rejected')),
     CHECK (output IS NULL OR state = 'succeeded')
 ) /* WITHOUT ROWID */;
-CREATE INDEX task_by_server ON task (server, id);
-CREATE INDEX task_by_state  ON task (state, id);
-CREATE INDEX task_by_object ON task (object, id) WHERE object IS NOT NULL;
-CREATE INDEX task_open      ON task (server)     WHERE finished_at IS NULL;
-CREATE INDEX task_retry     ON task (retry_at)   WHERE retry_at IS NOT NULL;
+-- No index has the state in it, which changes several times on the way of each task: what goes well costs no index
+-- anything between its beginning and its end. What is open is found by task_open, what went wrong by trouble.
+CREATE INDEX task_by_server         ON task (server, id);
+CREATE INDEX task_by_object         ON task (object, id)          WHERE object IS NOT NULL;
+CREATE INDEX task_open              ON task (server, id)          WHERE finished_at IS NULL;
+CREATE INDEX task_trouble           ON task (trouble, id)         WHERE trouble IS NOT NULL;
+CREATE INDEX task_trouble_by_server ON task (server, trouble, id) WHERE trouble IS NOT NULL;
+CREATE INDEX task_retry             ON task (retry_at)            WHERE retry_at IS NOT NULL;
 
 -- Each try at a task.
 CREATE TABLE attempt (

@@ -35,16 +35,18 @@ pub struct Health {
 pub struct Page<T> {
     /// The entries: objects by name, tasks newest first, log lines oldest first.
     pub items: Vec<T>,
-    /// What to give as `before` (tasks) or `after` (log) to get the next part; none at the end.
+    /// What to give as `before` (tasks) or `after` (all else) to get the next part; none at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
 impl<T> Page<T> {
-    /// A list that is whole.
+    /// A list that was asked for with a limit; `key` is what the next part comes after.
     #[must_use]
-    pub fn whole(items: Vec<T>) -> Self {
-        Self { items, next: None }
+    pub fn of(items: Vec<T>, limit: u32, key: impl Fn(&T) -> String) -> Self {
+        let full = items.len() >= limit as usize;
+        let next = items.last().filter(|_| full).map(key);
+        Self { items, next }
     }
 }
 

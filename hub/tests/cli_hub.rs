@@ -236,3 +236,35 @@ fn nobody_to_answer_a_ping_is_said_before_anything_is_measured() {
     let (_, err) = hub.run(1, &["bench"]);
     assert!(err.contains("no server is online"), "{err}");
 }
+
+#[test]
+fn a_long_list_is_read_by_pages_or_whole() {
+    let hub = Hub::start("pages");
+    for number in 1..=5 {
+        hub.run(0, &["server", "add", &format!("web{number}")]);
+    }
+    let (out, _) = hub.run(0, &["server", "list", "--limit", "2"]);
+    assert!(out.contains("web2") && !out.contains("web3"), "{out}");
+    assert!(
+        out.contains("kolga server list --after web2, or --all"),
+        "{out}"
+    );
+    let (out, _) = hub.run(0, &["server", "list", "--after", "web4"]);
+    assert!(out.contains("web5") && !out.contains("web4"), "{out}");
+    let names = |arguments: &[&str]| -> Vec<String> {
+        let list = hub.json(0, arguments);
+        let items = list["items"].as_array().expect("a list");
+        let names = items.iter().map(|item| item["name"].as_str());
+        names.map(|name| name.expect("a name").to_owned()).collect()
+    };
+    assert_eq!(
+        names(&["server", "list", "--all"]),
+        ["web1", "web2", "web3", "web4", "web5"]
+    );
+    assert_eq!(names(&["server", "list", "--limit", "1"]), ["web1"]);
+    assert!(names(&["site", "list", "--all"]).is_empty());
+    let (out, _) = hub.run(0, &["task", "list", "--all"]);
+    assert!(out.contains("No such tasks"), "{out}");
+    hub.run(2, &["task", "list", "--all", "--limit", "3"]);
+    hub.run(1, &["platform", "list", "--after", "wp"]);
+}

@@ -8,6 +8,7 @@ use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
@@ -53,6 +54,27 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
                 ApiError::bad_request("bad_query", rejection.body_text())
             })
     }
+}
+
+/// Which part of a list of objects.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Part {
+    pub(super) server: Option<String>,
+    pub(super) after: Option<String>,
+    limit: Option<u32>,
+}
+
+impl Part {
+    /// Objects in one page.
+    pub(super) fn limit(&self) -> u32 {
+        bounded(self.limit, (1000, 1000))
+    }
+}
+
+/// What was asked for, within what is usual and the most.
+pub(super) fn bounded(asked: Option<u32>, (usual, most): (u32, u32)) -> u32 {
+    asked.unwrap_or(usual).clamp(1, most)
 }
 
 /// A name in a path.

@@ -3,16 +3,37 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use kolga_protocol::names::{PlatformName, ServerName};
 
 use super::Api;
 use super::error::ApiError;
-use super::extract::{Body, Who, name};
+use super::extract::{Asked, Body, Part, Who, name};
 use crate::wire;
 
 pub(super) async fn platforms(
     State(api): State<Api>,
+    Asked(part): Asked<Part>,
 ) -> Result<Json<wire::Page<wire::Platform>>, ApiError> {
-    Ok(Json(wire::Page::whole(api.app.store.platforms().await?)))
+    let server = part.server.as_deref().map(name).transpose()?;
+    let after = part.after.as_deref().map(place).transpose()?;
+    let platforms = &api.app.store;
+    let items = platforms
+        .platforms(server.as_ref(), after.as_ref(), part.limit())
+        .await?;
+    Ok(Json(wire::Page::of(items, part.limit(), |platform| {
+        format!("{}/{}", platform.server, platform.name)
+    })))
+}
+
+/// A platform's place in the list: its server and its name.
+fn place(text: &str) -> Result<(ServerName, PlatformName), ApiError> {
+    let Some((server, platform)) = text.split_once('/') else {
+        return Err(ApiError::bad_request(
+            "bad_name",
+            "after must be SERVER/NAME, as `next` gave it",
+        ));
+    };
+    Ok((name(server)?, name(platform)?))
 }
 
 pub(super) async fn platform(
@@ -36,8 +57,17 @@ pub(super) async fn add_platform(
 
 pub(super) async fn sites(
     State(api): State<Api>,
+    Asked(part): Asked<Part>,
 ) -> Result<Json<wire::Page<wire::Site>>, ApiError> {
-    Ok(Json(wire::Page::whole(api.app.store.sites().await?)))
+    let server = part.server.as_deref().map(name).transpose()?;
+    let after = part.after.as_deref().map(name).transpose()?;
+    let sites = &api.app.store;
+    let items = sites
+        .sites(server.as_ref(), after.as_ref(), part.limit())
+        .await?;
+    Ok(Json(wire::Page::of(items, part.limit(), |site| {
+        site.host.to_string()
+    })))
 }
 
 pub(super) async fn site(

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::Api;
 use super::error::ApiError;
-use super::extract::{Body, Who, name};
+use super::extract::{Asked, Body, Part, Who, name};
 use crate::wire;
 
 pub(super) async fn health() -> Json<wire::Health> {
@@ -23,8 +23,17 @@ pub(super) async fn doctor(State(api): State<Api>) -> Result<Json<wire::Doctor>,
 
 pub(super) async fn list(
     State(api): State<Api>,
+    Asked(part): Asked<Part>,
 ) -> Result<Json<wire::Page<wire::Server>>, ApiError> {
-    Ok(Json(wire::Page::whole(api.app.servers().await?)))
+    if part.server.is_some() {
+        let message = "servers cannot be narrowed down by server: ask for /v1/servers/NAME";
+        return Err(ApiError::bad_request("bad_query", message));
+    }
+    let after = part.after.as_deref().map(name).transpose()?;
+    let items = api.app.servers(after.as_ref(), part.limit()).await?;
+    Ok(Json(wire::Page::of(items, part.limit(), |server| {
+        server.name.to_string()
+    })))
 }
 
 pub(super) async fn add(

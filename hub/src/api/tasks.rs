@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::Api;
 use super::error::ApiError;
-use super::extract::{Asked, Body, Who, name};
+use super::extract::{Asked, Body, Who, bounded, name};
 use crate::store::read::Filter;
 use crate::wire;
 
@@ -39,10 +39,9 @@ pub(super) async fn list(
         limit,
     };
     let items = api.app.tasks(&filter).await?;
-    let next = (items.len() >= limit as usize)
-        .then(|| items.last().map(|task| task.id.to_string()))
-        .flatten();
-    Ok(Json(wire::Page { items, next }))
+    Ok(Json(wire::Page::of(items, limit, |task| {
+        task.id.to_string()
+    })))
 }
 
 pub(super) async fn create(
@@ -102,8 +101,4 @@ pub(super) async fn retry(
     let task = api.app.find(&id).await?;
     let task = api.app.retry(task, &who).await?;
     Ok(Json(wire::TaskAnswer { task }))
-}
-
-fn bounded(asked: Option<u32>, (usual, most): (u32, u32)) -> u32 {
-    asked.unwrap_or(usual).clamp(1, most)
 }

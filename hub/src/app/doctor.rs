@@ -1,5 +1,7 @@
 //! Looks at the hub and at what it depends on: what is wrong, and what to do.
 
+use std::collections::BTreeMap;
+
 use kolga_protocol::id::UnixMillis;
 use kolga_protocol::link::{self, LinkState};
 use kolga_protocol::names::ServerName;
@@ -46,14 +48,12 @@ impl App {
         });
         let swept = self.swept.borrow().clone();
         checks.push(history_check(&swept, &self.store.pruned().await?));
-        let blocked = self.store.blocked_servers().await?;
-        let servers = self.servers().await?;
+        let blocked: BTreeMap<_, _> = self.store.blocked_servers().await?.into_iter().collect();
+        // Each is a line of the answer.
+        let servers = self.servers(None, u32::MAX).await?;
         let depths = self.depths(&servers, &publisher).await;
         for (index, server) in servers.iter().enumerate() {
-            let reason = blocked
-                .iter()
-                .find(|(name, _)| *name == server.name)
-                .map(|(_, reason)| reason.clone());
+            let reason = blocked.get(&server.name).cloned();
             let depth = depths.as_ref().map(|depths| depths[index]);
             checks.push(self.server_check(&server.name, server.presence, reason, depth));
         }

@@ -69,12 +69,16 @@ impl App {
         }
     }
 
-    /// All servers.
+    /// Servers after one, by name.
     ///
     /// # Errors
     /// [`StoreError`] when the database failed.
-    pub async fn servers(&self) -> Result<Vec<wire::Server>, StoreError> {
-        let stored = self.store.servers().await?;
+    pub async fn servers(
+        &self,
+        after: Option<&ServerName>,
+        limit: u32,
+    ) -> Result<Vec<wire::Server>, StoreError> {
+        let stored = self.store.servers(after, limit).await?;
         Ok(stored
             .into_iter()
             .map(|server| self.shown(server))

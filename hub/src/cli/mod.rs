@@ -1,7 +1,7 @@
 //! The operator's command line: reads the arguments, asks the hub over HTTP, shows what it says.
 //!
 //! One file a noun (`server`, `platform`, `site`, `task`), each with its arguments and its commands.
-//! `client` speaks HTTP, `events` holds on to a live stream, `follow` shows one; `screen` is the only
+//! `client` speaks HTTP, `page` turns the pages of long lists, `events` holds on to a live stream, `follow` shows one; `screen` is the only
 //! way to stdout, `trouble` the only judge of exit codes. `serve` alone hands on to the daemon instead of
 //! to the API.
 
@@ -12,6 +12,7 @@ mod doctor;
 mod events;
 mod follow;
 mod live;
+mod page;
 mod platform;
 mod result;
 mod screen;
@@ -45,7 +46,7 @@ Examples:
         --option title='My blog' --follow
   kolga task list --state failed                    what went wrong?
   kolga task log 3f9a2b1c --follow                  watch a task; the end of its id is enough
-  kolga site list --json | jq -r '.items[].url'     for scripts
+  kolga site list --all --json | jq -r '.items[].url'   for scripts
 
 Exit codes:
   0  done

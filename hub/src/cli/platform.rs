@@ -5,11 +5,12 @@ use kolga_protocol::names::{PlatformName, ProfileName, ServerName, SpokePath};
 
 use super::client::Client;
 use super::follow::Follow;
+use super::page::{self, Part};
 use super::screen::{Screen, Style};
 use super::table::{Cell, Table};
 use super::time::{age, instant};
 use super::trouble::Trouble;
-use crate::wire::{Condition, NewPlatform, Page, Platform, PlatformAnswer};
+use crate::wire::{Condition, NewPlatform, Platform, PlatformAnswer};
 
 /// What can be done with platforms.
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,8 @@ Examples:
         /// Only those on this server
         #[arg(long, value_name = "SERVER")]
         server: Option<ServerName>,
+        #[command(flatten)]
+        part: Part,
     },
     /// Show one platform
     Show {
@@ -59,7 +62,7 @@ impl Command {
     pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
         match self {
             Self::Add(add) => add.run(client, screen).await,
-            Self::List { server } => list(client, screen, server.as_ref()).await,
+            Self::List { server, part } => list(client, screen, server, part).await,
             Self::Show { name, server } => {
                 let path = format!("/v1/platforms/{server}/{name}");
                 let platform: Platform = client.get(&path, &[]).await?;
@@ -90,29 +93,37 @@ impl Add {
 async fn list(
     client: &Client,
     screen: &Screen,
-    server: Option<&ServerName>,
+    server: Option<ServerName>,
+    part: Part,
 ) -> Result<(), Trouble> {
-    let mut page: Page<Platform> = client.get("/v1/platforms", &[]).await?;
-    page.items
-        .retain(|platform| server.is_none_or(|server| platform.server == *server));
-    if screen.is_json() {
-        return Ok(screen.json(&page)?);
-    }
-    if page.items.is_empty() {
-        return Ok(screen.line("No platforms here. Add one with: kolga platform add --help")?);
-    }
-    let mut table = Table::headed(["NAME", "SERVER", "PROFILE", "STATE", "VERSION", "AGE"]);
-    for platform in &page.items {
-        table.row([
-            platform.name.as_str().into(),
-            platform.server.as_str().into(),
-            platform.profile.as_str().into(),
-            condition(platform.condition),
-            platform.version.as_deref().unwrap_or_default().into(),
-            age(platform.created_at).into(),
-        ]);
-    }
-    Ok(table.show(screen)?)
+    let list = page::List {
+        path: "/v1/platforms",
+        query: server
+            .map(|server| ("server", server.to_string()))
+            .into_iter()
+            .collect(),
+        command: "kolga platform list",
+        cursor: "after",
+        empty: "No platforms here. Add one with: kolga platform add --help",
+    };
+    let heading = Table::headed(["NAME", "SERVER", "PROFILE", "STATE", "VERSION", "AGE"]);
+    list.show(
+        client,
+        screen,
+        part,
+        heading,
+        |table, platform: &Platform| {
+            table.row([
+                platform.name.as_str().into(),
+                platform.server.as_str().into(),
+                platform.profile.as_str().into(),
+                condition(platform.condition),
+                platform.version.as_deref().unwrap_or_default().into(),
+                age(platform.created_at).into(),
+            ]);
+        },
+    )
+    .await
 }
 
 fn describe(platform: &Platform) -> Table {

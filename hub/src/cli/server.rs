@@ -9,11 +9,12 @@ use serde_json::json;
 
 use super::client::Client;
 use super::follow::Follow;
+use super::page::{self, Part};
 use super::screen::{Screen, Style};
 use super::table::{Cell, Table};
 use super::time::{age, instant};
 use super::trouble::Trouble;
-use crate::wire::{NewServer, NewTask, NewTasks, Page, Presence, Server, TaskAnswer, TaskDetail};
+use crate::wire::{NewServer, NewTask, NewTasks, Presence, Server, TaskAnswer, TaskDetail};
 
 /// What can be done with servers.
 #[derive(Debug, Subcommand)]
@@ -30,7 +31,7 @@ Example:
     },
     /// List the servers, with what each does now
     #[command(visible_alias = "ls")]
-    List,
+    List(Part),
     /// Show one server
     Show {
         /// Its name
@@ -77,7 +78,7 @@ impl Command {
                      kolga server verify {name} --follow"
                 ))?)
             }
-            Self::List => list(client, screen).await,
+            Self::List(part) => list(client, screen, part).await,
             Self::Show { name } => {
                 let server: Server = client.get(&format!("/v1/servers/{name}"), &[]).await?;
                 if screen.is_json() {
@@ -117,18 +118,18 @@ impl Command {
     }
 }
 
-async fn list(client: &Client, screen: &Screen) -> Result<(), Trouble> {
-    let page: Page<Server> = client.get("/v1/servers", &[]).await?;
-    if screen.is_json() {
-        return Ok(screen.json(&page)?);
-    }
-    if page.items.is_empty() {
-        return Ok(screen.line("No servers yet. Add one with: kolga server add NAME")?);
-    }
-    let mut table = Table::headed([
+async fn list(client: &Client, screen: &Screen, part: Part) -> Result<(), Trouble> {
+    let list = page::List {
+        path: "/v1/servers",
+        query: Vec::new(),
+        command: "kolga server list",
+        cursor: "after",
+        empty: "No servers here. Add one with: kolga server add NAME",
+    };
+    let heading = Table::headed([
         "NAME", "WORKER", "SEEN", "DOES", "RUN", "WAIT", "STUCK", "OPEN", "LOAD", "FREE",
     ]);
-    for server in &page.items {
+    list.show(client, screen, part, heading, |table, server: &Server| {
         let worker = server.worker.as_ref();
         let count = |value: Option<u32>| value.map(|n| n.to_string()).unwrap_or_default();
         table.row([
@@ -149,8 +150,8 @@ async fn list(client: &Client, screen: &Screen) -> Result<(), Trouble> {
                 .unwrap_or_default()
                 .into(),
         ]);
-    }
-    Ok(table.show(screen)?)
+    })
+    .await
 }
 
 fn describe(server: &Server) -> Table {

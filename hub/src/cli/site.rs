@@ -11,12 +11,13 @@ use reqwest::Method;
 
 use super::client::Client;
 use super::follow::Follow;
+use super::page::{self, Part};
 use super::platform::condition;
 use super::screen::Screen;
 use super::table::Table;
 use super::time::{age, instant};
 use super::trouble::Trouble;
-use crate::wire::{NewSite, Page, Site, SiteAnswer, TaskAnswer};
+use crate::wire::{NewSite, Site, SiteAnswer, TaskAnswer};
 
 /// What can be done with sites.
 #[derive(Debug, Subcommand)]
@@ -48,6 +49,8 @@ The passwords of the site are made on its server and stay there; the result name
         /// Only those on this server
         #[arg(long, value_name = "SERVER")]
         server: Option<ServerName>,
+        #[command(flatten)]
+        part: Part,
     },
     /// Show one site
     Show {
@@ -90,7 +93,7 @@ impl Command {
                 }
                 delete(client, screen, &host, follow).await
             }
-            Self::List { server } => list(client, screen, server.as_ref()).await,
+            Self::List { server, part } => list(client, screen, server, part).await,
             Self::Show { host } => {
                 let site: Site = client.get(&format!("/v1/sites/{host}"), &[]).await?;
                 if screen.is_json() {
@@ -161,19 +164,21 @@ fn confirm(screen: &Screen, host: &HostName) -> Result<(), Trouble> {
 async fn list(
     client: &Client,
     screen: &Screen,
-    server: Option<&ServerName>,
+    server: Option<ServerName>,
+    part: Part,
 ) -> Result<(), Trouble> {
-    let mut page: Page<Site> = client.get("/v1/sites", &[]).await?;
-    page.items
-        .retain(|site| server.is_none_or(|server| site.server == *server));
-    if screen.is_json() {
-        return Ok(screen.json(&page)?);
-    }
-    if page.items.is_empty() {
-        return Ok(screen.line("No sites here. Install one with: kolga site install --help")?);
-    }
-    let mut table = Table::headed(["HOST", "SERVER", "PROFILE", "PLATFORM", "STATE", "AGE"]);
-    for site in &page.items {
+    let list = page::List {
+        path: "/v1/sites",
+        query: server
+            .map(|server| ("server", server.to_string()))
+            .into_iter()
+            .collect(),
+        command: "kolga site list",
+        cursor: "after",
+        empty: "No sites here. Install one with: kolga site install --help",
+    };
+    let heading = Table::headed(["HOST", "SERVER", "PROFILE", "PLATFORM", "STATE", "AGE"]);
+    list.show(client, screen, part, heading, |table, site: &Site| {
         table.row([
             site.host.as_str().into(),
             site.server.as_str().into(),
@@ -182,8 +187,8 @@ async fn list(
             condition(site.condition),
             age(site.created_at).into(),
         ]);
-    }
-    Ok(table.show(screen)?)
+    })
+    .await
 }
 
 fn describe(site: &Site) -> Table {

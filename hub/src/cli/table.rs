@@ -39,6 +39,8 @@ impl<T: AsRef<str>> From<T> for Cell {
 #[derive(Debug)]
 pub(super) struct Table {
     rows: Vec<Vec<Cell>>,
+    /// What was shown before was so wide.
+    least: Vec<usize>,
 }
 
 impl Table {
@@ -50,12 +52,16 @@ impl Table {
             .collect();
         Self {
             rows: vec![heading],
+            least: Vec::new(),
         }
     }
 
     /// Names and values, one pair a line.
     pub(super) fn pairs() -> Self {
-        Self { rows: Vec::new() }
+        Self {
+            rows: Vec::new(),
+            least: Vec::new(),
+        }
     }
 
     /// Adds a row.
@@ -83,6 +89,14 @@ impl Table {
         Ok(())
     }
 
+    /// Shows what has been added since the last time, in columns as wide as those before.
+    pub(super) fn show_on(&mut self, screen: &Screen) -> io::Result<()> {
+        self.show(screen)?;
+        self.least = self.natural_widths();
+        self.rows.clear();
+        Ok(())
+    }
+
     fn lines(&self, room: Option<usize>, paint: impl Fn(Style, &str) -> String) -> Vec<String> {
         let widths = fit(self.natural_widths(), room);
         let line = |row: &Vec<Cell>| {
@@ -103,10 +117,12 @@ impl Table {
 
     fn natural_widths(&self) -> Vec<usize> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let columns = columns.max(self.least.len());
         (0..columns)
             .map(|at| {
                 let cells = self.rows.iter().filter_map(|row| row.get(at));
-                cells.map(|c| c.text.chars().count()).max().unwrap_or(0)
+                let widest = cells.map(|c| c.text.chars().count()).max().unwrap_or(0);
+                widest.max(self.least.get(at).copied().unwrap_or(0))
             })
             .collect()
     }
@@ -165,6 +181,15 @@ mod tests {
                 "a.example         ready",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_shown_later_lines_up_with_what_was_shown_before() {
+        let mut table = table();
+        table.least = table.natural_widths();
+        table.rows.clear();
+        table.row(["b.example".into(), "ready".into(), "why not".into()]);
+        assert_eq!(plain(&table, None), ["b.example         ready   why not"]);
     }
 
     #[test]

@@ -256,3 +256,41 @@ async fn a_platform_is_asked_for_before_the_site_that_needs_it() {
     hub.post("/v1/sites", site).await;
     hub.end().await;
 }
+
+#[tokio::test]
+async fn long_lists_come_in_pages() {
+    let hub = TestHub::start().await;
+    for number in 1..=5 {
+        hub.post("/v1/servers", json!({"name": format!("web{number}")}))
+            .await;
+    }
+    let mut seen = Vec::new();
+    let mut path = "/v1/servers?limit=2".to_owned();
+    let mut pages = 0;
+    loop {
+        let page = hub.get(&path).await;
+        let items = page["items"].as_array().expect("a list");
+        seen.extend(items.iter().map(|item| item["name"].clone()));
+        pages += 1;
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        path = format!("/v1/servers?limit=2&after={next}");
+    }
+    assert_eq!(seen, ["web1", "web2", "web3", "web4", "web5"]);
+    assert_eq!(pages, 3);
+    for wrong in [
+        "/v1/sites?after=not%20a%20host",
+        "/v1/platforms?after=wp",
+        "/v1/sites?limit=-1",
+        "/v1/sites?offset=10",
+        "/v1/servers?server=web1",
+    ] {
+        let response = hub.request(reqwest::Method::GET, wrong).send().await;
+        let status = response.expect("answered").status();
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+    // More than the hub gives at once is no mistake.
+    assert!(hub.get("/v1/sites?limit=1000000").await["items"].is_array());
+    hub.end().await;
+}

@@ -1,15 +1,17 @@
 //! Questions to the store.
 
 use kolga_hub::store::Store;
+use kolga_hub::store::create::Create;
 use kolga_hub::store::published::Fate;
 use kolga_hub::store::read::{Filter, Found};
 use kolga_protocol::id::TaskId;
 use kolga_protocol::message::{LOG_TEXT_BYTES, Level, LogLines, ReportBody};
+use kolga_protocol::names::ServerName;
 use kolga_protocol::state::{Event, State};
-use kolga_protocol::task::{Params, server_verify};
+use kolga_protocol::task::{Params, platform_build, server_verify, site_install};
 
 use crate::database::{
-    a_ping, event, make, make_many, numbered, publish, run_of, server, take, tell,
+    a_ping, because, event, make, make_many, numbered, publish, run_of, server, take, tell,
 };
 
 pub async fn pages_of_tasks_meet_without_gap_or_overlap(store: &Store) {
@@ -65,7 +67,7 @@ pub async fn tasks_are_found_by_server_state_and_object(store: &Store) {
         ..Filter::default()
     };
     assert!(ids(elsewhere).await.is_empty());
-    let servers = store.servers().await.expect("read");
+    let servers = store.servers(None, 10).await.expect("read");
     assert_eq!(servers[0].open_tasks, 4);
     assert_eq!(servers[1].open_tasks, 0);
 }
@@ -131,4 +133,134 @@ async fn pages(store: &Store, id: TaskId, limit: u32) -> Vec<Vec<String>> {
             return pages;
         }
     }
+}
+
+/// One task in each state, as reports bring it there.
+pub async fn one_in_each_state(store: &Store) -> Vec<(State, TaskId)> {
+    use Event::*;
+    let ways: [(State, &[Event]); 10] = [
+        (State::Sent, &[]),
+        (State::Accepted, &[Accepted]),
+        (State::Running, &[Accepted, Started]),
+        (State::RollingBack, &[Accepted, Started, RollingBack]),
+        (State::Stuck, &[Accepted, Started, RollingBack, Stuck]),
+        (State::Succeeded, &[Accepted, Started, Succeeded]),
+        (State::Failed, &[Accepted, Started, Failed]),
+        (State::Cancelled, &[Accepted, Cancelled]),
+        (State::Interrupted, &[Accepted, Started, Interrupted]),
+        (State::Rejected, &[Rejected]),
+    ];
+    let mut made = Vec::new();
+    for (state, events) in ways {
+        let id = make(store, a_ping()).await;
+        publish(store, take(store).await, &Fate::Confirmed).await;
+        let run = run_of(store, id).await;
+        let bodies = events.iter().map(|&one| because(one, "as a test wants"));
+        tell(store, numbered(run, bodies.collect())).await;
+        made.push((state, id));
+    }
+    made.push((State::Queued, make(store, a_ping()).await));
+    made
+}
+
+pub async fn tasks_are_found_in_every_state(store: &Store) {
+    let made = one_in_each_state(store).await;
+    assert_eq!(made.len(), State::ALL.len());
+    for server in [None, Some(server("web1"))] {
+        for &(state, id) in &made {
+            let filter = Filter {
+                state: Some(state),
+                server: server.clone(),
+                limit: 10,
+                ..Filter::default()
+            };
+            let found = store.tasks(&filter).await.expect("read");
+            let found: Vec<_> = found.iter().map(|task| (task.state, task.id)).collect();
+            assert_eq!(found, [(state, id)]);
+        }
+    }
+}
+
+pub async fn pages_of_sites_meet_without_gap_or_overlap(store: &Store) {
+    let mut expected = Vec::new();
+    for number in 0..25 {
+        let name = format!("site{number:02}.example.org");
+        let create = Create {
+            server: server(if number % 5 == 0 { "web2" } else { "web1" }),
+            params: install(&name),
+            count: 1,
+            requested_by: "test".to_owned(),
+        };
+        store.write(create).await.expect("its name is free");
+        expected.push(name);
+    }
+    let hosts = async |only: Option<ServerName>| {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.sites(only.as_ref(), after.as_ref(), 10);
+            let page = page.await.expect("read");
+            seen.extend(page.iter().map(|site| site.host.to_string()));
+            if page.len() < 10 {
+                return seen;
+            }
+            after = page.last().map(|site| site.host.clone());
+        }
+    };
+    assert_eq!(hosts(None).await, expected);
+    let of_web2: Vec<_> = expected.iter().step_by(5).cloned().collect();
+    assert_eq!(hosts(Some(server("web2"))).await, of_web2);
+}
+
+fn install(name: &str) -> Params {
+    Params::SiteInstall(site_install::Params {
+        site: name.parse().expect("a host name"),
+        aliases: Vec::new(),
+        profile: "static".parse().expect("a profile"),
+        platform: None,
+        options: std::collections::BTreeMap::new(),
+    })
+}
+
+pub async fn pages_of_platforms_and_servers_meet_without_gap_or_overlap(store: &Store) {
+    let mut expected = Vec::new();
+    for on in ["web1", "web2"] {
+        for number in 0..7 {
+            let name = format!("p{number}");
+            let params = Params::PlatformBuild(platform_build::Params {
+                platform: name.parse().expect("a platform"),
+                profile: "static".parse().expect("a profile"),
+                source: "/srv/source".parse().expect("a path"),
+            });
+            let create = Create {
+                server: server(on),
+                params,
+                count: 1,
+                requested_by: "test".to_owned(),
+            };
+            store.write(create).await.expect("its name is free");
+            expected.push(format!("{on}/{name}"));
+        }
+    }
+    let places = async |only: Option<ServerName>| {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.platforms(only.as_ref(), after.as_ref(), 5);
+            let page = page.await.expect("read");
+            seen.extend(page.iter().map(|it| format!("{}/{}", it.server, it.name)));
+            if page.len() < 5 {
+                return seen;
+            }
+            after = page.last().map(|it| (it.server.clone(), it.name.clone()));
+        }
+    };
+    assert_eq!(places(None).await, expected);
+    assert_eq!(places(Some(server("web2"))).await, expected[7..]);
+
+    let names = async |after: Option<ServerName>| -> Vec<String> {
+        let page = store.servers(after.as_ref(), 1).await.expect("read");
+        page.iter().map(|server| server.name.to_string()).collect()
+    };
+    assert_eq!(names(None).await, ["web1"]);
+    assert_eq!(names(Some(server("web1"))).await, ["web2"]);
+    assert!(names(Some(server("web2"))).await.is_empty());
 }

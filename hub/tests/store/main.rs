@@ -70,7 +70,10 @@ scenarios! {
         tasks_are_found_by_server_state_and_object,
         a_task_is_found_by_either_end_of_its_id,
         a_log_is_read_by_pages,
-        a_page_of_a_log_is_bounded_in_bytes_too,;
+        a_page_of_a_log_is_bounded_in_bytes_too,
+        tasks_are_found_in_every_state,
+        pages_of_sites_meet_without_gap_or_overlap,
+        pages_of_platforms_and_servers_meet_without_gap_or_overlap,;
     pruning:
         old_tasks_go_whole_and_what_is_not_over_stays,
         a_log_goes_before_its_task_and_the_task_says_so,

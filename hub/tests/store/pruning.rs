@@ -417,7 +417,7 @@ async fn sqlite_uses_the_space_of_what_is_gone_again() {
         sizes.push(database.sqlite_bytes());
     }
     assert!(
-        sizes[5] <= sizes[2],
+        sizes[5] <= sizes[2] + sizes[2] / 20,
         "the file grows with history: {sizes:?}"
     );
     database.end().await;

@@ -17,6 +17,7 @@ use figures::{Figures, Latency};
 
 use super::client::Client;
 use super::events::Events;
+use super::page::Pages;
 use super::screen::Screen;
 use super::trouble::Trouble;
 use crate::wire::{self, Doctor, Event, NewTask, NewTasks, Page, Presence, Server, Task};
@@ -88,13 +89,16 @@ impl Args {
         if !self.servers.is_empty() {
             return Ok(self.servers.clone());
         }
-        let page: Page<Server> = client.get("/v1/servers", &[]).await?;
-        let online: Vec<ServerName> = page
-            .items
-            .into_iter()
-            .filter(|server| server.presence == Presence::Online)
-            .map(|server| server.name)
-            .collect();
+        let mut online: Vec<ServerName> = Vec::new();
+        let mut pages = Pages::new(client, "/v1/servers", "after", Vec::new());
+        while let Some(page) = pages.next::<Server>().await? {
+            let servers = page.items.into_iter();
+            online.extend(
+                servers
+                    .filter(|server| server.presence == Presence::Online)
+                    .map(|server| server.name),
+            );
+        }
         if online.is_empty() {
             let error = wire::Error {
                 code: "no_server_online".to_owned(),

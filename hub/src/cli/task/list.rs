@@ -2,18 +2,18 @@
 
 use clap::Args;
 use kolga_protocol::id::TaskId;
-use kolga_protocol::message::printable;
 use kolga_protocol::names::ServerName;
 use kolga_protocol::state::State;
 
 use super::super::client::Client;
 use super::super::live::place;
+use super::super::page::{self, MOST};
 use super::super::result::{object_name, state_name, style, waits};
 use super::super::screen::Screen;
 use super::super::table::{Cell, Table};
 use super::super::time::age;
 use super::super::trouble::Trouble;
-use crate::wire::{Page, Task};
+use crate::wire::Task;
 
 /// `kolga task list`
 #[derive(Debug, Args)]
@@ -29,8 +29,12 @@ pub(crate) struct List {
     #[arg(long, value_name = "OBJECT")]
     object: Option<String>,
     /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 30, conflicts_with = "all",
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST)))]
     limit: u32,
+    /// All of them, however many there are
+    #[arg(long)]
+    all: bool,
     /// Only those older than this task, to turn the page
     #[arg(long, value_name = "TASK")]
     before: Option<TaskId>,
@@ -38,20 +42,21 @@ pub(crate) struct List {
 
 impl List {
     pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
-        let mut query = vec![("limit", self.limit.to_string())];
+        let mut query = Vec::new();
         query.extend(self.server.map(|server| ("server", server.to_string())));
         query.extend(self.state.map(|state| ("state", state.to_string())));
         query.extend(self.object.map(|object| ("object", object)));
         query.extend(self.before.map(|before| ("before", before.to_string())));
-        let page: Page<Task> = client.get("/v1/tasks", &query).await?;
-        if screen.is_json() {
-            return Ok(screen.json(&page)?);
-        }
-        if page.items.is_empty() {
-            return Ok(screen.line("No such tasks.")?);
-        }
-        let mut table = Table::headed(["ID", "KIND", "OBJECT", "SERVER", "STATE", "STEP", "AGE"]);
-        for task in &page.items {
+        let list = page::List {
+            path: "/v1/tasks",
+            query,
+            command: "kolga task list",
+            cursor: "before",
+            empty: "No such tasks.",
+        };
+        let limit = (!self.all).then_some(self.limit);
+        let heading = Table::headed(["ID", "KIND", "OBJECT", "SERVER", "STATE", "STEP", "AGE"]);
+        list.show_part(client, screen, limit, heading, |table, task: &Task| {
             table.row([
                 short(task.id).into(),
                 task.kind.as_str().into(),
@@ -65,15 +70,8 @@ impl List {
                 step_column(task).into(),
                 age(task.created_at).into(),
             ]);
-        }
-        table.show(screen)?;
-        if let Some(next) = &page.next {
-            screen.line(&format!(
-                "Older ones: kolga task list --before {}",
-                printable(next)
-            ))?;
-        }
-        Ok(())
+        })
+        .await
     }
 }
 

@@ -14,13 +14,30 @@ const SITE: &str = "SELECT host, server, profile, platform, aliases, options, co
     created_at FROM site";
 
 impl Store {
-    /// All platforms, by server and name.
+    /// Platforms after one, of one server or all, by server and name.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn platforms(&self) -> Result<Vec<Platform>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{PLATFORM} ORDER BY server, name"));
-        let rows = sqlx::query(sql).fetch_all(&self.reads).await?;
+    pub async fn platforms(
+        &self,
+        server: Option<&ServerName>,
+        after: Option<&(ServerName, PlatformName)>,
+        limit: u32,
+    ) -> Result<Vec<Platform>, StoreError> {
+        let narrow = server.map_or("", |_| "AND server = $4");
+        let sql = format!(
+            "{PLATFORM} WHERE (server, name) > ($1, $2) {narrow} ORDER BY server, name LIMIT $3"
+        );
+        let (after_server, after_name) =
+            after.map_or(("", ""), |(server, name)| (server.as_str(), name.as_str()));
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(after_server.to_owned())
+            .bind(after_name.to_owned())
+            .bind(i64::from(limit));
+        if let Some(server) = server {
+            query = query.bind(server.to_string());
+        }
+        let rows = query.fetch_all(&self.reads).await?;
         rows.iter().map(platform).collect()
     }
 
@@ -42,13 +59,25 @@ impl Store {
         row.as_ref().map(platform).transpose()
     }
 
-    /// All sites, by name.
+    /// Sites after one, on one server or all, by name.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn sites(&self) -> Result<Vec<Site>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{SITE} ORDER BY host"));
-        let rows = sqlx::query(sql).fetch_all(&self.reads).await?;
+    pub async fn sites(
+        &self,
+        server: Option<&ServerName>,
+        after: Option<&HostName>,
+        limit: u32,
+    ) -> Result<Vec<Site>, StoreError> {
+        let narrow = server.map_or("", |_| "AND server = $3");
+        let sql = format!("{SITE} WHERE host > $1 {narrow} ORDER BY host LIMIT $2");
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(after.map_or("", |host| host.as_str()).to_owned())
+            .bind(i64::from(limit));
+        if let Some(server) = server {
+            query = query.bind(server.to_string());
+        }
+        let rows = query.fetch_all(&self.reads).await?;
         rows.iter().map(site).collect()
     }
 

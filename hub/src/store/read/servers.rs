@@ -38,13 +38,21 @@ const COLUMNS: &str = "SELECT s.name, s.created_at, s.seen_at, s.worker,
     FROM server s";
 
 impl Store {
-    /// All of them, by name.
+    /// Those after one, by name.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub async fn servers(&self) -> Result<Vec<StoredServer>, StoreError> {
-        let sql = sqlx::AssertSqlSafe(format!("{COLUMNS} ORDER BY s.name"));
-        let rows = sqlx::query(sql).fetch_all(&self.reads).await?;
+    pub async fn servers(
+        &self,
+        after: Option<&ServerName>,
+        limit: u32,
+    ) -> Result<Vec<StoredServer>, StoreError> {
+        let sql = format!("{COLUMNS} WHERE s.name > $1 ORDER BY s.name LIMIT $2");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(after.map_or("", |name| name.as_str()).to_owned())
+            .bind(i64::from(limit))
+            .fetch_all(&self.reads)
+            .await?;
         rows.iter().map(server).collect()
     }
 

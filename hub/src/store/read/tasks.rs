@@ -19,8 +19,24 @@ const RECENT: i64 = 20_000;
 
 const COLUMNS: &str = "SELECT t.id, t.server, t.kind, t.object, t.state, t.attempt, t.retry_at, t.finished_at,
     t.cancel_requested, t.requested_by, t.created_at, t.step, t.failure, t.waiting, t.log_pruned, t.params, t.output,
-    a.started_at, a.ended_at
-    FROM task t JOIN attempt a ON a.task = t.id AND a.attempt = t.attempt";
+    a.started_at, a.ended_at FROM";
+const ALL: &str = "task t JOIN attempt a ON a.task = t.id AND a.attempt = t.attempt";
+const OPEN_OF_ALL: &str =
+    "server s CROSS JOIN task t JOIN attempt a ON a.task = t.id AND a.attempt = t.attempt
+    AND t.server = s.name";
+
+/// The states that the column `trouble` of a task repeats, and by which few tasks are found among many.
+fn is_trouble(state: State) -> bool {
+    matches!(
+        state,
+        State::Stuck | State::Failed | State::Cancelled | State::Interrupted | State::Rejected
+    )
+}
+
+/// The states of what is not finished.
+fn is_open(state: State) -> bool {
+    !state.is_terminal() && !is_trouble(state)
+}
 
 /// Which tasks.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +70,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database fails.
     pub async fn tasks(&self, filter: &Filter) -> Result<Vec<Task>, StoreError> {
-        let mut sql = COLUMNS.to_owned();
+        let open = filter.state.is_some_and(is_open);
+        // What is open is found by server, all servers in turn; and there is less of it than of history.
+        let mut sql = if open && filter.server.is_none() {
+            format!("{COLUMNS} {OPEN_OF_ALL}")
+        } else {
+            format!("{COLUMNS} {ALL}")
+        };
         let mut values: Vec<String> = Vec::new();
         let mut narrow = |condition: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -63,8 +85,13 @@ impl Store {
                 sql.push_str(&format!(" {word} t.{condition} ${}", values.len()));
             }
         };
+        let state = match filter.state {
+            Some(state) if is_trouble(state) => "trouble =",
+            Some(state) if is_open(state) => "finished_at IS NULL AND t.state =",
+            _ => "state =",
+        };
         narrow("server =", filter.server.as_ref().map(ToString::to_string));
-        narrow("state =", filter.state.map(|state| state.to_string()));
+        narrow(state, filter.state.map(|state| state.to_string()));
         narrow("object =", filter.object.clone());
         narrow("id <", filter.before.map(|id| id.to_string()));
         sql.push_str(&format!(" ORDER BY t.id DESC LIMIT ${}", values.len() + 1));
@@ -122,7 +149,7 @@ impl Store {
     }
 
     async fn task_row(&self, id: TaskId) -> Result<Option<AnyRow>, StoreError> {
-        let sql = format!("{COLUMNS} WHERE t.id = $1");
+        let sql = format!("{COLUMNS} {ALL} WHERE t.id = $1");
         Ok(sqlx::query::<Any>(AssertSqlSafe(sql))
             .bind(id.to_string())
             .fetch_optional(&self.reads)

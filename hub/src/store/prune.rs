@@ -56,9 +56,9 @@ macro_rules! may_go {
         concat!(
             "t.finished_at <= ",
             $ended_by,
-            " AND NOT EXISTS (SELECT 1 FROM site s WHERE s.task = t.id)
-              AND NOT EXISTS (SELECT 1 FROM platform p WHERE p.task = t.id)
-              AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.task = t.id)"
+            " AND NOT EXISTS (SELECT 1 FROM site WHERE site.task = t.id)
+              AND NOT EXISTS (SELECT 1 FROM platform WHERE platform.task = t.id)
+              AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.task = t.id)"
         )
     };
 }

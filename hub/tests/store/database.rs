@@ -53,6 +53,11 @@ impl Database {
     }
 
     pub async fn postgres() -> Self {
+        Self::postgres_with("").await
+    }
+
+    /// With settings for every connection, `&options[name]=value` each.
+    pub async fn postgres_with(settings: &str) -> Self {
         let path = std::env::var("KOLGA_TEST_STACK").expect("KOLGA_TEST_STACK: run deploy/test");
         let text = std::fs::read_to_string(path).expect("the stack's description can be read");
         let stack: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
@@ -63,7 +68,7 @@ impl Database {
         let name = unique();
         run(&url, &format!("CREATE SCHEMA {name}")).await;
         let sign = if url.contains('?') { '&' } else { '?' };
-        let own = format!("{url}{sign}options[search_path]={name}");
+        let own = format!("{url}{sign}options[search_path]={name}{settings}");
         Self::open(&own, Left::Schema { url, name }).await
     }
 
@@ -96,6 +101,11 @@ impl Database {
             writer,
             ..self
         }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// How large the database's file is, once everything has come into it.

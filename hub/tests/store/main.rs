@@ -1,11 +1,16 @@
 //! The store's promises, proven over SQLite and over PostgreSQL by the same scenarios.
 
 mod database;
+mod drive;
 mod ending;
+mod fill;
 mod listing;
+mod plans;
 mod pruning;
+mod recorder;
 mod reporting;
 mod sending;
+mod sources;
 
 /// One test a scenario and database. Scenarios are sentences.
 macro_rules! scenarios {

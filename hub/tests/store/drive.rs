@@ -1,0 +1,309 @@
+//! Everything that the store can be asked to do, done once or so: for [`crate::plans`], which looks at how the
+//! databases do it. What is asked is judged elsewhere; here it only has to be asked.
+
+use std::sync::Arc;
+
+use kolga_hub::store::Store;
+use kolga_hub::store::cancel::Cancel;
+use kolga_hub::store::doubt::{CheckDue, Unknown};
+use kolga_hub::store::objects::Forget;
+use kolga_hub::store::prune::{Prune, PruneAudit, What};
+use kolga_hub::store::published::{Fate, Published, Unblock};
+use kolga_hub::store::read::Filter;
+use kolga_hub::store::reports::TakeReports;
+use kolga_hub::store::retry::{Retry, RetryDue};
+use kolga_hub::store::servers::{AddServer, Heard};
+use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
+use kolga_protocol::message::{Level, LogLines, ReportBody, StepPhase, StepReport};
+use kolga_protocol::names::HostName;
+use kolga_protocol::state::{Event, State};
+use kolga_protocol::task::{Output, Params, platform_build, site_delete, site_install};
+
+use crate::database::{
+    a_ping, because, event, make, make_many, numbered, publish, run_of, server, success, take, tell,
+};
+use crate::listing::one_in_each_state;
+
+/// Asks for everything.
+pub async fn everything(store: &Store) {
+    servers(store).await;
+    tasks(store).await;
+    objects(store).await;
+    doubt(store).await;
+    pruning(store).await;
+    questions(store).await;
+}
+
+async fn servers(store: &Store) {
+    let add = AddServer {
+        name: server("web3"),
+        requested_by: "test".to_owned(),
+    };
+    store.write(add).await.expect("it is new");
+    for (name, journal) in [("web3", "a"), ("web3", "a"), ("web3", "b"), ("web9", "a")] {
+        let heard = Heard {
+            server: server(name),
+            at: UnixMillis::now(),
+            journal: journal.to_owned(),
+            worker:
+                "{\"version\":\"1\",\"mood\":\"consuming\",\"running\":0,\"waiting\":0,\"stuck\":0,\
+                     \"spooled\":0,\"load_milli\":0,\"disk_free\":0}"
+                    .to_owned(),
+        };
+        store.write(heard).await.expect("a heartbeat");
+    }
+}
+
+async fn tasks(store: &Store) {
+    let made = one_in_each_state(store).await;
+    for (state, id) in made {
+        let requested_by = "test".to_owned();
+        match state {
+            State::Failed => {
+                let retry = Retry {
+                    task: id,
+                    requested_by,
+                };
+                store.write(retry).await.expect("it failed");
+            }
+            State::Running | State::Queued => {
+                let cancel = Cancel {
+                    task: id,
+                    requested_by,
+                };
+                store.write(cancel).await.expect("it is not over");
+            }
+            _ => {}
+        }
+    }
+    store.write(RetryDue).await.expect("one was interrupted");
+    publish(store, take(store).await, &Fate::Confirmed).await;
+
+    // Enough for statements of all sizes, and each fate of a message.
+    let many = make_many(store, a_ping(), 149).await;
+    let mut items = take(store).await;
+    let rest = items.split_off(4);
+    let fates = [
+        Fate::Blocked("no queue".to_owned()),
+        Fate::Unsure,
+        Fate::Unreadable("of a later release".to_owned()),
+        Fate::Confirmed,
+    ];
+    let results = Arc::new(items.into_iter().zip(fates).collect());
+    store.write(Published { results }).await.expect("noted");
+    publish(store, rest, &Fate::Confirmed).await;
+    let unblock = Unblock {
+        server: server("web1"),
+    };
+    store.write(unblock).await.expect("one was blocked");
+    publish(store, take(store).await, &Fate::Confirmed).await;
+    let mut reports = Vec::new();
+    for &id in &many[4..] {
+        reports.extend(numbered(Run::new(id, Attempt::FIRST), a_whole_way()));
+    }
+    tell(store, reports).await;
+    let refused = TakeReports {
+        batches: Vec::new(),
+        refused: vec![("nobody".to_owned(), "not readable".to_owned())],
+    };
+    store.write(refused).await.expect("noted");
+}
+
+fn a_whole_way() -> Vec<ReportBody> {
+    vec![
+        event(Event::Accepted),
+        event(Event::Started),
+        ReportBody::Step(StepReport {
+            name: "greet".to_owned(),
+            position: 1,
+            total: 1,
+            phase: StepPhase::Applied,
+        }),
+        ReportBody::Log(LogLines {
+            level: Level::Output,
+            step: None,
+            text: "hello".to_owned(),
+        }),
+        event(Event::Succeeded),
+    ]
+}
+
+fn host(name: &str) -> HostName {
+    name.parse().expect("a host name")
+}
+
+fn install(name: &str) -> Params {
+    Params::SiteInstall(site_install::Params {
+        site: host(name),
+        aliases: vec![format!("www.{name}").parse().expect("an alias")],
+        profile: "static".parse().expect("a profile"),
+        platform: Some("shared".parse().expect("a platform")),
+        options: std::collections::BTreeMap::new(),
+    })
+}
+
+async fn end(store: &Store, id: TaskId, last: ReportBody) {
+    publish(store, take(store).await, &Fate::Confirmed).await;
+    let run = run_of(store, id).await;
+    tell(
+        store,
+        numbered(
+            run,
+            vec![event(Event::Accepted), event(Event::Started), last],
+        ),
+    )
+    .await;
+}
+
+async fn objects(store: &Store) {
+    let build = make(
+        store,
+        Params::PlatformBuild(platform_build::Params {
+            platform: "shared".parse().expect("a platform"),
+            profile: "static".parse().expect("a profile"),
+            source: "/srv/source".parse().expect("a path"),
+        }),
+    )
+    .await;
+    let built = Output::PlatformBuild(platform_build::Output {
+        path: "/srv/shared".to_owned(),
+        version: None,
+        files: 1,
+        bytes: 1,
+    });
+    end(store, build, success(&built)).await;
+    let name = "plans.example.org";
+    // Not installed, tried again in its place, deleted in vain, deleted.
+    let first = make(store, install(name)).await;
+    end(store, first, because(Event::Failed, "no disk")).await;
+    let second = make(store, install(name)).await;
+    let installed = Output::SiteInstall(site_install::Output {
+        url: format!("http://{name}/"),
+        path: format!("/srv/{name}"),
+        database: None,
+        admin_user: None,
+        secret_file: None,
+    });
+    end(store, second, success(&installed)).await;
+    let delete = Params::SiteDelete(site_delete::Params { site: host(name) });
+    let third = make(store, delete.clone()).await;
+    end(store, third, because(Event::Failed, "nginx is away")).await;
+    let fourth = make(store, delete).await;
+    let deleted = Output::SiteDelete(site_delete::Output {
+        path: format!("/srv/{name}"),
+        database: None,
+    });
+    end(store, fourth, success(&deleted)).await;
+    let name = "never.example.org";
+    let never = make(store, install(name)).await;
+    end(store, never, because(Event::Failed, "no disk")).await;
+    let forget = Forget {
+        host: host(name),
+        task: never,
+        requested_by: "test".to_owned(),
+    };
+    store.write(forget).await.expect("it was never installed");
+}
+
+async fn doubt(store: &Store) {
+    let asked = make_many(store, a_ping(), 2).await;
+    publish(store, take(store).await, &Fate::Confirmed).await;
+    let runs: Vec<Run> = asked
+        .iter()
+        .map(|&id| Run::new(id, Attempt::FIRST))
+        .collect();
+    tell(store, numbered(runs[0], vec![event(Event::Accepted)])).await;
+    store
+        .write(CheckDue { most: 500 })
+        .await
+        .expect("looked at");
+    let unknown = Unknown {
+        server: server("web1"),
+        runs: vec![(runs[0], State::Accepted), (runs[1], State::Sent)],
+        queue_is_empty: true,
+    };
+    store.write(unknown).await.expect("noted");
+    publish(store, take(store).await, &Fate::Confirmed).await;
+}
+
+async fn pruning(store: &Store) {
+    let long = make(store, a_ping()).await;
+    let mut bodies = vec![event(Event::Accepted)];
+    bodies.extend((0..300).map(|_| a_whole_way()[3].clone()));
+    bodies.push(event(Event::Succeeded));
+    publish(store, take(store).await, &Fate::Confirmed).await;
+    tell(store, numbered(run_of(store, long).await, bodies)).await;
+    let (first, now) = (TaskId::earliest(UnixMillis(0)), UnixMillis::now());
+    let ended_by = now.plus_millis(1000);
+    let old = store.old_tasks(first, ended_by, 40).await.expect("read");
+    let logs = store.old_logs(first, ended_by, 40).await.expect("read");
+    for (what, tasks) in [
+        (What::Logs, vec![long]),
+        (What::Logs, logs.tasks),
+        (What::Tasks, old),
+    ] {
+        let piece = Prune {
+            what,
+            tasks,
+            ended_by,
+        };
+        store.write(piece).await.expect("a piece");
+    }
+    let audit = PruneAudit {
+        before: ended_by,
+        most: 3,
+    };
+    assert_eq!(store.write(audit).await.expect("a piece"), 3);
+}
+
+async fn questions(store: &Store) {
+    // One that pruning has left alone.
+    let id = make(store, a_ping()).await;
+    for server in [None, Some(server("web1"))] {
+        for state in [
+            None,
+            Some(State::Queued),
+            Some(State::Stuck),
+            Some(State::Succeeded),
+        ] {
+            for object in [None, Some("site:plans.example.org".to_owned())] {
+                for before in [None, Some(TaskId::generate())] {
+                    let filter = Filter {
+                        server: server.clone(),
+                        state,
+                        object: object.clone(),
+                        before,
+                        limit: 50,
+                    };
+                    store.tasks(&filter).await.expect("read");
+                }
+            }
+        }
+    }
+    let text = id.to_string();
+    for part in [&text, &text[..18], &text[24..]] {
+        store.find_task(part).await.expect("read");
+    }
+    store.task_detail(id).await.expect("read");
+    store.log(id, 0, 100).await.expect("read");
+    store.entries(id, 0, 100).await.expect("read");
+    let (web1, wp) = (server("web1"), "wp".parse().expect("a platform"));
+    store.servers(None, 100).await.expect("read");
+    store.server(&web1).await.expect("read");
+    store.server_names().await.expect("read");
+    store.blocked_servers().await.expect("read");
+    store.totals().await.expect("read");
+    let place = (web1.clone(), "a".parse().expect("a platform"));
+    store
+        .platforms(None, Some(&place), 100)
+        .await
+        .expect("read");
+    store.platforms(Some(&web1), None, 100).await.expect("read");
+    store.platform(&web1, &wp).await.expect("read");
+    let a = host("a.example.org");
+    store.sites(None, Some(&a), 100).await.expect("read");
+    store.sites(Some(&web1), None, 100).await.expect("read");
+    store.site(&a).await.expect("read");
+    store.held().await.expect("read");
+    store.pruned().await.expect("read");
+}

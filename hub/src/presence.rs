@@ -82,5 +82,6 @@ fn status(heartbeat: &Heartbeat) -> WorkerStatus {
         spooled: heartbeat.spooled,
         load_milli: heartbeat.load_milli,
         disk_free: heartbeat.disk_free,
+        deferring: heartbeat.deferring.clone(),
     }
 }

@@ -10,7 +10,7 @@ mod task;
 use std::collections::BTreeMap;
 
 use kolga_protocol::id::{TaskId, UnixMillis};
-use kolga_protocol::message::Mood;
+use kolga_protocol::message::{Deferral, Mood};
 use kolga_protocol::names::{
     HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName, SiteAlias, SpokePath,
 };
@@ -98,6 +98,8 @@ pub struct WorkerStatus {
     pub load_milli: u32,
     /// Free bytes where sites lie.
     pub disk_free: u64,
+    /// Why tasks wait there that could begin otherwise.
+    pub deferring: Option<Deferral>,
 }
 
 /// `POST /v1/servers`

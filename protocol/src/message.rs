@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use crate::id::{Attempt, Run, TaskId, UnixMillis};
 use crate::names::ServerName;
+use crate::object::Lane;
 use crate::state::Event;
-use crate::task::Payload;
+use crate::task::{Kind, Payload};
 
 /// The longest line of a log, in bytes; a longer one is cut by the worker, with a mark.
 pub const LOG_LINE_BYTES: usize = 8 * 1024;
@@ -205,6 +206,25 @@ pub struct Heartbeat {
     pub load_milli: u32,
     /// Free bytes where sites lie.
     pub disk_free: u64,
+    /// Why tasks wait that could begin otherwise.
+    pub deferring: Option<Deferral>,
+}
+
+/// A worker lets tasks wait until its machine has room for them. It never makes one fail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deferral {
+    /// A sentence: what was measured, the bound, who waits.
+    pub reason: String,
+    /// Whether only those heavy tasks wait that take up room on the disk.
+    pub growing_only: bool,
+}
+
+impl Deferral {
+    /// Whether a task of this type waits.
+    #[must_use]
+    pub fn holds(&self, kind: Kind) -> bool {
+        kind.lane() == Lane::Heavy && (!self.growing_only || kind.grows())
+    }
 }
 
 /// What a worker does with its queue.

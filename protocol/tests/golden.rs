@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use kolga_protocol::envelope::{self, Message};
 use kolga_protocol::id::{Attempt, Run, UnixMillis};
 use kolga_protocol::message::{
-    Answer, Control, Failure, Heartbeat, Level, LogLines, Mood, Report, ReportBody, Reports,
-    StateReport, StepPhase, StepReport, TaskMessage,
+    Answer, Control, Deferral, Failure, Heartbeat, Level, LogLines, Mood, Report, ReportBody,
+    Reports, StateReport, StepPhase, StepReport, TaskMessage,
 };
 use kolga_protocol::state::Event;
 use kolga_protocol::task::{
@@ -152,6 +152,10 @@ fn the_bytes_of_answers_and_heartbeats() {
             spooled: 70_000,
             load_milli: 1500,
             disk_free: 1 << 40,
+            deferring: Some(Deferral {
+                reason: "load 12.3 is above 10.0 (5 per cpu): heavy tasks wait".to_owned(),
+                growing_only: false,
+            }),
         },
     );
 }

@@ -27,9 +27,12 @@ pub struct Config {
     /// How much at once, and for how long.
     #[serde(default)]
     pub limits: Limits,
-    /// How the worker and its children run.
+    /// How children run.
     #[serde(default)]
     pub process: Process,
+    /// When heavy tasks wait for the machine.
+    #[serde(default)]
+    pub gates: Gates,
     /// Where sites and platforms lie.
     pub sites: Sites,
     /// Where kinds of sites are described, besides the built-in ones.
@@ -83,14 +86,51 @@ impl Default for Limits {
     }
 }
 
-/// Scheduling of the worker and of every child.
+/// How every child runs: scheduled, and held together.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Process {
-    /// CPU niceness, 0 to 19.
+    /// CPU niceness of children and of the worker's own work on files, 0 to 19.
     pub nice: i32,
-    /// Whether disk access gives way to everybody else's.
+    /// Whether the children's disk access gives way to everybody else's.
     pub io_idle: bool,
+    /// Whether each command gets a cgroup of its own.
+    pub cgroups: Cgroups,
+}
+
+/// Whether each command gets a cgroup of its own. Taken at start; a reload does not change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cgroups {
+    /// Where the worker may make some; by process groups elsewhere.
+    Auto,
+    /// By process groups.
+    Off,
+    /// The worker does not start without.
+    Require,
+}
+
+/// When heavy tasks wait. They never fail for it, and 0 turns a gate off.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gates {
+    /// The load average over one minute, for each processor, above which heavy tasks wait.
+    pub load_per_cpu: f64,
+    /// The part of the time that something waited for memory (`some avg10` in `/proc/pressure/memory`), in
+    /// percent, above which heavy tasks wait. Off where the kernel does not measure it.
+    pub memory_pressure_percent: f64,
+    /// Free disk where sites lie, in MiB, below which those tasks wait that take up more of it.
+    pub disk_free_mib: u64,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self {
+            load_per_cpu: 5.0,
+            memory_pressure_percent: 40.0,
+            disk_free_mib: 512,
+        }
+    }
 }
 
 impl Default for Process {
@@ -98,6 +138,7 @@ impl Default for Process {
         Self {
             nice: 10,
             io_idle: true,
+            cgroups: Cgroups::Auto,
         }
     }
 }
@@ -290,6 +331,17 @@ impl Config {
         }
         if !(0..=19).contains(&self.process.nice) {
             problems.push("process.nice must be between 0 and 19".into());
+        }
+        for (name, value) in [
+            ("gates.load_per_cpu", self.gates.load_per_cpu),
+            (
+                "gates.memory_pressure_percent",
+                self.gates.memory_pressure_percent,
+            ),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                problems.push(format!("{name} must be 0 (off) or more"));
+            }
         }
         if !self.broker.url.starts_with("amqp://") {
             problems.push("broker.url must begin with amqp://".into());

@@ -71,6 +71,8 @@ pub struct Status {
     pub mood: kolga_protocol::message::Mood,
     /// The connection to the broker.
     pub link: String,
+    /// How children are held together.
+    pub supervision: String,
     /// Batches of reports that the broker has not confirmed.
     pub spooled: i64,
     /// What has not ended.
@@ -81,6 +83,8 @@ pub struct Status {
 pub struct Controls {
     /// The spoke's name.
     pub server: String,
+    /// How children are held together, for a person.
+    pub supervision: String,
     /// Who runs tasks.
     pub runner: Runner,
     /// What intake does.
@@ -195,6 +199,7 @@ impl Controls {
             pid: std::process::id(),
             mood: intake.mood,
             link: intake.link.to_string(),
+            supervision: self.supervision.clone(),
             spooled: self.reader.overview().await?.spooled,
             runner: self.runner.status().await,
         })

@@ -30,6 +30,7 @@ pub mod step;
 pub mod steps;
 pub mod tasks;
 pub mod unpack;
+pub mod watchdog;
 
 #[cfg(test)]
 mod testing;

@@ -6,6 +6,9 @@ use clap::Parser as _;
 use kolga_worker::cli::Cli;
 
 fn main() -> ExitCode {
+    if let Some(code) = kolga_worker::process::enter(std::env::args_os()) {
+        return code;
+    }
     match Cli::parse().run() {
         Ok(code) => code,
         Err(error) => {

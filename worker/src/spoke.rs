@@ -1,6 +1,7 @@
 //! Everything on this machine that steps may use, opened once at start and anew at every reload.
 
 use crate::config::Config;
+use crate::process::Supervision;
 use crate::profile::Profiles;
 use crate::registry::Registry;
 use crate::secrets::Secrets;
@@ -24,6 +25,8 @@ pub struct Spoke {
     pub registry: Registry,
     /// What kinds of sites it can make.
     pub profiles: Profiles,
+    /// How commands are started and held together.
+    pub supervision: Supervision,
 }
 
 impl Spoke {
@@ -40,8 +43,18 @@ impl Spoke {
             secrets: Secrets::new(&config.state_dir),
             registry: Registry::new(&config.state_dir),
             profiles: Profiles::load(&config.profiles.directories),
+            supervision: previous.map_or_else(Supervision::plain, |it| it.supervision.clone()),
             config,
         })
+    }
+
+    /// The same, with its commands held together in this way.
+    #[must_use]
+    pub fn supervised(self, supervision: Supervision) -> Self {
+        Self {
+            supervision,
+            ..self
+        }
     }
 
     /// The database server, for a task that cannot do without.

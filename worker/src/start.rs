@@ -16,9 +16,11 @@ use crate::config::Config;
 use crate::control::{self, Controls};
 use crate::intake::{Intake, IntakeStatus};
 use crate::journal::{Journal, Reader};
+use crate::process::Supervision;
 use crate::run::Runner;
 use crate::signals::{Signal, Signals};
 use crate::spoke::Spoke;
+use crate::watchdog::Pulse;
 use crate::{outgoing, process};
 
 /// How long the last reports may take to leave before the worker does.
@@ -33,6 +35,11 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
     prepare_state_dir(&config.state_dir)?;
     let lock = lock(&config.state_dir)?;
     process::become_subreaper()?;
+    process::set_nice(config.process.nice);
+    let supervision = Supervision::find(&config).await?;
+    tracing::info!("children are held together by {}", supervision.words());
+    supervision.sweep(&config.state_dir).await?;
+    let burying = tokio::spawn(process::bury_orphans());
 
     let link = LinkConfig::new(
         &config.broker.url,
@@ -44,7 +51,8 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot use {}", journal_path.display()))?;
     let listener = control::listen(&config.control_socket())?;
-    let spoke = Arc::new(Spoke::open(config, None).await?);
+    let words = supervision.words().to_owned();
+    let spoke = Arc::new(Spoke::open(config, None).await?.supervised(supervision));
 
     let abort = CancellationToken::new();
     let flush = CancellationToken::new();
@@ -71,6 +79,7 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
     });
     let controls = Controls {
         server: server.to_string(),
+        supervision: words,
         runner: runner.clone(),
         intake: shown,
         pause,
@@ -85,6 +94,10 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
     }
     runner.recover(live).await;
 
+    let pulse = Pulse::default();
+    pulse
+        .watch()
+        .context("cannot start the watchdog's thread")?;
     let intake = Intake {
         server: server.clone(),
         link,
@@ -96,6 +109,7 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
         publisher,
         paused,
         shows,
+        pulse: pulse.clone(),
         stop: stop_intake.clone(),
     };
     let consuming = tokio::spawn(intake.run());
@@ -106,6 +120,7 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
     let grace = serve(config_path, &mut signals, spoke, &runner, &backlog).await;
     tracing::info!(?grace, "draining: no more tasks are taken");
     drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    pulse.stopping();
     stop_intake.cancel();
     runner.drain();
     drain(running, &runner, &mut signals, grace).await?;
@@ -116,6 +131,7 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
     }
     abort.cancel();
     drop(controlling.await);
+    burying.abort();
     drop((journal, runner));
     drop(tokio::time::timeout(FLUSH, writer).await);
     drop(lock);
@@ -160,6 +176,7 @@ async fn reload(config_path: &Path, old: &Spoke) -> anyhow::Result<Spoke> {
             "{name} cannot change while the worker runs: restart it"
         );
     }
+    process::set_nice(config.process.nice);
     Spoke::open(config, Some(old)).await
 }
 

@@ -172,7 +172,7 @@ impl App {
             }
             State::Sent | State::Accepted | State::Running | State::RollingBack => {
                 match self.presences.of(&task.server, None) {
-                    Presence::Online => None,
+                    Presence::Online => self.deferral(&task),
                     Presence::Silent => Some(format!(
                         "server {} has fallen silent: see there whether kolga-worker runs",
                         task.server
@@ -186,5 +186,12 @@ impl App {
             _ => None,
         };
         task
+    }
+    /// Why the task's worker lets it wait, by its last heartbeat.
+    fn deferral(&self, task: &Task) -> Option<String> {
+        let kind = task.kind.parse().ok()?;
+        let heard = self.presences.last(&task.server)?;
+        let deferral = heard.worker.deferring.filter(|it| it.holds(kind))?;
+        (task.state == State::Accepted).then_some(deferral.reason)
     }
 }

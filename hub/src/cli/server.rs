@@ -14,7 +14,9 @@ use super::screen::{Screen, Style};
 use super::table::{Cell, Table};
 use super::time::{age, instant};
 use super::trouble::Trouble;
-use crate::wire::{NewServer, NewTask, NewTasks, Presence, Server, TaskAnswer, TaskDetail};
+use crate::wire::{
+    NewServer, NewTask, NewTasks, Presence, Server, TaskAnswer, TaskDetail, WorkerStatus,
+};
 
 /// What can be done with servers.
 #[derive(Debug, Subcommand)]
@@ -136,7 +138,7 @@ async fn list(client: &Client, screen: &Screen, part: Part) -> Result<(), Troubl
             server.name.as_str().into(),
             presence(server.presence),
             server.seen_at.map(age).unwrap_or_default().into(),
-            worker.map(|w| mood(w.mood)).unwrap_or_default().into(),
+            worker.map_or_else(|| "".into(), does),
             count(worker.map(|w| w.running)).into(),
             count(worker.map(|w| w.waiting)).into(),
             stuck(worker.map_or(0, |w| w.stuck)),
@@ -170,6 +172,9 @@ fn describe(server: &Server) -> Table {
         table.pair("reports to send", worker.spooled.to_string());
         table.pair("load", load(worker.load_milli));
         table.pair("free disk", bytes(worker.disk_free));
+        if let Some(deferral) = &worker.deferring {
+            table.pair("defers", Cell::styled(Style::Warn, &deferral.reason));
+        }
     }
     table
 }
@@ -185,6 +190,14 @@ fn presence(presence: Presence) -> Cell {
 fn stuck(count: u32) -> Cell {
     let style = if count == 0 { Style::Plain } else { Style::Bad };
     Cell::styled(style, count.to_string())
+}
+
+/// What it does with its queue, and that it lets tasks wait; why is for `server show`.
+fn does(worker: &WorkerStatus) -> Cell {
+    match &worker.deferring {
+        Some(_) => Cell::styled(Style::Warn, format!("{}, defers", mood(worker.mood))),
+        None => mood(worker.mood).into(),
+    }
 }
 
 fn mood(mood: Mood) -> &'static str {

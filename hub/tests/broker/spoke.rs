@@ -210,6 +210,7 @@ impl Spoke {
             spooled: 0,
             load_milli: 0,
             disk_free: 0,
+            deferring: None,
         };
         let body = seal(&heartbeat);
         self.publish(HEARTBEATS_EXCHANGE, Heartbeat::KIND, body)

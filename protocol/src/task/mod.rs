@@ -25,6 +25,8 @@ pub trait Task: Serialize + DeserializeOwned + Clone {
     const LANE: Lane;
     /// Whether the hub may make a new attempt by itself after an interruption.
     const REPEATABLE: bool;
+    /// Whether it takes up room on the server's disk: only such tasks wait for free disk.
+    const GROWS: bool;
     /// What it gives back.
     type Output: Serialize + DeserializeOwned + Clone;
 
@@ -107,6 +109,12 @@ macro_rules! tasks {
             #[must_use]
             pub fn lane(self) -> Lane {
                 match self { $(Self::$variant => <$module::Params as Task>::LANE,)+ }
+            }
+
+            /// Whether it takes up room on the server's disk.
+            #[must_use]
+            pub fn grows(self) -> bool {
+                match self { $(Self::$variant => <$module::Params as Task>::GROWS,)+ }
             }
 
             /// Whether an interrupted attempt may be followed by a new one without a person.

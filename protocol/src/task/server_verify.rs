@@ -32,6 +32,7 @@ impl Task for Params {
     const VERSION: u16 = 1;
     const LANE: Lane = Lane::Light;
     const REPEATABLE: bool = true;
+    const GROWS: bool = false;
     type Output = Output;
 
     fn claims(&self) -> Vec<Claim> {

@@ -47,6 +47,7 @@ impl Task for Params {
     const VERSION: u16 = 1;
     const LANE: Lane = Lane::Heavy;
     const REPEATABLE: bool = true;
+    const GROWS: bool = true;
     type Output = Output;
 
     fn claims(&self) -> Vec<Claim> {

@@ -29,6 +29,8 @@ use crate::spoke::Spoke;
 /// Only when the task should stop.
 pub async fn all(cx: &Cx, probe_database: bool) -> anyhow::Result<Vec<Check>> {
     let mut checks = folders::checks(cx);
+    let words = cx.spoke.supervision.words();
+    checks.push(check("children", Ok(words.to_owned())));
     checks.push(check("profiles", profiles(cx)));
     cx.stop.check()?;
     checks.extend(programs::nginx(cx).await);
@@ -96,7 +98,7 @@ fn profiles(cx: &Cx) -> anyhow::Result<String> {
 }
 
 /// From what was found, or what is wrong.
-fn check(name: &str, found: anyhow::Result<String>) -> Check {
+pub(crate) fn check(name: &str, found: anyhow::Result<String>) -> Check {
     let (passed, detail) = match found {
         Ok(detail) => (true, detail),
         Err(error) => (false, format!("{error:#}")),

@@ -116,8 +116,6 @@ impl Cli {
         if matches!(self.command, Command::Run) {
             log_to_stderr();
             arm_faults()?;
-            // Before there is a second thread: both belong to a thread and are inherited by what it starts.
-            crate::process::give_way(&config.process);
         }
         runtime()?.block_on(obey(self.command, config, &self.config))
     }

@@ -10,6 +10,7 @@ use super::{Form, NOT_RUNNING};
 use crate::check;
 use crate::config::Config;
 use crate::control::{self, Request, Response, Status};
+use crate::process::Supervision;
 use crate::spoke::Spoke;
 
 pub(super) async fn status(config: &Config, form: Form) -> anyhow::Result<ExitCode> {
@@ -47,12 +48,16 @@ fn print(status: &Status) {
         status.version
     );
     say!("  broker    {}", printable(&status.link));
+    say!("  children  {}", printable(&status.supervision));
     say!(
         "  tasks     {} running, {} waiting, {} stuck",
         counts.running,
         counts.waiting,
         counts.stuck
     );
+    if let Some(deferral) = &status.runner.deferring {
+        say!("  defers    {}", printable(&deferral.reason));
+    }
     say!("  to send   {} batches of reports", status.spooled);
     for attempt in &status.runner.attempts {
         let what = match attempt.objects.as_slice() {
@@ -74,9 +79,21 @@ fn print(status: &Status) {
 }
 
 pub(super) async fn check(config: Config, path: &Path, form: Form) -> anyhow::Result<ExitCode> {
-    let spoke = Arc::new(Spoke::open(config, None).await?);
-    let cx = check::context(spoke);
+    // The running worker's own word where there is one: what this process may do, started by a person from
+    // somewhere else, says little about it.
+    let running = control::ask(&config.control_socket(), &Request::Status).await;
+    let supervision = match running {
+        Ok(Some(Response::Status(status))) => Ok(Supervision::said(&status.supervision)),
+        _ => Supervision::find(&config).await,
+    };
+    let (supervision, held) = match supervision {
+        Ok(supervision) => (supervision, None),
+        Err(error) => (Supervision::plain(), Some(error)),
+    };
+    let spoke = Spoke::open(config, None).await?.supervised(supervision);
+    let cx = check::context(Arc::new(spoke));
     let mut checks = vec![check::config_file(path)];
+    checks.extend(held.map(|error| check::check("cgroups", Err(error))));
     checks.extend(check::all(&cx, true).await?);
     let failed = checks.iter().filter(|check| !check.passed).count();
     if form.json {

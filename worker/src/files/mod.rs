@@ -44,6 +44,11 @@ pub struct Dir {
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
+    let work = || {
+        // These threads do nothing else.
+        crate::process::give_way();
+        work()
+    };
     tokio::task::spawn_blocking(work)
         .await
         .context("the work on files broke off")?

@@ -1,4 +1,4 @@
-//! The heartbeat: what this worker does, told to the hub and to systemd by the loop that consumes.
+//! The heartbeat: what this worker does, told to the hub by the loop that consumes.
 
 use kolga_protocol::envelope::{self, Message as _};
 use kolga_protocol::id::UnixMillis;
@@ -27,8 +27,6 @@ impl Heart {
     }
 
     pub(super) async fn beat(&mut self, intake: &mut Intake, mood: Mood, counts: Counts) {
-        // Without systemd there is nobody to tell, which is fine.
-        drop(sd_notify::notify(&[sd_notify::NotifyState::Watchdog]));
         let on_its_way = self
             .beating
             .as_ref()
@@ -58,6 +56,7 @@ impl Heart {
             spooled,
             load_milli: load_milli(),
             disk_free: disk_free(&self.disk),
+            deferring: intake.runner.deferring().borrow().clone(),
         };
         let message = Outgoing {
             to: Address::Exchange {

@@ -1,8 +1,8 @@
 //! Intake: broker → runner. Takes tasks from this server's queue into the journal, acks, and hands them to
 //! the runner; takes cancels and questions from the control queue beside it.
 //!
-//! One loop does all of it, and the same loop sends the heartbeat and feeds systemd's watchdog: a worker
-//! that is deaf to its queue falls silent.
+//! One loop does all of it, and the same loop sends the heartbeat and is what systemd's watchdog watches: a
+//! worker that is deaf to its queue falls silent.
 
 mod heartbeat;
 pub mod judge;
@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use crate::journal::{Journal, Reader, Taken};
 use crate::run::{Accepted, CancelOutcome, Counts, Runner};
+use crate::watchdog::Pulse;
 use heartbeat::Heart;
 use judge::{Judged, judge};
 use kolga_protocol::fault;
@@ -55,6 +56,8 @@ pub struct Intake {
     pub paused: watch::Receiver<bool>,
     /// Shows the link to `kolga-worker status`.
     pub shows: watch::Sender<IntakeStatus>,
+    /// Counts the turns of the loop, for systemd's watchdog.
+    pub pulse: Pulse,
     /// No more tasks from here on.
     pub stop: CancellationToken,
 }
@@ -82,10 +85,12 @@ impl Intake {
         let mut tick = tokio::time::interval(HEARTBEAT);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut counts = self.runner.counts();
+        let mut deferring = self.runner.deferring();
         let mut link_state = tasks.state();
         let mut publishing = self.publisher.state();
         let mut mood = Mood::Consuming;
         loop {
+            self.pulse.beat();
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
@@ -98,6 +103,8 @@ impl Intake {
                     heart.beat(&mut self, mood, counts).await;
                 }
                 Ok(()) = counts.changed() => {}
+                // An operator who waits for a task should see why.
+                Ok(()) = deferring.changed() => tick.reset_immediately(),
                 Ok(()) = self.paused.changed() => {}
                 Ok(()) = self.backlog.changed() => {}
                 Ok(()) = link_state.changed() => {}
@@ -211,6 +218,8 @@ impl Intake {
         }
         fault::point("accept");
         loop {
+            // It is not deaf, but has nowhere to write: a restart would help nobody.
+            self.pulse.beat();
             match self.journal.accept(incoming.clone()).await {
                 Ok(taken) => return Some(taken),
                 Err(error) => {

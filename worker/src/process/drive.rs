@@ -25,7 +25,13 @@ impl Command {
             self.program.is_absolute(),
             "{shown} is not the absolute path of a program"
         );
-        let mut command = tokio::process::Command::new(&self.program);
+        let cannot = || format!("cannot start {shown}: is it installed, and may it be run?");
+        let supervision = &cx.spoke.supervision;
+        let leaf = supervision.leaf(cx.run)?;
+        let process = &cx.spoke.config.process;
+        let mut command = supervision
+            .command(&self.program, leaf.as_ref(), process)
+            .with_context(cannot)?;
         command
             .args(&self.args)
             .current_dir(&self.dir)
@@ -43,9 +49,7 @@ impl Command {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        let mut tree = Tree::spawn(&mut command, cx.run).with_context(|| {
-            format!("cannot start {shown}: is it installed, and may it be run?")
-        })?;
+        let mut tree = Tree::spawn(&mut command, cx.run, leaf).with_context(cannot)?;
 
         let feed = feed(tree.child.stdin.take(), self.stdin);
         let out = output::pump(tree.child.stdout.take(), stdout);

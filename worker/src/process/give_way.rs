@@ -1,25 +1,27 @@
-//! Makes the worker, and with it every child, give way to whatever else the machine does.
+//! Makes children, and the worker's own long work on files, give way to whatever else the machine does.
+//! The worker's own threads do not: a daemon that is niced falls silent on a busy machine.
 
-use crate::config::Process;
+use std::sync::atomic::{AtomicI32, Ordering};
 
-/// Lowers the priority for the processor and for disks. What is refused is only said: a worker in the
-/// way is better than none.
-pub fn give_way(process: &Process) {
-    if let Err(error) = rustix::process::setpriority_process(None, process.nice) {
-        tracing::warn!(%error, nice = process.nice, "the worker cannot be niced");
-    }
-    if process.io_idle {
-        // Our own crates call no kernel interface by hand, and this one has no wrapper: ask util-linux.
-        let pid = std::process::id().to_string();
-        let asked = std::process::Command::new("/usr/bin/ionice")
-            .args(["-c", "3", "-p", &pid])
-            .env_clear()
-            .output();
-        let told = match asked {
-            Ok(output) if output.status.success() => return,
-            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            Err(error) => error.to_string(),
-        };
-        tracing::warn!(why = told, "the worker's disk access does not give way");
+use rustix::process::{getpriority_process, setpriority_process};
+
+static NICE: AtomicI32 = AtomicI32::new(0);
+
+/// How much [`give_way`] gives from now on.
+pub fn set_nice(nice: i32) {
+    NICE.store(nice, Ordering::Relaxed);
+}
+
+/// Lowers the priority of the calling thread, for good: it must be one for long work only. The kernel
+/// derives the priority for disks from it.
+pub fn give_way() {
+    to(NICE.load(Ordering::Relaxed));
+}
+
+/// Lowers the priority of the calling thread and of what it becomes. What is refused is let be: a program
+/// in the way is better than none.
+pub(super) fn to(nice: i32) {
+    if getpriority_process(None).is_ok_and(|now| now < nice) {
+        setpriority_process(None, nice).ok();
     }
 }

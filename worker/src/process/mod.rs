@@ -1,16 +1,22 @@
 //! The only place that starts children. Steps hand it an argv; it hands their output to the task's log.
 //!
 //! A child runs with a cleared environment and a fixed `PATH`, in a process group of its own, and carries
-//! `KOLGA_TASK=<run>` as a mark that its descendants inherit. Whatever ends a command (its own end, a
-//! stop, its time limit) also ends everything that it left running: `tree` finds them by group and by
-//! mark, `reaper` does the same after a crash of the worker and buries what was orphaned to it.
+//! `KOLGA_TASK=<run>` as a mark that its descendants inherit. It begins as [`enter`], which goes into the
+//! command's own cgroup, where [`Supervision`] has found that there can be one, gives way, and becomes the
+//! program. Whatever ends a command (its own end, a stop, its time limit) also ends everything that it left
+//! running: the kernel kills the cgroup; without one, `tree` finds processes by group and by mark. After a
+//! crash of the worker the next one does the same by [`Supervision::sweep`] and [`kill_leftovers`];
+//! `reaper` buries what was orphaned to the worker.
 //! There is no shell anywhere: what is given as one argument stays one argument.
 
+mod cgroup;
 mod drive;
 mod ended;
+mod enter;
 mod give_way;
 mod output;
 mod reaper;
+mod supervision;
 mod tree;
 
 use std::ffi::{OsStr, OsString};
@@ -23,8 +29,10 @@ use anyhow::Context as _;
 use crate::cx::{Cx, Stopped};
 use output::{Bytes, Lines};
 
-pub use give_way::give_way;
-pub use reaper::{become_subreaper, kill_leftovers};
+pub use enter::enter;
+pub use give_way::{give_way, set_nice};
+pub use reaper::{become_subreaper, bury_orphans, kill_leftovers};
+pub use supervision::Supervision;
 
 /// Where programs are looked for by those children that start others by name.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

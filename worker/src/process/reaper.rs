@@ -32,6 +32,20 @@ pub fn become_subreaper() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Buries orphans as they end, for as long as it is polled. A cgroup that was killed is empty a moment
+/// before its last members can be buried, so the end of a command is no good time for it.
+///
+/// # Errors
+/// When the kernel's word about children cannot be listened for.
+pub async fn bury_orphans() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut ended = signal(SignalKind::child())?;
+    while ended.recv().await.is_some() {
+        reap_orphans();
+    }
+    Ok(())
+}
+
 /// Ends whatever an earlier worker's children of this run left running. Before a rollback: what is being
 /// taken back must not be written to any more.
 pub async fn kill_leftovers(run: Run) {
@@ -81,11 +95,30 @@ pub(super) fn reap_orphans() {
     }
     let ours = OURS.lock().expect("nobody panics while holding it");
     let me = getpid().as_raw_nonzero().get();
-    for pid in tree::pids() {
+    for pid in children() {
         let orphan = !ours.contains(&pid)
             && Stat::read(pid).is_some_and(|stat| stat.ended && stat.parent == me);
         if orphan {
             waitpid(Some(pid), WaitOptions::NOHANG).ok();
         }
     }
+}
+
+/// The children of this process, dead ones too; every process where the kernel does not list them.
+fn children() -> Vec<Pid> {
+    let list = || -> std::io::Result<Vec<Pid>> {
+        let gone = rustix::io::Errno::SRCH.raw_os_error();
+        let mut found = Vec::new();
+        for thread in std::fs::read_dir("/proc/self/task")? {
+            let text = match std::fs::read_to_string(thread?.path().join("children")) {
+                // The thread ended meanwhile; what it had went to another.
+                Err(error) if error.raw_os_error() == Some(gone) => continue,
+                text => text?,
+            };
+            let numbers = text.split_ascii_whitespace();
+            found.extend(numbers.filter_map(|number| Pid::from_raw(number.parse().ok()?)));
+        }
+        Ok(found)
+    };
+    list().unwrap_or_else(|_| tree::pids())
 }

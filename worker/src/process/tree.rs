@@ -1,4 +1,5 @@
-//! A command's processes: the child, its group, and whatever left the group but carries the mark.
+//! A command's processes: all in its cgroup; or, without one, the child, its group, and whatever left the
+//! group but carries the mark.
 //!
 //! Made and ended by [`super::Command`]; `super::reaper` uses the search for what a dead worker left.
 
@@ -11,34 +12,48 @@ use tokio::process::Child;
 use tokio::time::Instant;
 
 use super::MARK;
+use super::cgroup::Leaf;
 use super::ended::{Ended, Process};
 use super::reaper;
 
 /// How long the killed may take to be gone. Past it something holds them in the kernel.
-const DEATH: Duration = Duration::from_secs(10);
+pub(super) const DEATH: Duration = Duration::from_secs(10);
 
 /// A child and what descends from it. Dropping it before [`Tree::bury`] kills the group.
 pub(super) struct Tree {
     pub(super) child: Child,
     pub(super) leader: Process,
     run: Run,
+    leaf: Option<Leaf>,
     buried: bool,
 }
 
 impl Tree {
-    pub(super) fn spawn(command: &mut tokio::process::Command, run: Run) -> std::io::Result<Self> {
-        let (child, pid) = reaper::spawn(command)?;
-        let leader = Process::open(pid).inspect_err(|_| reaper::forget(pid))?;
+    /// Starts what goes into `leaf`, where there is one.
+    pub(super) fn spawn(
+        command: &mut tokio::process::Command,
+        run: Run,
+        leaf: Option<Leaf>,
+    ) -> std::io::Result<Self> {
+        let started = reaper::spawn(command).and_then(|(child, pid)| {
+            let leader = Process::open(pid).inspect_err(|_| reaper::forget(pid))?;
+            Ok((child, leader))
+        });
+        let (child, leader) = started.inspect_err(|_| leaf.iter().for_each(Leaf::remove))?;
         Ok(Self {
             child,
             leader,
             run,
+            leaf,
             buried: false,
         })
     }
 
     /// Ends everything: TERM, and after `grace` KILL, until nobody is found any more.
     pub(super) async fn end(&self, grace: Duration) -> anyhow::Result<()> {
+        if let Some(leaf) = &self.leaf {
+            return leaf.end(&self.leader, grace).await;
+        }
         end_all(grace, || find(self.run, Some(self.leader.pid))).await?;
         // A program that became another user (sudo) cannot be signalled and is not searched for, but
         // is waited for: without its end there is nothing to bury.
@@ -60,6 +75,10 @@ impl Drop for Tree {
     fn drop(&mut self) {
         if !self.buried {
             rustix::process::kill_process_group(self.leader.pid, Signal::KILL).ok();
+        }
+        if let Some(leaf) = &self.leaf {
+            leaf.kill();
+            leaf.remove();
         }
         reaper::forget(self.leader.pid);
         reaper::reap_orphans();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use kolga_protocol::id::{Run, UnixMillis};
-use kolga_protocol::message::Failure;
+use kolga_protocol::message::{Deferral, Failure};
 use kolga_protocol::state::Event;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, End};
 use super::execute;
+use super::gates::{self, Gates};
 use super::log::TaskLog;
 use super::operator::Cancel;
 use super::runner::{Accepted, CancelOutcome, Command};
-use super::schedule::Schedule;
+use super::schedule::{Open, Schedule};
 use super::status::{AttemptStatus, Counts, RunnerStatus};
 use crate::cx::StopCause;
 use crate::journal::{Change, Journal, LiveTask};
@@ -48,6 +49,7 @@ pub(super) struct Actor {
     pub(super) journal: Journal,
     pub(super) journal_path: PathBuf,
     pub(super) schedule: Schedule,
+    gates: Gates,
     pub(super) attempts: HashMap<Run, Tracked>,
     work: JoinSet<(Run, End)>,
     halt: CancellationToken,
@@ -57,14 +59,24 @@ pub(super) struct Actor {
     pub(super) recovered: Option<oneshot::Sender<()>>,
     pub(super) counts: Counts,
     tell: watch::Sender<Counts>,
+    defer: watch::Sender<Option<Deferral>>,
+}
+
+/// What others may watch.
+#[derive(Clone)]
+pub(super) struct Shown {
+    pub(super) counts: watch::Receiver<Counts>,
+    pub(super) deferring: watch::Receiver<Option<Deferral>>,
 }
 
 impl Actor {
-    pub(super) fn new(spoke: Arc<Spoke>, journal: Journal) -> (Self, watch::Receiver<Counts>) {
+    pub(super) fn new(spoke: Arc<Spoke>, journal: Journal) -> (Self, Shown) {
         let (tell, counts) = watch::channel(Counts::default());
+        let (defer, deferring) = watch::channel(None);
         let limits = &spoke.config.limits;
         let actor = Self {
             schedule: Schedule::new(limits.heavy, limits.light),
+            gates: Gates::new(&spoke.config.gates, &spoke.config.sites.root),
             journal_path: spoke.config.journal_path(),
             spoke,
             journal,
@@ -76,8 +88,9 @@ impl Actor {
             recovered: None,
             counts: Counts::default(),
             tell,
+            defer,
         };
-        (actor, counts)
+        (actor, Shown { counts, deferring })
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::UnboundedReceiver<Command>) {
@@ -88,6 +101,7 @@ impl Actor {
                     None => self.draining = true,
                 },
                 Some(ended) = self.work.join_next() => self.rested(ended),
+                () = tokio::time::sleep(gates::LOOK), if self.defers() => {}
             }
             self.begin_what_may();
             self.publish_counts();
@@ -130,6 +144,7 @@ impl Actor {
             Command::Reload(spoke) => {
                 let limits = &spoke.config.limits;
                 self.schedule.resize(limits.heavy, limits.light);
+                self.gates = Gates::new(&spoke.config.gates, &spoke.config.sites.root);
                 self.spoke = spoke;
             }
             Command::Drain => self.draining = true,
@@ -147,7 +162,8 @@ impl Actor {
     pub(super) fn enqueue(&mut self, task: Accepted) {
         let claims = task.params.claims();
         let run = task.message.run;
-        self.schedule.add(run, &claims, task.params.kind().lane());
+        let kind = task.params.kind();
+        self.schedule.add(run, &claims, kind.lane(), kind.grows());
         self.counts.waiting += 1;
         let tracked = Tracked {
             kind: task.message.payload.kind.clone(),
@@ -161,9 +177,11 @@ impl Actor {
     }
 
     fn begin_what_may(&mut self) {
-        while !self.draining
-            && let Some(run) = self.schedule.start_next()
-        {
+        while !self.draining {
+            let open = self.open();
+            let Some(run) = self.schedule.start_next(open) else {
+                break;
+            };
             let attempt = self.attempt(run);
             let Some(tracked) = self.attempts.get_mut(&run) else {
                 continue;
@@ -180,6 +198,30 @@ impl Actor {
             let limit = Duration::from_secs(self.spoke.config.limits.task_timeout_seconds);
             self.spawn(run, async move { carry_out(&attempt, *task, limit).await });
         }
+        // What could still start was not let.
+        let waits = !self.draining && self.schedule.heavy_could_start();
+        let deferring = waits.then(|| self.gates.shut().cloned()).flatten();
+        self.defer.send_if_modified(|told| {
+            let news = *told != deferring;
+            *told = deferring;
+            news
+        });
+    }
+
+    /// Looked at only when a heavy task has nothing else to wait for.
+    fn open(&mut self) -> Open {
+        if !self.schedule.heavy_could_start() {
+            return Open::All;
+        }
+        match self.gates.look() {
+            None => Open::All,
+            Some(shut) if shut.growing_only => Open::NotGrowing,
+            Some(_) => Open::Light,
+        }
+    }
+
+    fn defers(&self) -> bool {
+        self.defer.borrow().is_some()
     }
 
     pub(super) fn attempt(&self, run: Run) -> Attempt {
@@ -258,6 +300,7 @@ impl Actor {
         attempts.truncate(SHOWN + self.counts.running + self.counts.stuck);
         RunnerStatus {
             counts: self.counts,
+            deferring: self.defer.borrow().clone(),
             attempts,
         }
     }
@@ -282,7 +325,7 @@ impl Actor {
             step,
             running_seconds,
             waits_for: match tracked.phase {
-                Phase::Waiting(_) => self.schedule.waits_for(run),
+                Phase::Waiting(_) => self.schedule.waits_for(run, self.defer.borrow().as_ref()),
                 _ => None,
             },
         }

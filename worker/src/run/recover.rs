@@ -44,7 +44,8 @@ impl Actor {
         let run = task.run;
         let claims = params.as_ref().map(Params::claims).unwrap_or_default();
         let lane = params.map_or(Lane::Heavy, |p| p.kind().lane());
-        self.schedule.add(run, &claims, lane);
+        // What has begun is held by no gate.
+        self.schedule.add(run, &claims, lane, false);
         let mut tracked = Tracked {
             kind: task.message.payload.kind.clone(),
             objects: claims

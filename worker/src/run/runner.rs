@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use kolga_protocol::id::Run;
-use kolga_protocol::message::TaskMessage;
+use kolga_protocol::message::{Deferral, TaskMessage};
 use kolga_protocol::task::Params;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::actor::Actor;
+use super::actor::{Actor, Shown};
 use super::status::{Counts, RunnerStatus};
 use crate::journal::{Journal, LiveTask};
 use crate::spoke::Spoke;
@@ -50,7 +50,7 @@ pub(super) enum Command {
 #[derive(Clone)]
 pub struct Runner {
     commands: mpsc::UnboundedSender<Command>,
-    counts: watch::Receiver<Counts>,
+    shown: Shown,
 }
 
 impl Runner {
@@ -58,9 +58,9 @@ impl Runner {
     #[must_use]
     pub fn start(spoke: Arc<Spoke>, journal: Journal) -> (Self, tokio::task::JoinHandle<()>) {
         let (commands, queue) = mpsc::unbounded_channel();
-        let (actor, counts) = Actor::new(spoke, journal);
+        let (actor, shown) = Actor::new(spoke, journal);
         let handle = tokio::spawn(actor.run(queue));
-        (Self { commands, counts }, handle)
+        (Self { commands, shown }, handle)
     }
 
     /// Takes over what the journal says has not ended. Returns when all that had to be rolled back is.
@@ -132,7 +132,13 @@ impl Runner {
     /// How many attempts there are, as it changes.
     #[must_use]
     pub fn counts(&self) -> watch::Receiver<Counts> {
-        self.counts.clone()
+        self.shown.counts.clone()
+    }
+
+    /// Why tasks wait that could begin otherwise, as it changes.
+    #[must_use]
+    pub fn deferring(&self) -> watch::Receiver<Option<Deferral>> {
+        self.shown.deferring.clone()
     }
 
     fn send(&self, command: Command) {

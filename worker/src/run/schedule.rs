@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use kolga_protocol::id::{Run, TaskId};
+use kolga_protocol::message::Deferral;
 use kolga_protocol::object::{Access, Claim, Lane, Object};
 
 /// What can be claimed.
@@ -38,6 +39,7 @@ struct Claimant {
 struct Member {
     order: u64,
     lane: Lane,
+    grows: bool,
     keys: Vec<Key>,
     /// Claims that it does not hold yet.
     missing: usize,
@@ -55,12 +57,25 @@ pub struct Schedule {
     next_order: u64,
 }
 
-/// A lane: those that hold all their claims and wait for room, by the order of asking.
+/// A lane: those that hold all their claims and wait for room, by the order of asking. Those that take up
+/// disk stand apart, so that the others can pass them when it is full.
 #[derive(Debug)]
 struct Slots {
     most: usize,
     taken: usize,
     ready: BTreeMap<u64, Run>,
+    growing: BTreeMap<u64, Run>,
+}
+
+/// What may begin at all, whatever room there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// Everything.
+    All,
+    /// All but the heavy tasks that take up disk.
+    NotGrowing,
+    /// Light tasks.
+    Light,
 }
 
 impl Slots {
@@ -69,7 +84,24 @@ impl Slots {
             most,
             taken: 0,
             ready: BTreeMap::new(),
+            growing: BTreeMap::new(),
         }
+    }
+
+    /// The first that waits for nothing but room; of those that take up disk only when they may, too.
+    fn pop(&mut self, growing: bool) -> Option<Run> {
+        if self.taken >= self.most {
+            return None;
+        }
+        let first = |queue: &BTreeMap<u64, Run>| queue.keys().next().copied();
+        let (one, other) = (first(&self.ready), first(&self.growing));
+        let (_, run) = match (one, other) {
+            (Some(one), Some(other)) if growing && other < one => self.growing.pop_first(),
+            (None, Some(_)) if growing => self.growing.pop_first(),
+            _ => self.ready.pop_first(),
+        }?;
+        self.taken += 1;
+        Some(run)
     }
 }
 
@@ -93,7 +125,7 @@ impl Schedule {
     }
 
     /// Queues an attempt behind all that came before it.
-    pub fn add(&mut self, run: Run, claims: &[Claim], lane: Lane) {
+    pub fn add(&mut self, run: Run, claims: &[Claim], lane: Lane, grows: bool) {
         let order = self.next_order;
         self.next_order += 1;
         let mut wanted: Vec<(Key, Access)> = vec![(Key::Task(run.task), Access::Exclusive)];
@@ -106,6 +138,7 @@ impl Schedule {
             Member {
                 order,
                 lane,
+                grows,
                 missing: keys.len(),
                 keys: keys.clone(),
                 running: false,
@@ -124,18 +157,24 @@ impl Schedule {
     }
 
     /// The next attempt that may run now; it takes room in its lane.
-    pub fn start_next(&mut self) -> Option<Run> {
-        let lane = [Lane::Light, Lane::Heavy].into_iter().find(|&lane| {
-            let slots = self.slots(lane);
-            slots.taken < slots.most && !slots.ready.is_empty()
-        })?;
-        let slots = self.slots(lane);
-        let (_, run) = slots.ready.pop_first()?;
-        slots.taken += 1;
+    pub fn start_next(&mut self, open: Open) -> Option<Run> {
+        let heavy = |heavy: &mut Slots| match open {
+            Open::All => heavy.pop(true),
+            Open::NotGrowing => heavy.pop(false),
+            Open::Light => None,
+        };
+        // Light tasks may also take up disk: they are small.
+        let run = self.light.pop(true).or_else(|| heavy(&mut self.heavy))?;
         if let Some(member) = self.members.get_mut(&run) {
             member.running = true;
         }
         Some(run)
+    }
+
+    /// Whether a heavy task waits for nothing but to be let begin.
+    pub fn heavy_could_start(&self) -> bool {
+        let heavy = &self.heavy;
+        heavy.taken < heavy.most && !(heavy.ready.is_empty() && heavy.growing.is_empty())
     }
 
     /// Runs an attempt whatever room there is: it was running before a restart, and so holds its claims.
@@ -147,6 +186,7 @@ impl Schedule {
         member.running = true;
         let slots = self.slots(lane);
         slots.ready.remove(&order);
+        slots.growing.remove(&order);
         if !was_running {
             slots.taken += 1;
         }
@@ -169,6 +209,7 @@ impl Schedule {
         };
         let slots = self.slots(member.lane);
         slots.ready.remove(&member.order);
+        slots.growing.remove(&member.order);
         if member.running {
             slots.taken -= 1;
         }
@@ -184,8 +225,8 @@ impl Schedule {
         }
     }
 
-    /// Why an attempt does not run: the object and who holds it, or the lane.
-    pub fn waits_for(&self, run: Run) -> Option<String> {
+    /// Why an attempt does not run: the object and who holds it, the gate that is `shut`, or the lane.
+    pub fn waits_for(&self, run: Run, shut: Option<&Deferral>) -> Option<String> {
         let member = self.members.get(&run)?;
         if member.running {
             return None;
@@ -197,6 +238,12 @@ impl Schedule {
                 let holder = queue.front()?.run;
                 return Some(format!("{key} is in use by task {}", holder.task));
             }
+        }
+        if let Some(shut) = shut
+            && member.lane == Lane::Heavy
+            && (member.grows || !shut.growing_only)
+        {
+            return Some(shut.reason.clone());
         }
         let lane = match member.lane {
             Lane::Light => "light",
@@ -234,8 +281,13 @@ impl Schedule {
             };
             member.missing -= 1;
             if member.missing == 0 {
-                let (order, lane) = (member.order, member.lane);
-                self.slots(lane).ready.insert(order, run);
+                let (order, lane, grows) = (member.order, member.lane, member.grows);
+                let slots = self.slots(lane);
+                let ready = match grows {
+                    true => &mut slots.growing,
+                    false => &mut slots.ready,
+                };
+                ready.insert(order, run);
             }
         }
     }
@@ -256,7 +308,7 @@ mod tests {
     }
 
     fn started(schedule: &mut Schedule) -> Vec<Run> {
-        std::iter::from_fn(|| schedule.start_next()).collect()
+        std::iter::from_fn(|| schedule.start_next(Open::All)).collect()
     }
 
     #[test]
@@ -265,7 +317,7 @@ mod tests {
         let (a, b, c) = (run(), run(), run());
         let claim = [Claim::exclusive(site("a.test"))];
         for each in [a, b, c] {
-            schedule.add(each, &claim, Lane::Heavy);
+            schedule.add(each, &claim, Lane::Heavy, false);
         }
         assert_eq!(started(&mut schedule), [a]);
         schedule.remove(a);
@@ -279,10 +331,10 @@ mod tests {
         let mut schedule = Schedule::new(9, 9);
         let object = site("a.test");
         let (r1, r2, w, r3) = (run(), run(), run(), run());
-        schedule.add(r1, &[Claim::shared(object.clone())], Lane::Light);
-        schedule.add(r2, &[Claim::shared(object.clone())], Lane::Light);
-        schedule.add(w, &[Claim::exclusive(object.clone())], Lane::Light);
-        schedule.add(r3, &[Claim::shared(object)], Lane::Light);
+        schedule.add(r1, &[Claim::shared(object.clone())], Lane::Light, false);
+        schedule.add(r2, &[Claim::shared(object.clone())], Lane::Light, false);
+        schedule.add(w, &[Claim::exclusive(object.clone())], Lane::Light, false);
+        schedule.add(r3, &[Claim::shared(object)], Lane::Light, false);
         assert_eq!(started(&mut schedule), [r1, r2]);
         schedule.remove(r1);
         assert!(started(&mut schedule).is_empty());
@@ -296,13 +348,13 @@ mod tests {
     fn a_full_heavy_lane_does_not_hold_up_light_tasks() {
         let mut schedule = Schedule::new(1, 1);
         let (h1, h2, l1) = (run(), run(), run());
-        schedule.add(h1, &[], Lane::Heavy);
-        schedule.add(h2, &[], Lane::Heavy);
-        schedule.add(l1, &[], Lane::Light);
+        schedule.add(h1, &[], Lane::Heavy, false);
+        schedule.add(h2, &[], Lane::Heavy, false);
+        schedule.add(l1, &[], Lane::Light, false);
         assert_eq!(started(&mut schedule), [l1, h1]);
         assert!(
             schedule
-                .waits_for(h2)
+                .waits_for(h2, None)
                 .is_some_and(|why| why.contains("heavy"))
         );
     }
@@ -311,9 +363,24 @@ mod tests {
     fn a_stuck_task_keeps_its_object_locked_and_others_go_on() {
         let mut schedule = Schedule::new(1, 1);
         let (stuck, same, other) = (run(), run(), run());
-        schedule.add(stuck, &[Claim::exclusive(site("a.test"))], Lane::Heavy);
-        schedule.add(same, &[Claim::exclusive(site("a.test"))], Lane::Heavy);
-        schedule.add(other, &[Claim::exclusive(site("b.test"))], Lane::Heavy);
+        schedule.add(
+            stuck,
+            &[Claim::exclusive(site("a.test"))],
+            Lane::Heavy,
+            false,
+        );
+        schedule.add(
+            same,
+            &[Claim::exclusive(site("a.test"))],
+            Lane::Heavy,
+            false,
+        );
+        schedule.add(
+            other,
+            &[Claim::exclusive(site("b.test"))],
+            Lane::Heavy,
+            false,
+        );
         assert_eq!(started(&mut schedule), [stuck]);
         schedule.keep_claims_only(stuck);
         assert_eq!(started(&mut schedule), [other]);
@@ -321,7 +388,7 @@ mod tests {
         assert!(started(&mut schedule).is_empty());
         assert!(
             schedule
-                .waits_for(same)
+                .waits_for(same, None)
                 .is_some_and(|why| why.contains("site:a.test"))
         );
         schedule.remove(stuck);
@@ -333,11 +400,34 @@ mod tests {
         let mut schedule = Schedule::new(4, 4);
         let first = run();
         let second = Run::new(first.task, first.attempt.next());
-        schedule.add(first, &[], Lane::Light);
-        schedule.add(second, &[], Lane::Light);
+        schedule.add(first, &[], Lane::Light, false);
+        schedule.add(second, &[], Lane::Light, false);
         assert_eq!(started(&mut schedule), [first]);
         schedule.remove(first);
         assert_eq!(started(&mut schedule), [second]);
+    }
+
+    #[test]
+    fn a_full_disk_lets_those_pass_that_do_not_grow_and_the_order_returns_with_the_room() {
+        let mut schedule = Schedule::new(9, 9);
+        let (grows, heavy, light) = (run(), run(), run());
+        schedule.add(grows, &[], Lane::Heavy, true);
+        schedule.add(heavy, &[], Lane::Heavy, false);
+        schedule.add(light, &[], Lane::Light, true);
+        assert_eq!(schedule.start_next(Open::Light), Some(light));
+        assert_eq!(schedule.start_next(Open::Light), None);
+        assert_eq!(schedule.start_next(Open::NotGrowing), Some(heavy));
+        assert_eq!(schedule.start_next(Open::NotGrowing), None);
+        let shut = Deferral {
+            reason: "no room".to_owned(),
+            growing_only: true,
+        };
+        assert_eq!(schedule.waits_for(grows, Some(&shut)), Some(shut.reason));
+        let later = run();
+        schedule.add(later, &[], Lane::Heavy, false);
+        assert!(schedule.heavy_could_start());
+        assert_eq!(started(&mut schedule), [grows, later]);
+        assert!(!schedule.heavy_could_start());
     }
 
     #[test]
@@ -345,7 +435,7 @@ mod tests {
         let mut schedule = Schedule::new(2, 2);
         let runs: Vec<Run> = (0..10).map(|_| run()).collect();
         for each in &runs {
-            schedule.add(*each, &[Claim::shared(Object::Server)], Lane::Heavy);
+            schedule.add(*each, &[Claim::shared(Object::Server)], Lane::Heavy, false);
         }
         let mut left = runs.len();
         while left > 0 {

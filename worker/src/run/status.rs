@@ -1,6 +1,7 @@
 //! What the runner shows of itself: counts for intake and heartbeats, and the list for
 //! `kolga-worker status`.
 
+use kolga_protocol::message::Deferral;
 use serde::{Deserialize, Serialize};
 
 /// How many attempts there are.
@@ -19,6 +20,8 @@ pub struct Counts {
 pub struct RunnerStatus {
     /// How many.
     pub counts: Counts,
+    /// Why tasks wait that could begin otherwise.
+    pub deferring: Option<Deferral>,
     /// Each, in the order of asking; at most a hundred of those that wait.
     pub attempts: Vec<AttemptStatus>,
 }

@@ -59,11 +59,12 @@ TOML
 }
 
 json_spoke() {
-    local home="$STACK/$1"
-    printf '"%s":{"config":"%s","amqp_url":"%s","http_port":%s,"state_dir":"%s","sites_root":"%s","platforms":"%s","profiles":"%s","nginx_conf":"%s","nginx_pid":"%s","fpm_socket":"%s"}' \
+    local home="$STACK/$1" cgroup
+    cgroup="$(cgroup_start "$1")"
+    printf '"%s":{"config":"%s","amqp_url":"%s","http_port":%s,"state_dir":"%s","sites_root":"%s","platforms":"%s","profiles":"%s","nginx_conf":"%s","nginx_pid":"%s","fpm_socket":"%s","cgroup":%s}' \
         "$1" "$home/worker.toml" "$(broker_url "$1")" "$(port_for "$1.nginx")" "$home/state" \
         "$home/sites" "$home/platforms" "$home/profiles" "$home/nginx/nginx.conf" \
-        "$home/nginx/nginx.pid" "$home/php/fpm.sock"
+        "$home/nginx/nginx.pid" "$home/php/fpm.sock" "${cgroup:+\"}${cgroup:-null}${cgroup:+\"}"
 }
 
 config_json() {
@@ -87,8 +88,12 @@ config_write() {
     config_hub "$STACK/hub" "127.0.0.1:$(port_for hub)" "$(broker_url hub)" |
         write_for "$STACK_USER" 0600 "$STACK/hub/hub.toml"
     for spoke in "$@"; do
-        config_worker "$STACK/$spoke" "$spoke" "$(broker_url "$spoke")" "$(port_for "$spoke.nginx")" \
-            "$(MARIADB_SOCKET)" "$STACK/sources" 127.0.0.1 | write_for "$STACK_USER" 0600 "$STACK/$spoke/worker.toml"
+        {
+            config_worker "$STACK/$spoke" "$spoke" "$(broker_url "$spoke")" "$(port_for "$spoke.nginx")" \
+                "$(MARIADB_SOCKET)" "$STACK/sources" 127.0.0.1
+            # Whoever tries Kolga on a busy machine should not wait, and some tests are about a full disk.
+            printf '\n[gates]\nload_per_cpu = 100\nmemory_pressure_percent = 90\ndisk_free_mib = 0\n'
+        } | write_for "$STACK_USER" 0600 "$STACK/$spoke/worker.toml"
     done
     config_json "$@" | write_for root 0600 "$STACK/stack.json"
 }

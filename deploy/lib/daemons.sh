@@ -40,6 +40,6 @@ worker_start() {
         return 0
     fi
     proc_stop "$name" TERM 90
-    proc_start "$name" "$STACK_USER" "$STACK/$1" -- "$STACK/bin/kolga-worker" run \
+    PROC_CGROUP="$(cgroup_start "$1")" proc_start "$name" "$STACK_USER" "$STACK/$1" -- "$STACK/bin/kolga-worker" run \
         --config "$STACK/$1/worker.toml"
 }

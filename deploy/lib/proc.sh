@@ -40,7 +40,8 @@ proc_record() {
 
 # proc_start NAME USER FOLDER [VARIABLE=VALUE...] -- COMMAND...
 # Starts a session of its own, without our environment and open files. The record is written by the
-# child before it becomes the program: no moment exists in which it runs unrecorded.
+# child before it becomes the program: no moment exists in which it runs unrecorded. Where PROC_CGROUP
+# names a cgroup's folder, the child goes there first.
 proc_start() {
     local name="$1" user="$2" folder="$3" variables=()
     shift 3
@@ -51,11 +52,12 @@ proc_start() {
     shift
     # shellcheck disable=SC2016 # expanded by the child
     (cd "$folder" && exec setsid bash -c '
-        record="$1"; shift
+        record="$1" cgroup="$2"; shift 2
+        [ -z "$cgroup" ] || echo "$$" >"$cgroup/cgroup.procs"
         stat="$(<"/proc/$$/stat")"; fields=(${stat##*) })
         printf "%s %s %s\n" "$$" "${fields[19]}" "$(</proc/sys/kernel/random/boot_id)" >"$record.new"
         mv -f "$record.new" "$record"
-        exec "$@"' start "$STACK/run/$name" \
+        exec "$@"' start "$STACK/run/$name" "${PROC_CGROUP:-}" \
         setpriv --reuid "$user" --regid "$user" --init-groups --inh-caps=-all \
         env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "${variables[@]}" "$@" \
         </dev/null >>"$STACK/log/$name.log" 2>&1 9>&-) &

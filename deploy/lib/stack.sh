@@ -4,6 +4,8 @@
 
 # shellcheck source=proc.sh
 . "$KOLGA_ROOT/deploy/lib/proc.sh"
+# shellcheck source=cgroup.sh
+. "$KOLGA_ROOT/deploy/lib/cgroup.sh"
 # shellcheck source=memory.sh
 . "$KOLGA_ROOT/deploy/lib/memory.sh"
 # shellcheck source=broker_rights.sh
@@ -113,6 +115,7 @@ stack_down() {
         esac
     done
     stack_sweep
+    cgroup_stop
     for record in "$STACK"/run/*.nginx; do
         [ ! -e "$record" ] || spoke_stop "$(basename "$record" .nginx)"
     done

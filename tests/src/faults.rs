@@ -133,6 +133,7 @@ impl<'a> Breaker<'a> {
         let orders = Orders {
             faults: Some(order.to_owned()),
             trace: Some(note.clone()),
+            ..Orders::default()
         };
         let mut worker = Worker::start(self.stack, SERVER, &orders).await;
         let task = self.scenario.ask(self.hub, self.stack, number).await;
@@ -212,6 +213,7 @@ impl<'a> Breaker<'a> {
         let orders = Orders {
             faults: Some(order.to_owned()),
             trace: Some(note.clone()),
+            ..Orders::default()
         };
         let worker = Worker::start(self.stack, SERVER, &orders).await;
         let task = self.scenario.ask(self.hub, self.stack, number).await;

@@ -58,12 +58,33 @@ impl Stack {
         u16::try_from(port).expect("a port")
     }
 
+    /// The cgroup in which a spoke's worker runs, where there can be one.
+    #[must_use]
+    pub fn cgroup(&self, server: &str) -> Option<PathBuf> {
+        let cgroup = self.described.pointer(&format!("/spokes/{server}/cgroup"));
+        cgroup.and_then(Value::as_str).map(PathBuf::from)
+    }
+
     /// A command that runs one of our programs as the services' user, and becomes it: its process is the
     /// program's. It dies with the test, also with one that is killed.
     #[must_use]
     pub fn program(&self, name: &str) -> Command {
+        self.program_in(None, name)
+    }
+
+    /// The same, in a cgroup: entered as root, as whatever starts services does it.
+    #[must_use]
+    pub fn program_in(&self, cgroup: Option<&std::path::Path>, name: &str) -> Command {
+        const SETPRIV: &str = "/usr/bin/setpriv";
         let user = self.text("/user");
-        let mut command = Command::new("/usr/bin/setpriv");
+        let mut command = match cgroup {
+            Some(cgroup) => {
+                let mut command = Command::new(self.bin.join("kolga-worker"));
+                command.arg("enter").arg(cgroup).args(["0", "-", SETPRIV]);
+                command
+            }
+            None => Command::new(SETPRIV),
+        };
         command
             .args([
                 "--reuid",

@@ -20,6 +20,10 @@ pub struct Orders {
     pub faults: Option<String>,
     /// The file.
     pub trace: Option<PathBuf>,
+    /// Another configuration than the spoke's own.
+    pub config: Option<PathBuf>,
+    /// More of its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A running `kolga-worker`.
@@ -58,11 +62,13 @@ impl Worker {
             .append(true)
             .open(log)
             .expect("a log");
-        let mut command = stack.program("kolga-worker");
+        let mut command = stack.program_in(stack.cgroup(server).as_deref(), "kolga-worker");
+        let config = orders.config.clone();
         command
             .arg("--config")
-            .arg(stack.spoke(server, "config"))
-            .arg("run");
+            .arg(config.unwrap_or_else(|| stack.spoke(server, "config")))
+            .arg("run")
+            .envs(orders.environment.iter().map(|(name, value)| (name, value)));
         if let Some(faults) = &orders.faults {
             command.env("KOLGA_FAULTS", faults);
         }

@@ -1,6 +1,6 @@
 //! Snapshots of everything that a task could leave behind on a spoke, so that *before* and *after* can be
 //! compared line by line: files with mode, owner, ACL and hash; databases, users and grants; what the
-//! running web server answers; processes; temporary files.
+//! running web server answers; processes; cgroups; temporary files.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -31,6 +31,7 @@ const OWN: &[&str] = &[
     "journal.sqlite-shm",
     "worker.lock",
     "control.sock",
+    "cgroup",
     "nginx.lock",
 ];
 
@@ -48,6 +49,9 @@ impl World {
             world.answer(stack, server, host).await;
         }
         world.processes(stack);
+        if let Some(worker) = stack.cgroup(server) {
+            world.cgroups(&worker);
+        }
         world.temporary(stack);
         world
     }
@@ -97,6 +101,19 @@ impl World {
 
     fn note(&mut self, name: String, shape: String, content: String) {
         self.0.insert(name, Thing { shape, content });
+    }
+
+    /// Those of attempts; a running worker has one above them.
+    fn cgroups(&mut self, worker: &Path) {
+        let below = |dir: &Path| {
+            let entries = std::fs::read_dir(dir).ok().into_iter().flatten();
+            let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+            paths.filter(|path| path.is_dir()).collect::<Vec<_>>()
+        };
+        for attempt in below(worker).iter().flat_map(|base| below(base)) {
+            let name = format!("cgroup {}", attempt.display());
+            self.note(name, String::new(), String::new());
+        }
     }
 
     fn tree(&mut self, path: &Path) {

@@ -199,32 +199,33 @@ fn split(bytes: &[u8]) -> Result<Parts<'_>, EnvelopeError> {
         return Err(EnvelopeError::TooLong(bytes.len()));
     }
     let mut rest = bytes;
-    if take(&mut rest, 2)? != MAGIC {
+    if take_array(&mut rest)? != MAGIC {
         return Err(EnvelopeError::Foreign);
     }
-    match take(&mut rest, 1)?[0] {
-        FORMAT => {}
-        other => return Err(EnvelopeError::Format(other)),
+    match take_array(&mut rest)? {
+        [FORMAT] => {}
+        [other] => return Err(EnvelopeError::Format(other)),
     }
-    match take(&mut rest, 1)?[0] {
-        0 => {}
-        flags => return Err(EnvelopeError::Flags(flags)),
+    match take_array(&mut rest)? {
+        [0] => {}
+        [flags] => return Err(EnvelopeError::Flags(flags)),
     }
-    let kind_length = take(&mut rest, 1)?[0];
+    let [kind_length] = take_array(&mut rest)?;
     let kind = take(&mut rest, usize::from(kind_length))?;
-    let version = number(take(&mut rest, 2)?);
-    let body_length = number(take(&mut rest, 4)?);
+    let version = u16::from_be_bytes(take_array(&mut rest)?);
+    let body_length = u32::from_be_bytes(take_array(&mut rest)?);
+    // A length that does not fit into an address is longer than any message.
+    let body_length = usize::try_from(body_length).map_err(|_| EnvelopeError::Short)?;
     let body = take(&mut rest, body_length)?;
-    match number(take(&mut rest, 2)?) {
-        0 => {}
-        _ => return Err(EnvelopeError::Signed),
+    if u16::from_be_bytes(take_array(&mut rest)?) != 0 {
+        return Err(EnvelopeError::Signed);
     }
     if !rest.is_empty() {
         return Err(EnvelopeError::Trailing(rest.len()));
     }
     Ok(Parts {
         kind,
-        version: u16::try_from(version).map_err(|_| EnvelopeError::Foreign)?,
+        version,
         body,
     })
 }
@@ -235,8 +236,8 @@ fn take<'a>(rest: &mut &'a [u8], count: usize) -> Result<&'a [u8], EnvelopeError
     Ok(taken)
 }
 
-fn number(big_endian: &[u8]) -> usize {
-    big_endian
-        .iter()
-        .fold(0, |value, &byte| value << 8 | usize::from(byte))
+fn take_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], EnvelopeError> {
+    let (taken, left) = rest.split_first_chunk().ok_or(EnvelopeError::Short)?;
+    *rest = left;
+    Ok(*taken)
 }

@@ -150,10 +150,11 @@ impl State {
             | (Stuck, Event::Stuck)
             | (Running, Event::Resumed) => return Ok(Next::Stale),
             // The relay may record its confirm after the whole task has ended.
-            (ended, Event::Sent | Event::Accepted | Event::Started) if ended.is_terminal() => {
-                return Ok(Next::Stale);
-            }
-            (Succeeded, Event::Succeeded)
+            (
+                Succeeded | Failed | Cancelled | Interrupted | Rejected,
+                Event::Sent | Event::Accepted | Event::Started,
+            )
+            | (Succeeded, Event::Succeeded)
             | (Failed, Event::Failed)
             | (Cancelled, Event::Cancelled)
             | (Interrupted, Event::Interrupted)
@@ -289,5 +290,14 @@ mod tests {
             assert_eq!(state.as_str().parse(), Ok(state));
         }
         assert!("spinning".parse::<State>().is_err());
+    }
+
+    #[test]
+    fn an_impossible_event_is_told_by_both_names() {
+        let illegal = State::RollingBack.on(Event::Succeeded).expect_err("never");
+        assert_eq!(
+            illegal.to_string(),
+            "an attempt that is rolling_back cannot become succeeded"
+        );
     }
 }

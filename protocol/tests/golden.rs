@@ -48,6 +48,7 @@ fn golden(name: &str, bytes: &[u8]) {
 fn message<M: Message + PartialEq + std::fmt::Debug>(name: &str, message: &M) {
     let bytes = envelope::seal(message);
     golden(name, &bytes);
+    assert_eq!(envelope::kind_of(&bytes).expect("an envelope"), M::KIND);
     assert_eq!(
         &envelope::open::<M>(&bytes).expect("it reads back"),
         message

@@ -83,6 +83,41 @@ fn sixty_four_mebibytes_are_refused_unread() {
 }
 
 #[test]
+fn the_longest_message_is_taken_and_one_byte_more_is_not() {
+    let of = |name: usize| {
+        let mut message: TaskMessage = envelope::open(&good()).expect("good");
+        message.requested_by = "k".repeat(name);
+        envelope::seal(&message)
+    };
+    // The length of a long name takes two bytes more than that of one of a thousand.
+    let room = 4 * 1024 * 1024 - of(1000).len() + 1000 - 2;
+    assert_eq!(of(room).len(), 4 * 1024 * 1024);
+    assert!(envelope::open::<TaskMessage>(&of(room)).is_ok());
+    assert!(matches!(
+        envelope::open::<TaskMessage>(&of(room + 1)),
+        Err(EnvelopeError::TooLong(_))
+    ));
+}
+
+#[test]
+fn a_message_full_of_small_things_is_taken() {
+    // While it is decoded each claims more than it takes in the message.
+    let run = Run::new(TaskId::generate(), Attempt::FIRST);
+    let length = envelope::seal(&Control::Query { runs: vec![run] }).len();
+    let each = envelope::seal(&Control::Query {
+        runs: vec![run, run],
+    })
+    .len()
+        - length;
+    let message = Control::Query {
+        runs: vec![run; (MAX_MESSAGE - length - 8) / each],
+    };
+    let bytes = envelope::seal(&message);
+    assert!(bytes.len() > MAX_MESSAGE - 100, "{} bytes", bytes.len());
+    assert_eq!(envelope::open::<Control>(&bytes).expect("it fits"), message);
+}
+
+#[test]
 fn a_length_that_claims_the_whole_memory_is_refused() {
     // In place of the first length in the body (bincode: 253 and eight bytes are a u64).
     for claim in [u64::MAX, 1 << 40, u64::from(u32::MAX)] {

@@ -1,0 +1,6 @@
+//! `Control`, whole and as a body.
+#![no_main]
+
+use kolga_protocol::message::Control;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| kolga_protocol_fuzz::message::<Control>(bytes));

@@ -1,0 +1,6 @@
+//! `Reports`, whole and as a body.
+#![no_main]
+
+use kolga_protocol::message::Reports;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| kolga_protocol_fuzz::message::<Reports>(bytes));

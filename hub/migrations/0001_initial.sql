@@ -15,7 +15,7 @@ CREATE TABLE server (
 -- What was asked for. The state is that of the newest attempt.
 CREATE TABLE task (
     id               TEXT   NOT NULL PRIMARY KEY CHECK (length(id) = 36),   -- UUIDv7: sorts by time
-    server           TEXT   NOT NULL REFERENCES server (name),
+    server           TEXT   NOT NULL,                       -- which may have been removed since it ended
     kind             TEXT   NOT NULL,
     params           TEXT   NOT NULL,                                        -- JSON
     object           TEXT,

@@ -21,4 +21,5 @@ pub mod serve;
 pub mod store;
 pub mod sweeper;
 pub mod topology;
+pub mod usage;
 pub mod wire;

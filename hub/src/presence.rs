@@ -45,6 +45,11 @@ impl Presences {
         before.is_none_or(|before| self.is_over(before.at, now))
     }
 
+    /// A server that is no more.
+    pub fn forget(&self, server: &ServerName) {
+        self.heard().remove(server);
+    }
+
     /// What was heard of a server since this hub began.
     #[must_use]
     pub fn last(&self, server: &ServerName) -> Option<Heard> {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use axum::serve::ListenerExt;
@@ -148,6 +148,8 @@ impl Hub {
             publisher: publisher.state(),
             inbox: inbox_state,
             swept: janitor.shows(),
+            traffic: link.traffic(),
+            began: Instant::now(),
         });
         let sweeper = Sweeper {
             store: store.clone(),

@@ -1,4 +1,4 @@
-//! Sees to it that everything is declared at the broker: at start, for a new server, after the broker
+//! Sees to it that everything is declared at the broker, and no more than that: at start, for a new server, after the broker
 //! was away, and again for a server whose queue turned out to be missing. What waited for a queue is
 //! then tried again. Asked by `app` and `relay`.
 
@@ -75,6 +75,24 @@ impl Topology {
                 self.want(server.clone());
             }
             Err(_) => self.want(server.clone()),
+        }
+    }
+
+    /// Removes the queues of a server that is no more; whether they are gone.
+    pub async fn remove(&self, server: &ServerName) -> bool {
+        self.wanted().servers.remove(server);
+        let queues = [
+            topology::tasks_queue(server),
+            topology::control_queue(server),
+        ];
+        let now = link::remove(&self.link, &queues);
+        match tokio::time::timeout(PATIENCE, now).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%server, %error, "its queues stay");
+                false
+            }
+            Err(_) => false,
         }
     }
 

@@ -110,6 +110,15 @@ pub struct NewServer {
     pub name: ServerName,
 }
 
+/// The answer to `DELETE /v1/servers/{name}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedServer {
+    /// What it was called.
+    pub name: ServerName,
+    /// Whether its queues are gone as well; they stay where the broker cannot be reached.
+    pub queues_removed: bool,
+}
+
 /// How far a platform or a site is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -7,6 +7,7 @@ mod error;
 mod events;
 mod extract;
 mod guard;
+mod metrics;
 mod objects;
 mod servers;
 mod tasks;
@@ -44,8 +45,12 @@ pub fn router(app: Arc<App>, token: Token, stop: CancellationToken) -> Router {
     };
     let bounded = Router::new()
         .route("/v1/doctor", get(servers::doctor))
+        .route("/v1/metrics", get(metrics::metrics))
         .route("/v1/servers", get(servers::list).post(servers::add))
-        .route("/v1/servers/{name}", get(servers::show))
+        .route(
+            "/v1/servers/{name}",
+            get(servers::show).delete(servers::remove),
+        )
         .route("/v1/servers/{name}/verify", post(servers::verify))
         .route("/v1/servers/{name}/ping", post(servers::ping))
         .route(

@@ -52,6 +52,14 @@ pub(super) async fn show(
     Ok(Json(api.app.server(&name(&server)?).await?))
 }
 
+pub(super) async fn remove(
+    State(api): State<Api>,
+    Path(server): Path<String>,
+    Who(who): Who,
+) -> Result<Json<wire::RemovedServer>, ApiError> {
+    Ok(Json(api.app.remove_server(name(&server)?, &who).await?))
+}
+
 pub(super) async fn verify(
     State(api): State<Api>,
     Path(server): Path<String>,

@@ -6,15 +6,16 @@ mod objects;
 mod tasks;
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use kolga_protocol::link::{LinkConfig, LinkState};
+use kolga_protocol::link::{LinkConfig, LinkState, Traffic};
 use kolga_protocol::names::ServerName;
 use tokio::sync::watch;
 
 use crate::janitor::Swept;
 use crate::presence::Presences;
 use crate::store::read::StoredServer;
-use crate::store::servers::AddServer;
+use crate::store::servers::{AddServer, RemoveServer};
 use crate::store::{Refusal, Store, StoreError};
 use crate::topology::Topology;
 use crate::wire;
@@ -37,6 +38,10 @@ pub struct App {
     pub inbox: watch::Receiver<LinkState>,
     /// How the janitor's last sweep went.
     pub swept: watch::Receiver<Swept>,
+    /// What goes over all links of the hub.
+    pub traffic: Traffic,
+    /// When the hub began.
+    pub began: Instant,
 }
 
 impl App {
@@ -56,6 +61,28 @@ impl App {
         self.store.write(add).await?;
         self.topology.declare(&name).await;
         self.server(&name).await
+    }
+
+    /// Removes a server on which nothing lives, and then its queues.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not there, something keeps it, or the database failed.
+    pub async fn remove_server(
+        &self,
+        name: ServerName,
+        requested_by: &str,
+    ) -> Result<wire::RemovedServer, StoreError> {
+        let remove = RemoveServer {
+            name: name.clone(),
+            requested_by: requested_by.to_owned(),
+        };
+        self.store.write(remove).await?;
+        self.presences.forget(&name);
+        let queues_removed = self.topology.remove(&name).await;
+        Ok(wire::RemovedServer {
+            name,
+            queues_removed,
+        })
     }
 
     /// One server.

@@ -15,7 +15,8 @@ use super::table::{Cell, Table};
 use super::time::{age, instant};
 use super::trouble::Trouble;
 use crate::wire::{
-    NewServer, NewTask, NewTasks, Presence, Server, TaskAnswer, TaskDetail, WorkerStatus,
+    NewServer, NewTask, NewTasks, Presence, RemovedServer, Server, TaskAnswer, TaskDetail,
+    WorkerStatus,
 };
 
 /// What can be done with servers.
@@ -36,6 +37,20 @@ Example:
     List(Part),
     /// Show one server
     Show {
+        /// Its name
+        name: ServerName,
+    },
+    /// Forget a server on which nothing lives any more, and remove its queues
+    #[command(
+        visible_alias = "rm",
+        after_help = "\
+Example:
+  kolga server remove web1
+
+Refused while sites or platforms live on it or tasks for it are open. Its ended tasks stay in the list.
+Its worker is yours to stop, and its broker's user to remove: rabbitmqctl delete_user kolga-web1"
+    )]
+    Remove {
         /// Its name
         name: ServerName,
     },
@@ -87,6 +102,24 @@ impl Command {
                     return Ok(screen.json(&server)?);
                 }
                 Ok(describe(&server).show(screen)?)
+            }
+            Self::Remove { name } => {
+                let path = format!("/v1/servers/{name}");
+                let removed: RemovedServer = client.act(Method::DELETE, &path).await?;
+                if screen.is_json() {
+                    return Ok(screen.json(&removed)?);
+                }
+                screen.line(&format!("Server {name} is removed."))?;
+                if !removed.queues_removed {
+                    screen.line(&format!(
+                        "Its queues are still there, since the broker could not be asked. When it \
+                         can: rabbitmqctl -p kolga delete_queue tasks.{name}, and control.{name}"
+                    ))?;
+                }
+                Ok(screen.line(&format!(
+                    "Its worker and its broker's user stay until you remove them: \
+                     rabbitmqctl delete_user kolga-{name}"
+                ))?)
             }
             Self::Verify { name, follow } => {
                 let path = format!("/v1/servers/{name}/verify");

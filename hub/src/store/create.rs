@@ -86,7 +86,7 @@ impl Operation for Create {
         let server = self.server.as_str();
         let kind = self.params.kind().as_str();
         let queued = State::Queued.as_str();
-        INSERT_TASKS
+        let mut written = INSERT_TASKS
             .execute(tx.connection, &rows, |query, (_, task)| {
                 query
                     .bind(task.to_string())
@@ -101,7 +101,7 @@ impl Operation for Create {
                     .bind(queued)
             })
             .await?;
-        INSERT_ATTEMPTS
+        written += INSERT_ATTEMPTS
             .execute(tx.connection, &rows, |query, (_, task)| {
                 query
                     .bind(task.to_string())
@@ -110,7 +110,7 @@ impl Operation for Create {
                     .bind(now)
             })
             .await?;
-        INSERT_OUTBOX
+        written += INSERT_OUTBOX
             .execute(tx.connection, &rows, |query, (seq, task)| {
                 query
                     .bind(*seq)
@@ -123,6 +123,8 @@ impl Operation for Create {
             .await?;
         tx.effects.outbox = true;
         tx.effects.grown.tasks += i64::from(self.count);
+        tx.effects.created += u64::from(self.count);
+        tx.effects.rows += written;
         Ok(Ok(tasks))
     }
 }

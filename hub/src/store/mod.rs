@@ -10,6 +10,7 @@
 mod bulk;
 pub mod cancel;
 mod connect;
+mod counters;
 pub mod create;
 pub mod doubt;
 pub mod objects;
@@ -32,6 +33,7 @@ use sqlx::AnyPool;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+pub use counters::{Counted, Counters};
 pub use rows::Policy;
 pub use signals::Signals;
 pub use tx::{Operation, Outcome, Refusal, RefusalKind, Tx};
@@ -45,6 +47,7 @@ pub struct Store {
     queue: mpsc::Sender<Box<dyn tx::AnyOperation>>,
     reads: AnyPool,
     signals: Arc<Signals>,
+    counters: Arc<Counters>,
     description: Arc<str>,
 }
 
@@ -89,14 +92,22 @@ impl Store {
         let description = connect::describe(&database, &mut connection).await?;
         let reads = database.readers().await?;
         let signals = Arc::new(Signals::default());
+        let counters = Arc::new(Counters::default());
         let (queue, operations) = mpsc::channel(QUEUE);
-        let writer =
-            writer::Writer::new(database, connection, policy, Arc::clone(&signals)).await?;
+        let writer = writer::Writer::new(
+            database,
+            connection,
+            policy,
+            Arc::clone(&signals),
+            Arc::clone(&counters),
+        )
+        .await?;
         let writer = tokio::spawn(writer.run(operations));
         let store = Self {
             queue,
             reads,
             signals,
+            counters,
             description: description.into(),
         };
         Ok((store, writer))
@@ -119,6 +130,12 @@ impl Store {
     #[must_use]
     pub fn signals(&self) -> &Signals {
         &self.signals
+    }
+
+    /// What it has done since the hub began.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// The database and how it is set, for a person.

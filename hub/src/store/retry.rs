@@ -10,6 +10,7 @@ use super::create::INSERT_ATTEMPTS;
 use super::objects;
 use super::outbox::send;
 use super::rows::{self, TaskRow};
+use super::servers;
 use super::settle::params;
 use super::tx::{Operation, Outcome, Refusal, Tx, plain};
 
@@ -42,14 +43,17 @@ impl Operation for Retry {
             )));
         }
         // What waits for its next attempt still has its claim.
-        if row.finished
-            && let Some(params) = params(tx, &row).await?
-        {
+        if row.finished {
             let server: ServerName = row
                 .server
                 .parse()
                 .map_err(|_| sqlx::Error::Decode("server name".into()))?;
-            if let Err(refusal) = objects::claim(tx, &server, &params, self.task).await? {
+            if let Err(refusal) = servers::known(tx, &server).await? {
+                return Ok(Err(refusal));
+            }
+            if let Some(params) = params(tx, &row).await?
+                && let Err(refusal) = objects::claim(tx, &server, &params, self.task).await?
+            {
                 return Ok(Err(refusal));
             }
         }

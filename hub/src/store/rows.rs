@@ -61,6 +61,8 @@ pub(super) struct TaskRow {
     /// Entries made and not yet written.
     new_entries: Vec<NewEntry>,
     dirty: bool,
+    /// Whether it became finished since it was read.
+    ends: bool,
 }
 
 #[derive(Debug)]
@@ -117,9 +119,9 @@ pub(super) async fn save(
     tx: &mut Tx<'_>,
     rows: impl Iterator<Item = &TaskRow> + Send,
 ) -> Result<(), sqlx::Error> {
-    let connection = &mut *tx.connection;
     let dirty: Vec<&TaskRow> = rows.filter(|row| row.dirty).collect();
-    SAVE_TASK
+    let connection = &mut *tx.connection;
+    let mut written = SAVE_TASK
         .execute(connection, &dirty, |query, row| {
             query
                 .bind(row.run.task.to_string())
@@ -133,7 +135,7 @@ pub(super) async fn save(
                 .bind(row.step.clone())
         })
         .await?;
-    SAVE_ATTEMPT
+    written += SAVE_ATTEMPT
         .execute(connection, &dirty, |query, row| {
             query
                 .bind(row.run.task.to_string())
@@ -160,6 +162,9 @@ pub(super) async fn save(
         })
         .await?;
     tx.effects.grown.entries += i64::try_from(inserted).unwrap_or(i64::MAX);
+    tx.effects.rows += written + inserted;
+    let ends = dirty.iter().filter(|row| row.ends);
+    tx.effects.ended.extend(ends.map(|row| row.state));
     Ok(())
 }
 
@@ -195,6 +200,7 @@ impl TaskRow {
             entries: row.try_get("entries")?,
             new_entries: Vec::new(),
             dirty: false,
+            ends: false,
         })
     }
 
@@ -224,6 +230,7 @@ impl TaskRow {
             } else {
                 self.finished_at = Some(now.0);
                 self.finished = true;
+                self.ends = true;
             }
         }
         if let Some(failure) = failure {
@@ -254,6 +261,7 @@ impl TaskRow {
         self.retry_at = None;
         self.finished_at = Some(now.0);
         self.finished = true;
+        self.ends = true;
         let (attempt, state) = (self.run.attempt, self.state);
         self.enter(|seq| {
             wire::Event::State(wire::StateEntry {

@@ -1,4 +1,4 @@
-//! Servers: adding one, and what their heartbeats leave behind.
+//! Servers: adding one, removing one, and what their heartbeats leave behind.
 
 use kolga_protocol::id::UnixMillis;
 use kolga_protocol::names::ServerName;
@@ -32,6 +32,79 @@ impl Operation for AddServer {
             .execute(&mut *tx.connection)
             .await?;
         tx.audit(&self.requested_by, "server.add", self.name.as_str(), "")
+            .await?;
+        Ok(Ok(()))
+    }
+}
+
+/// A server on which nothing lives any more. Its ended tasks stay in the list of tasks.
+#[derive(Clone, Debug)]
+pub struct RemoveServer {
+    /// Its name.
+    pub name: ServerName,
+    /// Who removes it.
+    pub requested_by: String,
+}
+
+/// What keeps a server, and how much of it there is.
+const KEPT_BY: [(&str, &str); 4] = [
+    (
+        "sites",
+        "SELECT count(*) FROM site WHERE server = $1 AND condition <> 'failed'",
+    ),
+    (
+        "platforms",
+        "SELECT count(*) FROM platform WHERE server = $1 AND condition <> 'failed'",
+    ),
+    (
+        "open tasks",
+        "SELECT count(*) FROM task WHERE server = $1 AND finished_at IS NULL",
+    ),
+    (
+        "messages to be sent",
+        "SELECT count(*) FROM outbox WHERE server = $1",
+    ),
+];
+
+impl Operation for RemoveServer {
+    type Answer = ();
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Outcome<()>, sqlx::Error> {
+        if let Err(refusal) = known(tx, &self.name).await? {
+            return Ok(Err(refusal));
+        }
+        let mut kept_by = Vec::new();
+        for (what, sql) in KEPT_BY {
+            let count: i64 = sqlx::query_scalar(sql)
+                .bind(self.name.as_str())
+                .fetch_one(&mut *tx.connection)
+                .await?;
+            if count > 0 {
+                kept_by.push(format!("{count} {what}"));
+            }
+        }
+        if !kept_by.is_empty() {
+            return Ok(Err(Refusal::conflict(
+                "server_in_use",
+                format!("server {} has {}", self.name, kept_by.join(", ")),
+                format!(
+                    "delete its sites, and see `kolga task list --server {}`",
+                    self.name
+                ),
+            )));
+        }
+        // What failed was never there: only its row is.
+        for sql in [
+            "DELETE FROM site WHERE server = $1",
+            "DELETE FROM platform WHERE server = $1",
+            "DELETE FROM server WHERE name = $1",
+        ] {
+            sqlx::query(sql)
+                .bind(self.name.as_str())
+                .execute(&mut *tx.connection)
+                .await?;
+        }
+        tx.audit(&self.requested_by, "server.remove", self.name.as_str(), "")
             .await?;
         Ok(Ok(()))
     }

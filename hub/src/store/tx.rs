@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use kolga_protocol::id::{TaskId, UnixMillis};
+use kolga_protocol::state::State;
 use sqlx::AnyConnection;
 use tokio::sync::oneshot;
 
@@ -118,6 +119,12 @@ pub(super) struct Effects {
     pub(super) changed: Vec<TaskId>,
     pub(super) pruned_up_to: Option<TaskId>,
     pub(super) grown: Held,
+    /// Tasks made.
+    pub(super) created: u64,
+    /// Of each task that is finished by it, the state.
+    pub(super) ended: Vec<State>,
+    /// Rows written.
+    pub(super) rows: u64,
 }
 
 impl Tx<'_> {

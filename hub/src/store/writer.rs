@@ -5,7 +5,7 @@
 //! no other with it. A lost connection is made anew.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kolga_protocol::fault;
 use kolga_protocol::id::UnixMillis;
@@ -13,6 +13,7 @@ use sqlx::{AnyConnection, Connection};
 use tokio::sync::mpsc;
 
 use super::connect::Database;
+use super::counters::Counters;
 use super::signals::Signals;
 use super::tx::{AnyOperation, Effects, Memory, Tx};
 use super::{Policy, outbox, prune};
@@ -30,6 +31,7 @@ pub(super) struct Writer {
     policy: Policy,
     memory: Memory,
     signals: Arc<Signals>,
+    counters: Arc<Counters>,
 }
 
 impl Writer {
@@ -38,6 +40,7 @@ impl Writer {
         mut connection: AnyConnection,
         policy: Policy,
         signals: Arc<Signals>,
+        counters: Arc<Counters>,
     ) -> Result<Self, sqlx::Error> {
         let memory = Memory {
             last_seq: outbox::at_start(&mut connection).await?,
@@ -50,6 +53,7 @@ impl Writer {
             policy,
             memory,
             signals,
+            counters,
         })
     }
 
@@ -71,6 +75,7 @@ impl Writer {
                 }
             }
             Err(error) => {
+                self.counters.failed();
                 tracing::warn!(%error, operations = batch.len(), "a transaction failed; each is tried alone");
                 self.reconnect(&error).await;
                 for operation in batch {
@@ -95,6 +100,7 @@ impl Writer {
     }
 
     async fn transact(&mut self, batch: &mut [Box<dyn AnyOperation>]) -> Result<(), sqlx::Error> {
+        let began = Instant::now();
         let mut effects = Effects::default();
         let begin = if self.database.is_sqlite {
             "BEGIN IMMEDIATE"
@@ -115,6 +121,8 @@ impl Writer {
         fault::point("store:commit");
         transaction.commit().await?;
         fault::point("store:committed");
+        self.counters
+            .committed(&effects, batch.len(), began.elapsed());
         self.took_effect(effects);
         Ok(())
     }

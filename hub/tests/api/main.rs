@@ -23,6 +23,7 @@ async fn health_needs_no_token_and_everything_else_does() {
     for path in [
         "/v1/servers",
         "/v1/doctor",
+        "/v1/metrics",
         "/v1/tasks",
         "/v1/tasks/1/events",
     ] {
@@ -292,5 +293,128 @@ async fn long_lists_come_in_pages() {
     }
     // More than the hub gives at once is no mistake.
     assert!(hub.get("/v1/sites?limit=1000000").await["items"].is_array());
+    hub.end().await;
+}
+
+/// The value of one line of the metrics.
+fn metric(text: &str, sample: &str) -> f64 {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+    let value = line.unwrap_or_else(|| panic!("no {sample} in {text}"));
+    value.parse().expect("a number")
+}
+
+#[tokio::test]
+async fn metrics_count_what_happens_as_prometheus_reads_it() {
+    let hub = TestHub::start().await;
+    hub.post("/v1/servers", json!({"name": "web1"})).await;
+    let ping = json!({"server": "web1", "kind": "ping", "count": 3});
+    let made = hub.post("/v1/tasks", ping).await;
+    let id = made["tasks"][0].as_str().expect("an id");
+    let cancel = format!("/v1/tasks/{id}/cancel");
+    let cancelled = hub.post(&cancel, json!({})).await;
+    assert_eq!(cancelled["task"]["state"], "cancelled");
+
+    let read = async |path: &str| {
+        let answer = hub.request(reqwest::Method::GET, path).send().await;
+        let answer = answer.expect("answered");
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        let sort = answer.headers()["content-type"].to_str().expect("text");
+        assert!(sort.starts_with("text/plain; version=0.0.4"), "{sort}");
+        answer.text().await.expect("text")
+    };
+    let text = read("/v1/metrics").await;
+    for (sample, value) in [
+        ("kolga_tasks_created_total", 3.0),
+        ("kolga_tasks_ended_total{state=\"cancelled\"}", 1.0),
+        ("kolga_tasks_ended_total{state=\"succeeded\"}", 0.0),
+        ("kolga_tasks_open{state=\"queued\"}", 2.0),
+        ("kolga_outbox_messages", 2.0),
+        ("kolga_servers{presence=\"never_seen\"}", 1.0),
+        ("kolga_link_up{link=\"relay\"}", 0.0),
+        ("kolga_store_failures_total", 0.0),
+    ] {
+        assert_eq!(metric(&text, sample), value, "{sample}");
+    }
+    // A server, three tasks, a cancel: in at least three transactions, since each waited for the last.
+    assert!(metric(&text, "kolga_store_commits_total") >= 3.0);
+    assert!(metric(&text, "kolga_store_rows_total") >= 9.0);
+    assert!(metric(&text, "process_resident_memory_bytes") > 1e6);
+    assert!(metric(&text, "kolga_uptime_seconds") > 0.0);
+    // Each value belongs to a family that was described before it.
+    let mut family = "";
+    for line in text.lines() {
+        if let Some(described) = line.strip_prefix("# TYPE ") {
+            family = described.split(' ').next().expect("a name");
+        } else if !line.starts_with('#') {
+            let rest = line
+                .strip_prefix(family)
+                .unwrap_or_else(|| panic!("{line}"));
+            assert!(rest.starts_with([' ', '{']), "{line}");
+        }
+    }
+
+    let counters = read("/v1/metrics?only=counters").await;
+    assert_eq!(metric(&counters, "kolga_tasks_created_total"), 3.0);
+    assert!(!counters.contains("kolga_outbox_messages"), "{counters}");
+    let wrong = hub.request(reqwest::Method::GET, "/v1/metrics?only=some");
+    let wrong = wrong.send().await.expect("answered");
+    assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
+    hub.end().await;
+}
+
+#[tokio::test]
+async fn a_server_is_removed_when_nothing_keeps_it_and_its_tasks_stay_in_the_list() {
+    let hub = TestHub::start().await;
+    hub.post("/v1/servers", json!({"name": "web1"})).await;
+    let site = json!({"host": "a.example.org", "server": "web1", "profile": "static"});
+    let site = hub.post("/v1/sites", site).await;
+    let ping = hub
+        .post("/v1/tasks", json!({"server": "web1", "kind": "ping"}))
+        .await;
+    let remove = async || {
+        let answer = hub.request(reqwest::Method::DELETE, "/v1/servers/web1");
+        let answer = answer.send().await.expect("answered");
+        let status = answer.status();
+        (status, answer.json::<Value>().await.expect("JSON"))
+    };
+    let (status, refused) = remove().await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert_eq!(refused["error"]["code"], "server_in_use");
+    let why = refused["error"]["message"].as_str().expect("a sentence");
+    assert_eq!(
+        why,
+        "server web1 has 1 sites, 2 open tasks, 2 messages to be sent"
+    );
+
+    let ping = ping["tasks"][0].as_str().expect("an id").to_owned();
+    let install = site["task"]["id"].as_str().expect("an id").to_owned();
+    for task in [&ping, &install] {
+        hub.post(&format!("/v1/tasks/{task}/cancel"), json!({}))
+            .await;
+    }
+    // The site has failed, so it was never there; and the broker is away, so its queues may be.
+    let (status, removed) = remove().await;
+    assert_eq!(status, StatusCode::OK, "{removed}");
+    assert_eq!(removed, json!({"name": "web1", "queues_removed": false}));
+    for list in ["/v1/servers", "/v1/sites"] {
+        assert_eq!(hub.get(list).await["items"], json!([]), "{list}");
+    }
+    let history = hub.get("/v1/tasks?server=web1").await;
+    assert_eq!(history["items"].as_array().expect("a list").len(), 2);
+    let retry = format!("/v1/tasks/{ping}/retry");
+    let retry = hub.request(reqwest::Method::POST, &retry).json(&json!({}));
+    let retry: Value = retry
+        .send()
+        .await
+        .expect("answered")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(retry["error"]["code"], "server_unknown");
+    assert_eq!(remove().await.0, StatusCode::NOT_FOUND);
+    // The name is free again.
+    hub.post("/v1/servers", json!({"name": "web1"})).await;
     hub.end().await;
 }

@@ -12,7 +12,7 @@ use kolga_hub::store::published::{Fate, Published, Unblock};
 use kolga_hub::store::read::Filter;
 use kolga_hub::store::reports::TakeReports;
 use kolga_hub::store::retry::{Retry, RetryDue};
-use kolga_hub::store::servers::{AddServer, Heard};
+use kolga_hub::store::servers::{AddServer, Heard, RemoveServer};
 use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
 use kolga_protocol::message::{Level, LogLines, ReportBody, StepPhase, StepReport};
 use kolga_protocol::names::HostName;
@@ -52,6 +52,11 @@ async fn servers(store: &Store) {
         };
         store.write(heard).await.expect("a heartbeat");
     }
+    let remove = RemoveServer {
+        name: server("web3"),
+        requested_by: "test".to_owned(),
+    };
+    store.write(remove).await.expect("nothing is on it");
 }
 
 async fn tasks(store: &Store) {
@@ -293,6 +298,8 @@ async fn questions(store: &Store) {
     store.server_names().await.expect("read");
     store.blocked_servers().await.expect("read");
     store.totals().await.expect("read");
+    store.seen().await.expect("read");
+    store.open_by_state().await.expect("read");
     let place = (web1.clone(), "a".parse().expect("a platform"));
     store
         .platforms(None, Some(&place), 100)

@@ -2,12 +2,15 @@
 //!
 //! `backoff` is unmaintained (RUSTSEC-2025-0012), pinned, and named in this file alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backoff::backoff::Backoff as _;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use tokio::time::timeout;
+
+use super::traffic::{Meter, Traffic};
 
 /// Seconds of silence after which either side takes the other for dead, so that a cut cable is seen.
 const HEARTBEAT_SECONDS: u16 = 10;
@@ -21,6 +24,8 @@ const CLOSE: Duration = Duration::from_secs(2);
 pub struct LinkConfig {
     uri: AMQPUri,
     name: String,
+    traffic: Traffic,
+    meter: Arc<Meter>,
 }
 
 /// Why there is no connection, or an operation on one failed.
@@ -52,9 +57,12 @@ impl LinkConfig {
     pub fn new(url: &str, name: &str) -> Result<Self, LinkError> {
         let mut uri: AMQPUri = url.parse().map_err(LinkError::Url)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        let traffic = Traffic::default();
         Ok(Self {
             uri,
             name: name.to_owned(),
+            meter: traffic.meter(""),
+            traffic,
         })
     }
 
@@ -71,12 +79,32 @@ impl LinkConfig {
         format!("{}:{}", authority.host, authority.port)
     }
 
-    /// The same link for another purpose, told apart at the broker.
+    /// The same way to the broker as another user with the same password, for whoever plays many spokes.
+    #[must_use]
+    pub fn as_user(&self, user: &str) -> Self {
+        let mut other = self.clone();
+        user.clone_into(&mut other.uri.authority.userinfo.username);
+        other
+    }
+
+    /// What has gone over all links made from this one, whatever their purpose.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.traffic.clone()
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// The same link for another purpose, told apart at the broker and counted by itself.
     #[must_use]
     pub fn purpose(&self, purpose: &str) -> Self {
         Self {
             uri: self.uri.clone(),
             name: format!("{} {purpose}", self.name),
+            traffic: self.traffic.clone(),
+            meter: self.traffic.meter(purpose),
         }
     }
 

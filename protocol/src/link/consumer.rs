@@ -278,6 +278,7 @@ impl Supervisor {
         unacked: &mut BTreeSet<u64>,
     ) -> Result<(), End> {
         unacked.insert(delivery.delivery_tag);
+        self.config.meter().consumed(&delivery.data);
         let delivery = Delivery {
             tag: Tag {
                 connection: self.connection,

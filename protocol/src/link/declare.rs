@@ -1,6 +1,8 @@
-//! Makes what [`crate::topology`] names, and asks how much waits.
+//! Makes and removes what [`crate::topology`] names, and asks how much waits.
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 
@@ -116,6 +118,26 @@ pub async fn queue_depths(
     .await;
     close(&connection).await;
     found.map_err(config.failed("cannot be asked about a queue"))
+}
+
+/// Removes queues with all that is in them; one that is not there is as good.
+///
+/// # Errors
+/// [`LinkError`]: no connection, or no right.
+pub async fn remove(config: &LinkConfig, queues: &[String]) -> Result<(), LinkError> {
+    let connection = config.connect().await?;
+    let done = async {
+        let channel = connection.create_channel().await?;
+        for queue in queues {
+            channel
+                .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
+                .await?;
+        }
+        Ok(())
+    }
+    .await;
+    close(&connection).await;
+    done.map_err(config.failed("refuses to remove queues"))
 }
 
 /// How many messages wait in a queue; `None` when there is no such queue.

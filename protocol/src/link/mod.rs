@@ -12,13 +12,15 @@ mod connect;
 mod consumer;
 mod declare;
 mod publisher;
+mod traffic;
 
 use crate::id::UnixMillis;
 
 pub use connect::{LinkConfig, LinkError};
 pub use consumer::{Consumer, Delivery, Tag};
-pub use declare::{declare, queue_depth, queue_depths};
+pub use declare::{declare, queue_depth, queue_depths, remove};
 pub use publisher::{Address, Outgoing, PublishError, Publisher};
+pub use traffic::{Counted, Traffic};
 
 /// Whether there is a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -334,6 +334,7 @@ impl Supervisor {
             mandatory: true,
             ..BasicPublishOptions::default()
         };
+        self.config.meter().published(&message.body);
         channel
             .basic_publish(
                 exchange.into(),

@@ -2,6 +2,7 @@
 
 use kolga_protocol::id::UnixMillis;
 use kolga_protocol::names::ServerName;
+use kolga_protocol::state::State;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -80,6 +81,23 @@ impl Store {
         names.iter().map(|name| parse("a server", name)).collect()
     }
 
+    /// Their names, and when each was heard last, give or take a while.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn seen(&self) -> Result<Vec<(ServerName, Option<UnixMillis>)>, StoreError> {
+        let rows = sqlx::query("SELECT name, seen_at FROM server")
+            .fetch_all(&self.reads)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let name: String = row.try_get("name")?;
+                let seen_at: Option<i64> = row.try_get("seen_at")?;
+                Ok((parse("a server", &name)?, seen_at.map(UnixMillis)))
+            })
+            .collect()
+    }
+
     /// The servers whose queues do not take what there is for them, with the reason.
     ///
     /// # Errors
@@ -97,6 +115,31 @@ impl Store {
                 Ok((parse("a server", &name)?, row.try_get("reason")?))
             })
             .collect()
+    }
+
+    /// How many tasks are not finished, by state.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database fails.
+    pub async fn open_by_state(&self) -> Result<Vec<(State, u64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT state, count(*) AS tasks FROM task WHERE finished_at IS NULL GROUP BY state",
+        )
+        .fetch_all(&self.reads)
+        .await?;
+        let mut counts = Vec::new();
+        // An interrupted one waits for its next attempt.
+        let open = |state: &State| !state.is_terminal() || *state == State::Interrupted;
+        for state in State::ALL.into_iter().filter(open) {
+            let mut count = 0;
+            for row in &rows {
+                if row.try_get::<String, _>("state")? == state.as_str() {
+                    count = row.try_get::<i64, _>("tasks")?.unsigned_abs();
+                }
+            }
+            counts.push((state, count));
+        }
+        Ok(counts)
     }
 
     /// What waits to be sent.

@@ -7,6 +7,7 @@
 
 pub mod faults;
 pub mod hub;
+pub mod proxy;
 pub mod scenario;
 pub mod stack;
 pub mod wait;

@@ -10,14 +10,17 @@ use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use tokio::time::timeout;
 
+use super::pulse::ANSWER;
 use super::traffic::{Meter, Traffic};
 
 /// Seconds of silence after which either side takes the other for dead, so that a cut cable is seen.
 const HEARTBEAT_SECONDS: u16 = 10;
 /// How long the broker may take to let us in.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT: Duration = ANSWER;
 /// How long it may take to say good-bye.
 const CLOSE: Duration = Duration::from_secs(2);
+/// The longest wait between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Where the broker is, and as whom to go there.
 #[derive(Clone, Debug)]
@@ -117,6 +120,18 @@ impl LinkConfig {
         }
     }
 
+    /// Waits for what a new connection is asked first, but not for long.
+    pub(super) async fn in_time<T>(
+        &self,
+        asked: impl Future<Output = Result<T, lapin::Error>>,
+        refusal: &'static str,
+    ) -> Result<T, LinkError> {
+        timeout(ANSWER, asked)
+            .await
+            .map_err(|_| LinkError::TimedOut(self.address()))?
+            .map_err(self.failed(refusal))
+    }
+
     pub(super) async fn connect(&self) -> Result<Connection, LinkError> {
         let properties =
             ConnectionProperties::default().with_connection_name(self.name.as_str().into());
@@ -136,8 +151,9 @@ pub(super) async fn close(connection: &Connection) {
     drop(timeout(CLOSE, connection.close(200, "done".into())).await);
 }
 
-/// Waits between tries: from 0.2 s doubling to 15 s, each moved by up to a half either way so that a
-/// thousand spokes do not come back at once, for ever.
+/// Waits between tries, for ever: from 0.2 s doubling, each moved by up to a half either way so that a
+/// thousand spokes do not come back at once, and never more than 5 s, so that all are back soon after the
+/// broker.
 pub(super) struct Pause(backoff::ExponentialBackoff);
 
 impl Pause {
@@ -147,7 +163,7 @@ impl Pause {
                 .with_initial_interval(Duration::from_millis(200))
                 .with_multiplier(2.0)
                 .with_randomization_factor(0.5)
-                .with_max_interval(Duration::from_secs(15))
+                .with_max_interval(LONGEST_PAUSE.mul_f64(1.0 / 1.5))
                 .with_max_elapsed_time(None)
                 .build(),
         )
@@ -155,11 +171,31 @@ impl Pause {
 
     /// How long to wait before the next try.
     pub(super) fn next(&mut self) -> Duration {
-        self.0.next_backoff().unwrap_or(Duration::from_secs(15))
+        self.0.next_backoff().unwrap_or(LONGEST_PAUSE)
     }
 
     /// The connection held: the next failure is a new one.
     pub(super) fn reset(&mut self) {
         self.0.reset();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_never_exceed_the_longest() {
+        let mut pause = Pause::new();
+        assert!(pause.next() <= Duration::from_millis(300));
+        let waits: Vec<Duration> = (0..1000).map(|_| pause.next()).collect();
+        assert!(waits.iter().all(|wait| *wait <= LONGEST_PAUSE), "{waits:?}");
+        assert!(
+            waits[10..]
+                .iter()
+                .all(|wait| *wait >= Duration::from_secs(1))
+        );
+        pause.reset();
+        assert!(pause.next() <= Duration::from_millis(300));
     }
 }

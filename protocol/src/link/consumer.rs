@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::LinkState;
 use super::connect::{LinkConfig, LinkError, Pause, close};
+use super::pulse::{Pulse, answered};
 
 const CONSUMER_TAG: &str = "kolga";
 
@@ -149,6 +150,12 @@ impl From<lapin::Error> for End {
     }
 }
 
+impl From<String> for End {
+    fn from(reason: String) -> Self {
+        Self::Lost(reason)
+    }
+}
+
 impl Supervisor {
     async fn run(mut self) {
         let mut pause = Pause::new();
@@ -189,9 +196,8 @@ impl Supervisor {
                 .basic_qos(self.prefetch, BasicQosOptions { global: false })
                 .await?;
             Ok(channel)
-        }
-        .await
-        .map_err(self.config.failed("opens no channel"))?;
+        };
+        let channel = self.config.in_time(channel, "opens no channel").await?;
         Ok((connection, channel))
     }
 
@@ -203,6 +209,7 @@ impl Supervisor {
     ) -> Result<End, End> {
         let mut events = std::pin::pin!(connection.events_listener());
         let mut unacked = BTreeSet::new();
+        let mut pulse = Pulse::new();
         let mut stream = match self.paused {
             true => None,
             false => Some(self.consume(channel).await?),
@@ -225,7 +232,7 @@ impl Supervisor {
                         self.paused = true;
                         if stream.is_some() {
                             let cancel = BasicCancelOptions::default();
-                            channel.basic_cancel(CONSUMER_TAG.into(), cancel).await?;
+                            answered(channel.basic_cancel(CONSUMER_TAG.into(), cancel)).await?;
                         }
                     }
                     Some(Order::Resume) => {
@@ -240,25 +247,30 @@ impl Supervisor {
                     }
                 },
                 delivery = next(&mut stream) => match delivery {
-                    Some(Ok(delivery)) => self.pass_on(delivery, &mut unacked).await?,
+                    Some(Ok(delivery)) => {
+                        pulse.heard();
+                        self.pass_on(delivery, &mut unacked).await?;
+                    }
                     Some(Err(error)) => return Err(error.into()),
                     // The end of a cancelled consumer; of any other it is a fault.
                     None if self.paused => stream = None,
                     None => return Ok(End::Lost(format!("queue {} ended", self.queue))),
                 },
+                () = pulse.due() => {
+                    pulse.of_consumer(channel, &self.queue, !self.paused).await?;
+                }
             }
         }
     }
 
-    async fn consume(&self, channel: &Channel) -> Result<lapin::Consumer, lapin::Error> {
-        channel
-            .basic_consume(
-                self.queue.as_str().into(),
-                CONSUMER_TAG.into(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await
+    async fn consume(&self, channel: &Channel) -> Result<lapin::Consumer, String> {
+        answered(channel.basic_consume(
+            self.queue.as_str().into(),
+            CONSUMER_TAG.into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        ))
+        .await
     }
 
     async fn drain(
@@ -322,15 +334,11 @@ impl Supervisor {
             return Ok(());
         };
         if unacked.first().is_none_or(|&oldest| oldest > newest) {
-            channel
-                .basic_ack(newest, BasicAckOptions { multiple: true })
-                .await?;
+            answered(channel.basic_ack(newest, BasicAckOptions { multiple: true })).await?;
             return Ok(());
         }
         for delivery in mine {
-            channel
-                .basic_ack(delivery, BasicAckOptions { multiple: false })
-                .await?;
+            answered(channel.basic_ack(delivery, BasicAckOptions { multiple: false })).await?;
         }
         Ok(())
     }

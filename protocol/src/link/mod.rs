@@ -3,7 +3,8 @@
 //! A [`Publisher`] and a [`Consumer`] each own a connection of their own, since a broker that is short of
 //! memory stops *all* writes on a connection that publishes, acks included. Each is supervised by one
 //! task (`publisher`, `consumer`): on any error, on the end of a stream, on any word of the connection,
-//! it drops everything and begins again (`connect`), with jittered backoff and without end. The
+//! it drops everything and begins again (`connect`), with jittered backoff and without end. One that has
+//! been quiet is asked whether it still answers (`pulse`). The
 //! library's own recovery stays off: it shows no error when deliveries have become void.
 //!
 //! Used by the hub's relay and inbox, and by the worker's intake and outgoing.
@@ -12,6 +13,7 @@ mod connect;
 mod consumer;
 mod declare;
 mod publisher;
+mod pulse;
 mod traffic;
 
 use crate::id::UnixMillis;

@@ -17,11 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::LinkState;
 use super::connect::{LinkConfig, LinkError, Pause, close};
+use super::pulse::Pulse;
 
 /// Messages that are on their way at once.
 pub const WINDOW: usize = 256;
 /// How long the broker may take to confirm a window. One that is short of memory takes for ever.
-const CONFIRM: Duration = Duration::from_secs(30);
+const CONFIRM: Duration = Duration::from_secs(20);
 
 /// Where a message goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,9 +178,8 @@ impl Supervisor {
                 .confirm_select(ConfirmSelectOptions::default())
                 .await?;
             Ok(channel)
-        }
-        .await
-        .map_err(self.config.failed("opens no channel"))?;
+        };
+        let channel = self.config.in_time(channel, "opens no channel").await?;
         Ok((connection, channel))
     }
 
@@ -191,6 +191,7 @@ impl Supervisor {
     ) -> End {
         let mut events = std::pin::pin!(connection.events_listener());
         let mut requests = Vec::new();
+        let mut pulse = Pulse::new();
         loop {
             tokio::select! {
                 biased;
@@ -216,6 +217,13 @@ impl Supervisor {
                     }
                     // Only now: a connection that is let in and then thrown out again is no success.
                     pause.reset();
+                    pulse.heard();
+                }
+                // One that is blocked answers nothing, and is not dead.
+                () = pulse.due(), if self.says.borrow().is_up() => {
+                    if let Err(reason) = pulse.of_publisher(channel).await {
+                        return End::Lost(reason);
+                    }
                 }
             }
         }

@@ -93,6 +93,8 @@ config_write() {
                 "$(MARIADB_SOCKET)" "$STACK/sources" 127.0.0.1
             # Whoever tries Kolga on a busy machine should not wait, and some tests are about a full disk.
             printf '\n[gates]\nload_per_cpu = 100\nmemory_pressure_percent = 90\ndisk_free_mib = 0\n'
+            # Tests make tasks stuck on purpose, and do not wait a minute for each.
+            printf '\n[limits]\nundo_patience_seconds = 4\n'
         } | write_for "$STACK_USER" 0600 "$STACK/$spoke/worker.toml"
     done
     config_json "$@" | write_for root 0600 "$STACK/stack.json"

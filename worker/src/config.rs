@@ -68,6 +68,9 @@ pub struct Limits {
     pub grace_seconds: u64,
     /// Seconds that a task may take before it is stopped and rolled back.
     pub task_timeout_seconds: u64,
+    /// Seconds for which an undo, or a final step, that fails is tried again before the task is stuck: as
+    /// long as a database server may be away.
+    pub undo_patience_seconds: u64,
     /// Bytes of log kept of the head of one task; of what comes after it the last are kept, as many but no
     /// more than 1 MiB.
     pub log_bytes: usize,
@@ -81,6 +84,7 @@ impl Default for Limits {
             backlog: 1000,
             grace_seconds: 60,
             task_timeout_seconds: 7200,
+            undo_patience_seconds: 60,
             log_bytes: 1024 * 1024,
         }
     }

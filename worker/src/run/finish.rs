@@ -2,20 +2,14 @@
 //!
 //! Handed attempts by [`super::execute`], by recovery, and by an operator's `retry-undo`.
 
-use std::time::Duration;
-
 use kolga_protocol::message::{Failure, StepPhase};
 use kolga_protocol::state::Event;
 
 use super::attempt::{Attempt, End, guarded};
+use super::patience::{Patience, Worn};
 use crate::journal::{Change, JournalError, Place, StepRow};
 use crate::steps;
 use kolga_protocol::fault;
-
-/// Tries of one final step before a person has to look, and the pause after the first.
-const TRIES: u32 = 8;
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Does these and ends the attempt as a success.
 pub(super) async fn finish(attempt: &Attempt, finals: Vec<StepRow>) -> End {
@@ -62,8 +56,8 @@ async fn until_done(
 ) -> Result<Option<End>, JournalError> {
     let name = &place.name;
     let cx = attempt.steady_cx(name);
-    let mut pause = FIRST_PAUSE;
-    for tries in 1.. {
+    let mut patience = Patience::new(attempt);
+    loop {
         fault::point(&format!("finish:{name}"));
         let done = match fault::fail(&format!("finish:{name}")) {
             Ok(()) => guarded(steps::finish(name, &cx, record)).await,
@@ -71,25 +65,23 @@ async fn until_done(
         };
         let Err(error) = done else { return Ok(None) };
         cx.log.warn(format!("{error:#}"));
-        if tries == TRIES {
-            let failure = Failure {
-                step: Some(name.clone()),
-                message: format!(
-                    "the task is past its point of no return and this step cannot be finished: {error:#}"
-                ),
-                left_behind: Vec::new(),
-            };
-            attempt
-                .commit_for_sure(|| vec![Change::Stuck(failure.clone())])
-                .await?;
-            return Ok(Some(End::Stuck));
-        }
         attempt.tell(place, StepPhase::Retrying);
-        tokio::select! {
-            () = attempt.halt.cancelled() => return Ok(Some(End::Halted)),
-            () = tokio::time::sleep(pause) => {}
+        match patience.pause().await {
+            Ok(()) => {}
+            Err(Worn::Halted) => return Ok(Some(End::Halted)),
+            Err(Worn::Out) => {
+                let failure = Failure {
+                    step: Some(name.clone()),
+                    message: format!(
+                        "the task is past its point of no return and this step cannot be finished: {error:#}"
+                    ),
+                    left_behind: Vec::new(),
+                };
+                attempt
+                    .commit_for_sure(|| vec![Change::Stuck(failure.clone())])
+                    .await?;
+                return Ok(Some(End::Stuck));
+            }
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    Ok(None)
 }

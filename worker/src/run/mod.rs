@@ -14,6 +14,7 @@ mod finish;
 mod gates;
 mod log;
 mod operator;
+mod patience;
 mod recover;
 mod rollback;
 mod runner;

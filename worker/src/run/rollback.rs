@@ -3,23 +3,14 @@
 //! Begun by [`super::execute`] when something stops an attempt, by recovery when the worker died in the
 //! middle of one, and by an operator's `retry-undo`. Nothing interrupts it.
 
-use std::time::Duration;
-
 use kolga_protocol::message::{Failure, StepPhase};
 
 use super::attempt::{Attempt, End, guarded};
+use super::patience::{Patience, Worn};
 use crate::journal::{Cause, Change, JournalError, Place, StepRow};
 use crate::step::UndoError;
 use crate::steps;
 use kolga_protocol::fault;
-
-/// An undo is tried so often, with these pauses between, before a person has to look: a database server
-/// that is being restarted should not make a task stuck.
-const PAUSES: [Duration; 3] = [
-    Duration::from_millis(300),
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-];
 
 /// Undoes an attempt that this process was carrying out. `done` is the step whose end is not journaled.
 pub(super) async fn begin(
@@ -53,7 +44,10 @@ pub(super) async fn undo_all(attempt: &Attempt, cause: &Cause, begun: Vec<StepRo
         attempt.at.send_replace(Some(place.clone()));
         attempt.tell(&place, StepPhase::Undoing);
         fault::point(&format!("undo:{}", place.name));
-        if let Err(error) = undo_one(attempt, &place, &record).await {
+        if let Err(unable) = undo_one(attempt, &place, &record).await {
+            let Unable::Stuck(error) = unable else {
+                return End::Halted;
+            };
             let failure = Failure {
                 step: Some(place.name.clone()),
                 message: format!(
@@ -79,14 +73,22 @@ pub(super) async fn undo_all(attempt: &Attempt, cause: &Cause, begun: Vec<StepRo
     rest(attempt, end(attempt, cause).await)
 }
 
+/// Why a step is not undone.
+enum Unable {
+    /// Nobody's patience is endless.
+    Stuck(UndoError),
+    /// The worker goes. The next start goes on with it.
+    Halted,
+}
+
 async fn undo_one(
     attempt: &Attempt,
     place: &Place,
     record: &serde_json::Value,
-) -> Result<(), UndoError> {
+) -> Result<(), Unable> {
     let times = if fault::twice("undo") { 2 } else { 1 };
     for _ in 0..times {
-        let mut pauses = PAUSES.iter();
+        let mut patience = Patience::new(attempt);
         loop {
             let error = match once(attempt, &place.name, record).await {
                 Ok(()) => break,
@@ -94,10 +96,11 @@ async fn undo_one(
             };
             let cx = attempt.steady_cx(&place.name);
             cx.log.warn(format!("undoing failed: {:#}", error.source));
-            let Some(pause) = pauses.next() else {
-                return Err(error);
-            };
-            tokio::time::sleep(*pause).await;
+            match patience.pause().await {
+                Ok(()) => {}
+                Err(Worn::Out) => return Err(Unable::Stuck(error)),
+                Err(Worn::Halted) => return Err(Unable::Halted),
+            }
         }
     }
     Ok(())

@@ -29,11 +29,20 @@ impl Policy {
     /// When the attempt after this many is due: twice as long each time, and up to a quarter more, so
     /// that what broke together does not come back together.
     fn retry_at(&self, tries: u32, now: UnixMillis) -> UnixMillis {
-        let wait = self
-            .retry_millis
-            .saturating_mul(1 << tries.saturating_sub(1).min(12));
+        let wait = self.wait(tries);
         let jitter = getrandom::u32().map_or(0, i64::from) * (wait / 4) / i64::from(u32::MAX);
         now.plus_millis(wait + jitter)
+    }
+
+    fn wait(&self, tries: u32) -> i64 {
+        self.retry_millis
+            .saturating_mul(1 << tries.saturating_sub(1).min(12))
+    }
+
+    /// No attempt is ever planned for later than this.
+    pub(super) fn latest_retry(&self, now: UnixMillis) -> UnixMillis {
+        let longest = self.wait(self.attempts);
+        now.plus_millis(longest.saturating_add(longest / 4))
     }
 }
 

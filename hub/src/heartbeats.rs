@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kolga_protocol::envelope;
 use kolga_protocol::id::UnixMillis;
@@ -10,7 +11,6 @@ use kolga_protocol::link::{Consumer, Delivery, LinkConfig};
 use kolga_protocol::message::Heartbeat;
 use kolga_protocol::names::ServerName;
 use kolga_protocol::topology::HEARTBEATS_QUEUE;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -19,23 +19,25 @@ use crate::presence::Presences;
 use crate::store::published::Unblock;
 use crate::store::servers::{Heard, Journal};
 use crate::store::{Store, StoreError};
+use crate::topology::Topology;
 
 /// Messages looked at together.
 const BATCH: usize = 256;
-/// Between two traces of one server in the store, in milliseconds.
-const TRACE_EVERY: i64 = 15_000;
+/// Between two traces of one server in the store.
+const TRACE_EVERY: Duration = Duration::from_secs(15);
 
 /// Messages that are held unacked, at most.
 const PREFETCH: u16 = 256;
 
-/// Takes heartbeats, from when their queue is `ready`, until `stop` fires.
+/// Takes heartbeats, from when their queue is declared, until `stop` fires.
 pub async fn run(
     store: Store,
     presences: Arc<Presences>,
     link: LinkConfig,
-    mut ready: watch::Receiver<bool>,
+    topology: Arc<Topology>,
     stop: CancellationToken,
 ) {
+    let mut ready = topology.ready();
     tokio::select! {
         () = stop.cancelled() => return,
         ready = ready.wait_for(|ready| *ready) => if ready.is_err() { return },
@@ -47,7 +49,20 @@ pub async fn run(
         presences,
         traced: HashMap::new(),
     };
-    while let Some(deliveries) = consumer.next_batch(BATCH).await {
+    let mut state = consumer.state();
+    loop {
+        let deliveries = tokio::select! {
+            deliveries = consumer.next_batch(BATCH) => match deliveries {
+                Some(deliveries) => deliveries,
+                None => return,
+            },
+            Ok(()) = state.changed() => {
+                if !state.borrow_and_update().is_up() {
+                    topology.want_hub();
+                }
+                continue;
+            }
+        };
         for delivery in &deliveries {
             if let Err(error) = listener.take(delivery).await {
                 tracing::warn!(%error, "a heartbeat left no trace in the store");
@@ -61,7 +76,7 @@ struct Listener {
     store: Store,
     presences: Arc<Presences>,
     /// When each server was last traced in the store, and with which journal.
-    traced: HashMap<ServerName, (UnixMillis, Uuid)>,
+    traced: HashMap<ServerName, (Instant, Uuid)>,
 }
 
 impl Listener {
@@ -83,7 +98,7 @@ impl Listener {
             .traced
             .get(&heartbeat.server)
             .is_none_or(|&(at, journal)| {
-                now.0 - at.0 >= TRACE_EVERY || journal != heartbeat.journal
+                at.elapsed() >= TRACE_EVERY || journal != heartbeat.journal
             });
         if was_away || due {
             self.trace(&heartbeat, now).await?;
@@ -116,7 +131,8 @@ impl Listener {
                 tracing::warn!(%server, "a worker of no known server: `kolga server add {server}`?");
             }
         }
-        self.traced.insert(server, (at, heartbeat.journal));
+        self.traced
+            .insert(server, (Instant::now(), heartbeat.journal));
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ use crate::questions::Questions;
 use crate::store::doubt::Unknown;
 use crate::store::reports::TakeReports;
 use crate::store::{Store, StoreError};
+use crate::topology::Topology;
 
 /// Messages in one transaction at most, each of up to about 256 KiB.
 const BATCH: usize = 256;
@@ -36,13 +37,16 @@ pub struct Inbox {
     pub questions: Arc<Questions>,
     /// Where the broker is.
     pub link: LinkConfig,
+    /// Declares the queue again when it is gone.
+    pub topology: Arc<Topology>,
     /// Shows whether there is a connection.
     pub shows: watch::Sender<LinkState>,
 }
 
 impl Inbox {
-    /// Takes reports, from when their queue is `ready`, until `stop` fires.
-    pub async fn run(self, mut ready: watch::Receiver<bool>, stop: CancellationToken) {
+    /// Takes reports, from when their queue is declared, until `stop` fires.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut ready = self.topology.ready();
         tokio::select! {
             () = stop.cancelled() => return,
             ready = ready.wait_for(|ready| *ready) => if ready.is_err() { return },
@@ -59,7 +63,14 @@ impl Inbox {
                         return;
                     }
                 }
-                changed = state.changed() => if changed.is_err() { return },
+                changed = state.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    if !state.borrow().is_up() {
+                        self.topology.want_hub();
+                    }
+                }
             }
         }
     }

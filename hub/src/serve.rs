@@ -156,6 +156,7 @@ impl Hub {
             publisher: publisher.clone(),
             presences: Arc::clone(&presences),
             questions: Arc::clone(&questions),
+            topology: Arc::clone(&topology),
         };
         let publishing = publisher.state();
         let relay = relay::run(
@@ -168,15 +169,16 @@ impl Hub {
             store: store.clone(),
             questions,
             link: link.clone(),
+            topology: Arc::clone(&topology),
             shows: inbox_shows,
         };
         let tasks = vec![
-            tokio::spawn(inbox.run(topology.ready(), links.clone())),
+            tokio::spawn(inbox.run(links.clone())),
             tokio::spawn(heartbeats::run(
                 store.clone(),
                 presences,
                 link,
-                topology.ready(),
+                Arc::clone(&topology),
                 links.clone(),
             )),
             tokio::spawn(topology.run(publishing, stop.clone())),

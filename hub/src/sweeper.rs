@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kolga_protocol::envelope::{Message, seal};
 use kolga_protocol::id::{TaskId, UnixMillis};
-use kolga_protocol::link::{Address, Outgoing, Publisher};
+use kolga_protocol::link::{Address, Outgoing, PublishError, Publisher};
 use kolga_protocol::message::Control;
 use kolga_protocol::names::ServerName;
 use kolga_protocol::topology::control_queue;
@@ -20,6 +20,7 @@ use crate::questions::Questions;
 use crate::store::doubt::{CheckDue, Doubtful};
 use crate::store::retry::RetryDue;
 use crate::store::{Store, StoreError};
+use crate::topology::Topology;
 use crate::wire::Presence;
 
 /// Between two looks at what has been silent for long.
@@ -39,6 +40,8 @@ pub struct Sweeper {
     pub presences: Arc<Presences>,
     /// What has been asked.
     pub questions: Arc<Questions>,
+    /// Declares a queue again that turns out to be gone.
+    pub topology: Arc<Topology>,
 }
 
 impl Sweeper {
@@ -113,6 +116,9 @@ impl Sweeper {
         if let Ok(outcomes) = asked
             && let Some(Err(error)) = outcomes.first()
         {
+            if *error == PublishError::Unroutable {
+                self.topology.want(server.clone());
+            }
             tracing::warn!(%server, %error, "a question was not sent");
         }
     }

@@ -64,6 +64,12 @@ impl Topology {
         self.wake.notify_one();
     }
 
+    /// Wants the hub's own queues, soon: who consumes one of them has lost it, and it may be gone.
+    pub fn want_hub(&self) {
+        self.wanted().hub = true;
+        self.wake.notify_one();
+    }
+
     /// Declares a server's queues now, or leaves it for later when the broker does not answer.
     pub async fn declare(&self, server: &ServerName) {
         let queues = self.queues(server);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kolga_tests::hub::{Hub, Settings};
+use kolga_tests::hub::{Hub, Settings, broker};
 use kolga_tests::scenario::{SERVER, platform};
 use kolga_tests::stack::Stack;
 use kolga_tests::wait::until;
@@ -297,5 +297,36 @@ async fn a_stuck_task_that_is_abandoned_names_what_it_left_and_frees_its_object(
     // Nothing of it is known to the worker any more, and it says so.
     let again = command(&system.stack, SERVER, &arguments);
     assert_eq!(again.status.code(), Some(1), "{again:?}");
+    worker.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn queues_deleted_under_their_consumers_are_declared_again_and_tasks_go_on() {
+    let settings = Settings {
+        silent_seconds: 2,
+        ..Settings::default()
+    };
+    let system = System::start(settings).await;
+    let worker = system.worker().await;
+    let first = system.hub.task(SERVER, "ping", json!({})).await;
+    system.hub.succeeds(&first).await;
+    let connection = broker(&system.stack).await;
+    let mut deleted = 0;
+    for queue in [
+        "hub.reports",
+        "hub.heartbeats",
+        "tasks.web1",
+        "control.web1",
+    ] {
+        let channel = connection.create_channel().await.expect("a channel");
+        let options = lapin::options::QueueDeleteOptions::default();
+        let told = channel.queue_delete(queue.into(), options).await;
+        told.expect("the hub may delete its queues");
+        deleted += 1;
+        let task = system.hub.task(SERVER, "ping", json!({})).await;
+        system.hub.succeeds(&task).await;
+    }
+    println!("queues deleted: {deleted}");
     worker.stop().await;
 }

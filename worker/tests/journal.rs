@@ -145,6 +145,12 @@ async fn a_task_delivered_twice_runs_once_and_one_that_ended_tells_its_result_ag
     let once = [Event::Accepted, Event::Started, Event::Succeeded];
     assert_eq!(told[..3], once);
     assert_eq!(told[3..], [Event::Succeeded]);
+    // A question of the hub, which may have lost what it was told, is answered in the same way.
+    journal.tell_again(vec![run, new_run()]);
+    let live = new_run();
+    assert_eq!(accept(&journal, live).await, Taken::Accepted);
+    let told = events(&reports(&folder.journal()).await, run);
+    assert_eq!(told[4..], [Event::Succeeded]);
     // In one delivery of both, too.
     let twin = new_run();
     let taken = journal

@@ -287,6 +287,7 @@ impl Intake {
     }
 
     async fn answer(&mut self, runs: Vec<Run>) {
+        self.journal.tell_again(runs.clone());
         let unknown = match self.reader.unknown(runs).await {
             Ok(unknown) => unknown,
             Err(error) => {

@@ -61,8 +61,8 @@ pub(super) async fn accept(
     Ok(taken)
 }
 
-/// A message for an attempt that is known: the result goes out again if there is one.
-async fn resend(
+/// A message, or a question, about an attempt that is known: the result goes out again if there is one.
+pub(super) async fn resend(
     connection: &mut SqliteConnection,
     run: Run,
     gathered: &mut Gathered,

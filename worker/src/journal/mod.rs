@@ -130,6 +130,13 @@ impl Journal {
             .await
     }
 
+    /// Has the results of those of these attempts that have ended sent again: the hub asks about what it has
+    /// heard nothing of, and what the broker had confirmed may have been lost with its queue. Needs no waiting:
+    /// the hub asks again.
+    pub fn tell_again(&self, runs: Vec<Run>) {
+        drop(self.ops.send(writer::Op::TellAgain { runs }));
+    }
+
     /// Writes what happened to one attempt. The entry has its place among the others when this
     /// returns; it is durable when what it returns has been awaited.
     pub fn enter(&self, entry: Entry) -> Commit {

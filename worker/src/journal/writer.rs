@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
-use super::admit::{accept, cancel_unseen};
+use super::admit::{accept, cancel_unseen, resend};
 use super::entry::{Entry, Incoming, Taken};
 use super::rows::{spool, write};
 use super::stage::{Gathered, Live, Staged};
@@ -41,6 +41,9 @@ pub(super) enum Op {
     Enter {
         entry: Entry,
         reply: Answer<()>,
+    },
+    TellAgain {
+        runs: Vec<Run>,
     },
     Sent {
         spool_ids: Vec<i64>,
@@ -135,8 +138,8 @@ impl Writer {
                         Op::Enter { reply, .. } | Op::CancelUnseen { reply, .. } => {
                             drop(reply.send(Err(error.clone())));
                         }
-                        // Sent again later, and ignored by the hub.
-                        Op::Sent { .. } => {}
+                        // Sent again later, and ignored by the hub; or asked for again.
+                        Op::Sent { .. } | Op::TellAgain { .. } => {}
                     }
                 }
                 self.reopen().await;
@@ -200,6 +203,11 @@ impl Writer {
                             write(&mut connection, staged, now, gathered).await?;
                         }
                         Err(error) => drop(reply.send(Err(error))),
+                    }
+                }
+                Op::TellAgain { runs } => {
+                    for run in runs {
+                        resend(&mut connection, run, gathered).await?;
                     }
                 }
                 Op::Sent { spool_ids } => {

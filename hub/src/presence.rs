@@ -131,6 +131,7 @@ mod tests {
             spooled: 0,
             load_milli: 0,
             disk_free: 0,
+            deferring: None,
         }
     }
 

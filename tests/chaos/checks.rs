@@ -1,0 +1,274 @@
+//! What must hold when everything has settled: nothing lost, nothing twice, no two at once, nothing old over
+//! something newer, no silent gap in a log, and on every server the sites that the hub lists and no others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::databases;
+use crate::effects::Effects;
+use crate::ledger::Ledger;
+use crate::load::plans;
+use crate::settle::Settled;
+use crate::system::{SPOKES, System};
+use crate::world;
+
+/// One promise, and what speaks against it.
+#[derive(Debug)]
+pub struct Check {
+    pub name: &'static str,
+    /// Nothing when it holds.
+    pub against: Vec<String>,
+}
+
+/// What was looked at, so that a check of nothing shows.
+#[derive(Debug, Default)]
+pub struct Looked {
+    pub tasks: usize,
+    pub by_state: BTreeMap<String, usize>,
+    pub attempts: u64,
+    pub begun: usize,
+    pub effects: usize,
+    pub lines: usize,
+    pub gaps_told: usize,
+    pub sites: usize,
+}
+
+/// Everything that the hub and the workers hold at the end.
+struct Held {
+    /// By id.
+    tasks: BTreeMap<String, Value>,
+    effects: Effects,
+    /// By id, with every attempt that the worker's journal knows.
+    journals: BTreeMap<String, BTreeMap<u64, String>>,
+}
+
+/// Looks at all of it.
+pub async fn check(
+    system: &System,
+    ledger: &Arc<Ledger>,
+    settled: &Settled,
+) -> anyhow::Result<(Vec<Check>, Looked)> {
+    let tasks = system.api.all("/v1/tasks").await;
+    for task in &tasks {
+        ledger.saw(task);
+    }
+    let mut held = Held {
+        tasks: tasks
+            .into_iter()
+            .map(|task| (text(&task, "id"), task))
+            .collect(),
+        effects: Effects::read(&system.effects().join("effects.log"))?,
+        journals: BTreeMap::new(),
+    };
+    for server in SPOKES {
+        for (task, attempt, state) in databases::journal(system, server).await? {
+            held.journals
+                .entry(task)
+                .or_default()
+                .insert(attempt, state);
+        }
+    }
+    let mut looked = Looked {
+        tasks: held.tasks.len(),
+        begun: held.effects.begun(),
+        ..Looked::default()
+    };
+    for task in held.tasks.values() {
+        *looked.by_state.entry(text(task, "state")).or_default() += 1;
+        looked.attempts += task["attempt"].as_u64().unwrap_or_default();
+    }
+    let mut checks = vec![
+        held.lost(ledger),
+        held.open(settled),
+        held.twice(&mut looked),
+        Check {
+            name: "two runs of one task at once",
+            against: held.effects.overlaps.clone(),
+        },
+        held.older_over_newer(ledger),
+        Check {
+            name: "stuck, but where MariaDB was away for too long",
+            against: settled
+                .stuck_otherwise
+                .iter()
+                .map(|(task, why)| format!("{task}: {why}"))
+                .collect(),
+        },
+    ];
+    checks.push(held.logs(system, &mut looked).await?);
+    checks.push(world::check(system, &held.succeeded_runs(), &mut looked).await?);
+    let services = [&system.hub].into_iter();
+    let services = services.chain(system.spokes.iter().map(|spoke| &spoke.service));
+    checks.push(Check {
+        name: "programs that ended by themselves",
+        against: services
+            .filter(|service| service.unasked() > 0)
+            .map(|service| format!("{}: {} times", service.name(), service.unasked()))
+            .collect(),
+    });
+    Ok((checks, looked))
+}
+
+impl Held {
+    fn lost(&self, ledger: &Ledger) -> Check {
+        let ids = ledger.ids().into_iter();
+        Check {
+            name: "accepted tasks lost",
+            against: ids.filter(|id| !self.tasks.contains_key(id)).collect(),
+        }
+    }
+
+    fn open(&self, settled: &Settled) -> Check {
+        let mut against = settled.open.clone();
+        let open = self.tasks.values().filter(|task| task["finished"] != true);
+        against.extend(open.map(|task| format!("{}: {}", text(task, "id"), task["state"])));
+        Check {
+            name: "tasks without an end at the hub",
+            against,
+        }
+    }
+
+    /// An attempt begins its installer once; after one that succeeded there is no other; and one that
+    /// succeeded has had its effect whole.
+    fn twice(&self, looked: &mut Looked) -> Check {
+        let mut against: Vec<String> = self.effects.begun_twice();
+        for (task, attempts) in self.effects.by_task() {
+            let Some(shown) = self.tasks.get(task) else {
+                against.push(format!(
+                    "{task}: an effect of a task that the hub does not know"
+                ));
+                continue;
+            };
+            if shown["state"] != "succeeded" {
+                continue;
+            }
+            looked.effects += 1;
+            let succeeded = shown["attempt"].as_u64().unwrap_or_default();
+            if attempts.iter().any(|&attempt| attempt > succeeded) {
+                against.push(format!(
+                    "{task}: begun again after attempt {succeeded} succeeded"
+                ));
+            }
+            if !self.effects.whole(task, succeeded) {
+                against.push(format!(
+                    "{task}: attempt {succeeded} succeeded without its effect"
+                ));
+            }
+        }
+        Check {
+            name: "effects twice, or without their task",
+            against,
+        }
+    }
+
+    /// The worker that carried the newest attempt out and the hub say the same of it.
+    fn older_over_newer(&self, ledger: &Ledger) -> Check {
+        let mut against = ledger.changed();
+        for (id, shown) in &self.tasks {
+            let newest = shown["attempt"].as_u64().unwrap_or_default();
+            let Some(attempts) = self.journals.get(id) else {
+                continue;
+            };
+            let at_hub = text(shown, "state");
+            match attempts.get(&newest) {
+                Some(state) if *state != at_hub => {
+                    against.push(format!(
+                        "{id}.{newest}: {at_hub} at the hub, {state} at the worker"
+                    ));
+                }
+                _ => {}
+            }
+            if let Some(newer) = attempts.keys().find(|&&attempt| attempt > newest) {
+                against.push(format!(
+                    "{id}: attempt {newer} at the worker, {newest} at the hub"
+                ));
+            }
+        }
+        Check {
+            name: "older attempts over newer ones",
+            against,
+        }
+    }
+
+    /// Of every attempt at a site that counts the lines are there in order, each once, up to where it was
+    /// stopped; all of them if it succeeded. Where reports were lost with their queue the hub says so.
+    async fn logs(&self, system: &System, looked: &mut Looked) -> anyhow::Result<Check> {
+        let mut against = Vec::new();
+        for task in self.effects.by_task().keys() {
+            let log = system
+                .api
+                .find(&format!("/v1/tasks/{task}/log?limit=10000"))
+                .await;
+            let log = log.with_context(|| format!("task {task} has no log"))?;
+            let mut last: BTreeMap<u64, u64> = BTreeMap::new();
+            let mut told = BTreeSet::new();
+            let mut newest = 0;
+            for line in log["items"].as_array().into_iter().flatten() {
+                let attempt = line["attempt"].as_u64().unwrap_or_default();
+                if attempt < newest {
+                    against.push(format!(
+                        "{task}: a line of attempt {attempt} after {newest}"
+                    ));
+                }
+                newest = newest.max(attempt);
+                let said = text(line, "text");
+                if said.contains("never arrived") {
+                    looked.gaps_told += 1;
+                    told.insert(attempt);
+                }
+                // What was read together comes as one entry.
+                for number in said.lines().filter_map(counted) {
+                    looked.lines += 1;
+                    let before = last.insert(attempt, number).unwrap_or_default();
+                    let lost = number > before && told.contains(&attempt);
+                    if number != before + 1 && !lost {
+                        against.push(format!("{task}.{attempt}: line {number} after {before}"));
+                    }
+                }
+            }
+            let shown = &self.tasks[task.as_str()];
+            let attempt = shown["attempt"].as_u64().unwrap_or_default();
+            let lines = last.get(&attempt).copied().unwrap_or_default();
+            if shown["state"] == "succeeded" && lines != 40 && !told.contains(&attempt) {
+                against.push(format!("{task}.{attempt}: ends with line {lines} of 40"));
+            }
+        }
+        Ok(Check {
+            name: "logs with a silent gap",
+            against,
+        })
+    }
+
+    /// The newest successful installation of every host that counts.
+    fn succeeded_runs(&self) -> BTreeMap<String, String> {
+        let mut runs = BTreeMap::new();
+        for plan in plans().iter().filter(|plan| plan.profile == "counted") {
+            let object = format!("site:{}", plan.host);
+            // Ids sort by the time of asking, which a clock that was set may have turned around; a site
+            // that is there was installed by a task that no deletion followed, whichever that was.
+            let of_host = self.tasks.values().filter(|task| {
+                task["object"] == *object
+                    && task["kind"] == "site.install"
+                    && task["state"] == "succeeded"
+            });
+            for task in of_host {
+                let run = format!("{}.{}", text(task, "id"), task["attempt"]);
+                runs.insert(run, plan.host.clone());
+            }
+        }
+        runs
+    }
+}
+
+/// The number in `counted line 7 of 40`.
+fn counted(text: &str) -> Option<u64> {
+    let rest = text.split_once("counted line ")?.1;
+    rest.split(' ').next()?.parse().ok()
+}
+
+fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_default().to_owned()
+}

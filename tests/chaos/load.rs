@@ -1,0 +1,176 @@
+//! The load: sites that are installed and deleted over and over, some of them cancelled on the way, mixed with
+//! many small tasks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Answer, Api};
+use crate::ledger::Ledger;
+use crate::random::Random;
+use crate::system::{SPOKES, System};
+
+/// How often a site's task is cancelled, in a hundred.
+const CANCELLED: u64 = 12;
+
+/// A site that comes and goes.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub server: &'static str,
+    pub host: String,
+    pub profile: &'static str,
+}
+
+/// Every site that there may be.
+pub fn plans() -> Vec<Plan> {
+    let kinds = ["static", "counted", "counted", "php"];
+    let mut plans = Vec::new();
+    for server in SPOKES {
+        for (number, profile) in kinds.into_iter().enumerate() {
+            plans.push(Plan {
+                server,
+                host: format!("{profile}{number}.{server}.chaos.test"),
+                profile,
+            });
+        }
+    }
+    plans
+}
+
+/// The load while it lasts.
+pub struct Load {
+    clients: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Load {
+    pub fn start(system: &System, ledger: &Arc<Ledger>, random: &mut Random) -> Self {
+        let stop = CancellationToken::new();
+        let mut clients = JoinSet::new();
+        for plan in plans() {
+            let client = Client {
+                api: system.api.clone(),
+                ledger: Arc::clone(ledger),
+                random: random.fork(),
+                stop: stop.clone(),
+            };
+            let effects = system.effects().display().to_string();
+            clients.spawn(client.come_and_go(plan, effects));
+        }
+        for server in SPOKES {
+            let client = Client {
+                api: system.api.clone(),
+                ledger: Arc::clone(ledger),
+                random: random.fork(),
+                stop: stop.clone(),
+            };
+            clients.spawn(client.small_tasks(server));
+        }
+        Self { clients, stop }
+    }
+
+    /// Asks for nothing more.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let ended = async { while self.clients.join_next().await.is_some() {} };
+        // One that waits for an answer of the hub may be left to it.
+        drop(timeout(Duration::from_secs(20), ended).await);
+        self.clients.abort_all();
+    }
+}
+
+struct Client {
+    api: Api,
+    ledger: Arc<Ledger>,
+    random: Random,
+    stop: CancellationToken,
+}
+
+impl Client {
+    async fn pause(&mut self, from: u64, to: u64) {
+        let pause = self.random.millis(from, to);
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    async fn come_and_go(mut self, plan: Plan, effects: String) {
+        while !self.stop.is_cancelled() {
+            self.pause(0, 1500).await;
+            let Some(task) = self.change(&plan, &effects).await else {
+                continue;
+            };
+            self.ledger.accepted(&task);
+            if self.random.percent(CANCELLED) {
+                self.pause(0, 2000).await;
+                let path = format!("/v1/tasks/{task}/cancel");
+                drop(self.api.post(&path, &json!({})).await);
+            }
+            while !self.stop.is_cancelled() {
+                let Some(shown) = self.api.find(&format!("/v1/tasks/{task}")).await else {
+                    break;
+                };
+                self.ledger.saw(&shown);
+                if shown["finished"] == true {
+                    break;
+                }
+                self.pause(100, 300).await;
+            }
+        }
+    }
+
+    /// Asks for what is next: a site that is not there is installed, one that is there is deleted. The task,
+    /// if one was made.
+    async fn change(&self, plan: &Plan, effects: &str) -> Option<String> {
+        let path = format!("/v1/sites/{}", plan.host);
+        let answer = match self.api.find(&path).await {
+            Some(site) if site["condition"] == "ready" => {
+                self.api.ask(reqwest::Method::DELETE, &path, None).await
+            }
+            Some(site) if site["condition"] != "failed" => return None,
+            _ => {
+                let mut options = json!({});
+                if plan.profile == "counted" {
+                    options["effects"] = Value::String(effects.to_owned());
+                }
+                let site = json!({
+                    "host": plan.host, "server": plan.server, "profile": plan.profile,
+                    "platform": null, "aliases": [], "options": options,
+                });
+                self.api.post("/v1/sites", &site).await
+            }
+        };
+        match answer {
+            Answer::Done(made) => made["task"]["id"].as_str().map(str::to_owned),
+            Answer::Refused | Answer::Unknown => None,
+        }
+    }
+
+    async fn small_tasks(mut self, server: &'static str) {
+        while !self.stop.is_cancelled() {
+            self.pause(300, 900).await;
+            let verify = self.random.percent(10);
+            let (path, body) = match verify {
+                true => (format!("/v1/servers/{server}/verify"), json!({})),
+                false => (
+                    format!("/v1/servers/{server}/ping"),
+                    json!({"count": 1 + self.random.below(12)}),
+                ),
+            };
+            let Answer::Done(made) = self.api.post(&path, &body).await else {
+                continue;
+            };
+            let pings = made["tasks"].as_array().into_iter().flatten();
+            for task in pings.chain([&made["task"]["id"]]) {
+                if let Some(task) = task.as_str() {
+                    self.ledger.accepted(task);
+                }
+            }
+        }
+    }
+}

@@ -87,7 +87,7 @@ bench_drive() {
     case "$1" in
     bare) as_stack_user "${PEERS_ENV[@]}" "$STACK/bin/bare_loop" "$2" "$3" ;;
     kolga-*)
-        if [ "$2" = throughput ]; then counts=(--tasks "$3" --single 0); else counts=(--tasks 100 --single "$3"); fi
+        if [ "$2" = throughput ]; then counts=(--only throughput --tasks "$3"); else counts=(--only idle --single "$3"); fi
         bench_cli "$1" --json bench --servers "$(bench_server "$1")" "${counts[@]}"
         ;;
     *) as_stack_user "${PEERS_ENV[@]}" "$PEERS/venv/bin/python" "$STACK/peers/$1_bench.py" "$2" "$3" ;;

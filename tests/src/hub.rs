@@ -171,6 +171,20 @@ impl Hub {
         body
     }
 
+    /// Reads what is no JSON.
+    ///
+    /// # Panics
+    /// When the hub refuses.
+    pub async fn text(&self, path: &str) -> String {
+        let request = self
+            .client
+            .get(format!("{}{path}", self.url))
+            .bearer_auth(self.token().expect("a token"));
+        let answer = request.send().await.expect("the hub answers");
+        assert_eq!(answer.status().as_u16(), 200, "GET {path}");
+        answer.text().await.expect("text")
+    }
+
     /// Asks for something new.
     ///
     /// # Panics

@@ -80,6 +80,17 @@ impl Client {
         self.read(request.timeout(ANSWER)).await
     }
 
+    /// An answer that is text.
+    pub(super) async fn text(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<String, Trouble> {
+        let request = self.request(Method::GET, path).query(query);
+        let answer = self.send(request.timeout(ANSWER)).await?;
+        answer.text().await.map_err(|e| self.unreachable(&e))
+    }
+
     /// The answer to a wish that has a body.
     pub(super) async fn post<B: Serialize, T: DeserializeOwned>(
         &self,

@@ -246,7 +246,8 @@ fn load(milli: u32) -> String {
     format!("{}.{:02}", milli / 1000, milli % 1000 / 10)
 }
 
-fn bytes(count: u64) -> String {
+/// A size, as people read it.
+pub(super) fn bytes(count: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = count;
     let mut at = 0;

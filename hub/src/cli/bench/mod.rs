@@ -1,45 +1,70 @@
-//! `kolga bench`: how fast tasks go the whole durable way, and how long one takes when nothing else
-//! runs. It asks as every client asks and hears as every client hears, over the API and its streams.
+//! `kolga bench`: what an operator needs to know to size an installation. It asks as every client asks and
+//! hears as every client hears, over the API and its streams; every task goes the whole durable way.
+//!
+//! One file a phase: `throughput`, `latency` (alone and at half load), `fan_out`, `log`. They share how to ask
+//! (`asking`), how to hear that tasks have ended (`counters`) and what processes use (`processes`);
+//! `simulate` makes servers where there are not enough; `figures` shows what came of it.
 
+mod asking;
+mod counters;
+mod fan_out;
 mod figures;
+mod latency;
+mod log;
+mod processes;
+mod progress;
+mod simulate;
+mod simulated;
+mod throughput;
 
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use kolga_protocol::id::TaskId;
+use clap::ValueEnum;
 use kolga_protocol::names::ServerName;
-use kolga_protocol::state::State;
-use kolga_protocol::task::Kind;
-use serde_json::json;
 
-use figures::{Figures, Latency};
+use figures::{Figures, Step};
+use processes::Watched;
+use simulate::Simulation;
 
 use super::client::Client;
-use super::events::Events;
-use super::page::Pages;
 use super::screen::Screen;
 use super::trouble::Trouble;
-use crate::wire::{self, Doctor, Event, NewTask, NewTasks, Page, Presence, Server, Task};
+use crate::wire::{self, Doctor, Page, Presence, Server};
 
-/// Tasks to a request. Larger ones make the hub's transactions long without making it faster.
-const BATCH: u32 = 100;
-/// Tasks that go before the clock starts, so that connections and caches are as they are in use.
+/// Tasks to each server that go before the clock starts, so that connections and caches are as they are in
+/// use; one where there are many servers.
 const WARM_UP: u32 = 20;
-/// How often the servers are asked whether the last tasks have ended.
-const GLANCE: Duration = Duration::from_millis(5);
+const MANY: usize = 10;
 
 /// `kolga bench`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  kolga bench                                 all servers that are online
-  kolga bench --tasks 20000 --servers web1,web2 --window 1000 --json
+  kolga bench                                    all phases, over all servers that are online
+  kolga bench --only throughput --tasks 20000 --servers web1,web2 --window 1000 --json
+  kolga bench --process hub=812 --process worker=944 --process broker=530
+  deploy/bench-users 1000 >/root/broker && \\
+  kolga bench --simulate 10,100,1000 --broker-file /root/broker
 
-The tasks are pings: they are stored by the hub, confirmed by the broker, journaled by the worker,
-reported, and stored again, like any other task, and do nothing in between. They stay in the list
-of tasks.")]
+Phases:
+  throughput  tasks a second; and for each the messages, bytes and processor time (--process)
+  idle        one task after the other: until begun, until finished
+  half-load   the same, while tasks come at fixed times, half as many a second as went before
+  fan-out     one task to each server: until all have answered
+  log         lines a second, from a child of the worker to a client that follows (not simulated)
+
+The tasks are pings: stored by the hub, confirmed by the broker, journaled by the worker, reported, and
+stored again, like any other task, and nothing in between. They stay in the list of tasks until they are
+pruned. `until begun` compares the clocks of this machine and of the server.
+
+Simulated servers run in this process: connections, queues, rights and messages are a worker's, over the
+same code; their journals are in memory only and cost no disk. They are called sim-1, sim-2 …, and are
+removed at the end, also after ctrl-c.")]
 pub(super) struct Args {
+    /// Phases; those that make sense where left out
+    #[arg(long, value_name = "PHASES", value_delimiter = ',')]
+    only: Vec<Phase>,
     /// How many tasks, for the figure of tasks per second
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     tasks: u32,
@@ -50,54 +75,182 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     window: Option<u32>,
     /// How many tasks one at a time, for the figures of latency
-    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     single: u32,
+    /// How long the load lasts, for the figures of latency at half load
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    load_seconds: u64,
+    /// How many lines of a log
+    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    lines: u32,
+    /// How long each line is, in bytes
+    #[arg(long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u32).range(8..=8192))]
+    line_bytes: u32,
+    /// Watch a process of this machine, such as hub=812; may be given again
+    #[arg(long, value_name = "NAME=PID")]
+    process: Vec<Watched>,
+    /// Simulate so many servers; of several numbers each is measured, in growing order
+    #[arg(long, value_name = "N", value_delimiter = ',', conflicts_with = "servers", requires = "broker_file",
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    simulate: Vec<u32>,
+    /// The file with the broker's URL for simulated servers: see deploy/bench-users
+    #[arg(long, value_name = "FILE")]
+    broker_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Phase {
+    Throughput,
+    Idle,
+    HalfLoad,
+    FanOut,
+    Log,
+}
+
+/// What every phase is given.
+struct Bench<'a> {
+    client: &'a Client,
+    screen: &'a Screen,
+    tasks: u32,
+    window: Option<u32>,
+    processes: &'a [Watched],
 }
 
 impl Args {
     pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
         let doctor: Doctor = client.get("/v1/doctor", &[]).await?;
-        let servers = self.servers(client).await?;
-        for server in &servers {
-            let ids = ask(client, server, WARM_UP).await?;
-            end_of(client, &ids).await?;
-        }
-        let (tasks, took, succeeded) = self.throughput(client, screen, &servers).await?;
-        let latency = self.latency(client, screen, &servers[0]).await?;
-        let seconds = took.as_secs_f64();
+        let bench = Bench {
+            client,
+            screen,
+            tasks: self.tasks,
+            window: self.window,
+            processes: &self.process,
+        };
+        let mut steps = match &self.broker_file {
+            Some(file) if !self.simulate.is_empty() => {
+                let mut simulation = Simulation::new(file)?;
+                let measured = tokio::select! {
+                    steps = self.ramp(&bench, &mut simulation) => steps,
+                    _ = tokio::signal::ctrl_c() => Err(Trouble::Interrupted),
+                };
+                let ended = simulation.end(client, screen).await;
+                let steps = measured?;
+                ended?;
+                steps
+            }
+            _ => {
+                let servers = self.servers(client).await?;
+                vec![self.measure(&bench, &servers, None).await?]
+            }
+        };
+        let Some(last) = steps.pop() else {
+            return Ok(());
+        };
         let figures = Figures {
             version: doctor.version,
             database: doctor.database,
             broker: doctor.broker,
-            servers,
-            tasks,
-            succeeded,
-            window: self.window,
-            seconds,
-            tasks_per_second: f64::from(tasks) / seconds,
-            latency,
+            last,
+            before: steps,
         };
         figures.show(screen)?;
-        if succeeded == tasks {
-            Ok(())
-        } else {
-            Err(Trouble::TaskFailed)
+        match figures.failed() {
+            0 => Ok(()),
+            _ => Err(Trouble::TaskFailed),
         }
+    }
+
+    async fn ramp(
+        &self,
+        bench: &Bench<'_>,
+        simulation: &mut Simulation,
+    ) -> Result<Vec<Step>, Trouble> {
+        let mut counts = self.simulate.clone();
+        counts.sort_unstable();
+        counts.dedup();
+        let mut steps = Vec::new();
+        for count in counts {
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            let took = simulation.grow(bench.client, bench.screen, count).await?;
+            steps.push(self.measure(bench, simulation.names(), Some(took)).await?);
+        }
+        Ok(steps)
+    }
+
+    fn wants(&self, phase: Phase, simulated: bool) -> bool {
+        let usual = match phase {
+            Phase::Log => !simulated,
+            Phase::Idle | Phase::HalfLoad => self.single > 0 && !simulated,
+            Phase::Throughput | Phase::FanOut => true,
+        };
+        if self.only.is_empty() {
+            usual
+        } else {
+            self.only.contains(&phase) && (phase != Phase::Log || !simulated)
+        }
+    }
+
+    async fn measure(
+        &self,
+        bench: &Bench<'_>,
+        servers: &[ServerName],
+        connected: Option<Duration>,
+    ) -> Result<Step, Trouble> {
+        let wants = |phase| self.wants(phase, connected.is_some());
+        let each = if servers.len() > MANY { 1 } else { WARM_UP };
+        fan_out::round(bench, servers, each).await?;
+        let mut memory = processes::memory(bench.processes);
+        let mut step = Step {
+            servers: servers.len(),
+            simulated: connected.is_some(),
+            connect_seconds: connected.map(|took| figures::rounded(took.as_secs_f64())),
+            throughput: None,
+            latency: None,
+            half_load: None,
+            fan_out: None,
+            log: None,
+            memory: Vec::new(),
+        };
+        if wants(Phase::FanOut) {
+            step.fan_out = Some(fan_out::measure(bench, servers).await?);
+        }
+        if wants(Phase::Idle) && self.single > 0 {
+            step.latency = Some(latency::idle(bench, &servers[0], self.single).await?);
+        }
+        if wants(Phase::Throughput) || wants(Phase::HalfLoad) {
+            step.throughput = Some(throughput::measure(bench, servers).await?);
+            processes::look(bench.processes, &mut memory);
+        }
+        if let Some(whole) = step.throughput.as_ref().filter(|_| wants(Phase::HalfLoad)) {
+            let (rate, time) = (
+                whole.tasks_per_second / 2.0,
+                Duration::from_secs(self.load_seconds),
+            );
+            step.half_load = Some(latency::half_load(bench, servers, rate, time).await?);
+        }
+        if wants(Phase::Log) {
+            let log = log::measure(bench, &servers[0], self.lines, self.line_bytes).await?;
+            step.log = Some(log);
+        }
+        processes::look(bench.processes, &mut memory);
+        step.memory = memory;
+        Ok(step)
     }
 
     async fn servers(&self, client: &Client) -> Result<Vec<ServerName>, Trouble> {
         if !self.servers.is_empty() {
             return Ok(self.servers.clone());
         }
-        let mut online: Vec<ServerName> = Vec::new();
-        let mut pages = Pages::new(client, "/v1/servers", "after", Vec::new());
-        while let Some(page) = pages.next::<Server>().await? {
-            let servers = page.items.into_iter();
-            online.extend(
-                servers
-                    .filter(|server| server.presence == Presence::Online)
-                    .map(|server| server.name),
-            );
+        let mut online = Vec::new();
+        let mut query = vec![("limit", "1000".to_owned())];
+        loop {
+            let page: Page<Server> = client.get("/v1/servers", &query).await?;
+            let heard = page.items.into_iter();
+            let heard = heard.filter(|server| server.presence == Presence::Online);
+            online.extend(heard.map(|server| server.name));
+            let Some(next) = page.next else { break };
+            query.truncate(1);
+            query.push(("after", next));
         }
         if online.is_empty() {
             let error = wire::Error {
@@ -108,126 +261,5 @@ impl Args {
             return Err(Trouble::Refused { error });
         }
         Ok(online)
-    }
-
-    /// How many tasks, how long they took, how many of them succeeded.
-    async fn throughput(
-        &self,
-        client: &Client,
-        screen: &Screen,
-        servers: &[ServerName],
-    ) -> Result<(u32, Duration, u32), Trouble> {
-        let before = open_tasks(client, servers).await?;
-        let window = self.window.unwrap_or(self.tasks);
-        let batch = BATCH.min(window);
-        let at_once = usize::try_from(window / batch).unwrap_or(usize::MAX);
-        screen.note(&format!("{} tasks, {window} at once …", self.tasks));
-
-        let sizes = (0..self.tasks.div_ceil(batch)).map(|n| batch.min(self.tasks - n * batch));
-        let began = Instant::now();
-        let batches: Vec<Vec<TaskId>> = stream::iter(sizes.zip(servers.iter().cycle()))
-            .map(|(size, server)| async move {
-                let ids = ask(client, server, size).await?;
-                end_of(client, &ids).await?;
-                Ok::<_, Trouble>(ids)
-            })
-            .buffer_unordered(at_once)
-            .try_collect()
-            .await?;
-        // The last of a batch to be asked for need not be the last to end.
-        while open_tasks(client, servers).await? > before {
-            tokio::time::sleep(GLANCE).await;
-        }
-        let took = began.elapsed();
-
-        let asked: BTreeSet<TaskId> = batches.into_iter().flatten().collect();
-        let succeeded = count_succeeded(client, &asked).await?;
-        Ok((self.tasks, took, succeeded))
-    }
-
-    async fn latency(
-        &self,
-        client: &Client,
-        screen: &Screen,
-        server: &ServerName,
-    ) -> Result<Option<Latency>, Trouble> {
-        if self.single == 0 {
-            return Ok(None);
-        }
-        screen.note(&format!("{} tasks, one after the other …", self.single));
-        let mut started = Vec::new();
-        let mut finished = Vec::new();
-        for _ in 0..self.single {
-            let began = Instant::now();
-            let ids = ask(client, server, 1).await?;
-            let mut events = Events::open(client, ids[0]).await?;
-            let mut runs = None;
-            while let Some(event) = events.next().await? {
-                let Event::State(entry) = event else { continue };
-                // A task that is over at once may have been told as a start and an end in one.
-                if entry.state == State::Running || entry.finished {
-                    runs.get_or_insert_with(|| began.elapsed());
-                }
-                if entry.finished {
-                    finished.push(began.elapsed());
-                    break;
-                }
-            }
-            started.extend(runs);
-        }
-        Ok(Some(Latency::of(started, finished)))
-    }
-}
-
-async fn ask(client: &Client, server: &ServerName, count: u32) -> Result<Vec<TaskId>, Trouble> {
-    let wish = NewTask {
-        server: server.clone(),
-        kind: Kind::Ping.as_str().to_owned(),
-        params: json!({}),
-        count: Some(count),
-    };
-    Ok(client.post::<_, NewTasks>("/v1/tasks", &wish).await?.tasks)
-}
-
-/// Hears when the last of these has ended.
-async fn end_of(client: &Client, ids: &[TaskId]) -> Result<(), Trouble> {
-    let Some(&last) = ids.last() else {
-        return Ok(());
-    };
-    let mut events = Events::open(client, last).await?;
-    while let Some(event) = events.next().await? {
-        if matches!(event, Event::State(entry) if entry.finished) {
-            break;
-        }
-    }
-    Ok(())
-}
-
-async fn open_tasks(client: &Client, servers: &[ServerName]) -> Result<u64, Trouble> {
-    let mut open = 0;
-    for name in servers {
-        let server: Server = client.get(&format!("/v1/servers/{name}"), &[]).await?;
-        open += server.open_tasks;
-    }
-    Ok(open)
-}
-
-async fn count_succeeded(client: &Client, asked: &BTreeSet<TaskId>) -> Result<u32, Trouble> {
-    let mut query = vec![("limit", "1000".to_owned())];
-    let mut succeeded = 0;
-    // Newest first: from the end of the list to the first of ours.
-    loop {
-        let page: Page<Task> = client.get("/v1/tasks", &query).await?;
-        let ours = page.items.iter().filter(|task| asked.contains(&task.id));
-        let good = ours.filter(|task| task.state == State::Succeeded).count();
-        succeeded += u32::try_from(good).unwrap_or(u32::MAX);
-        let oldest = page.items.last().map(|task| task.id);
-        match page.next {
-            Some(next) if oldest.as_ref() > asked.first() => {
-                query.truncate(1);
-                query.push(("before", next));
-            }
-            _ => return Ok(succeeded),
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! The only place that starts children. Steps hand it an argv; it hands their output to the task's log.
 //!
 //! A child runs with a cleared environment and a fixed `PATH`, in a process group of its own, and carries
-//! `KOLGA_TASK=<run>` as a mark that its descendants inherit. It begins as [`enter`], which goes into the
+//! `KOLGA_TASK=<run>` as a mark that its descendants inherit. It begins as [`enter()`], which goes into the
 //! command's own cgroup, where [`Supervision`] has found that there can be one, gives way, and becomes the
 //! program. Whatever ends a command (its own end, a stop, its time limit) also ends everything that it left
 //! running: the kernel kills the cgroup; without one, `tree` finds processes by group and by mark. After a

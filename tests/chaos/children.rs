@@ -28,12 +28,13 @@ pub async fn strike(system: &System, signal: Signal) -> anyhow::Result<u64> {
 
 /// The installers of sites below a folder.
 pub fn installers(root: &Path) -> Vec<u32> {
+    let below = format!("{}/", root.display());
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     pids.filter(|pid| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line);
-        line.contains(&*root.to_string_lossy()) && line.contains(".install.php")
+        line.contains(&below) && line.contains(".install.php")
     })
     .collect()
 }

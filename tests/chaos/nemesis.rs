@@ -78,10 +78,17 @@ async fn one(
     probes: &mut JoinSet<()>,
 ) {
     let fired = fault.fire(system, &mut random.fork()).await;
-    let fired = fired.unwrap_or_else(|error| {
-        eprintln!("{}: {error:#}", fault.name());
-        0
-    });
+    let fired = match fired {
+        Ok(fired) => fired,
+        Err(error) => {
+            eprintln!("{}: {error:#}", fault.name());
+            // What it began must not be taken for what comes next.
+            if let Err(error) = system.heal().await {
+                eprintln!("{error:#}");
+            }
+            0
+        }
+    };
     {
         let mut tallies = lock(tallies);
         let tally = tallies.entry(fault.name()).or_default();

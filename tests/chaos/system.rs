@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use kolga_tests::proxy::Proxy;
+use kolga_tests::proxy::{Proxy, Way};
 use kolga_tests::stack::Stack;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -191,6 +191,19 @@ impl System {
             String::from_utf8_lossy(&told.stderr)
         );
         Ok(String::from_utf8_lossy(&told.stdout).into_owned())
+    }
+
+    /// Takes away whatever a fault may have left that did not come to its end.
+    pub async fn heal(&self) -> anyhow::Result<()> {
+        let proxies = self.spokes.iter().map(|spoke| &spoke.proxy);
+        for proxy in proxies.chain([&self.hub_proxy]) {
+            proxy.set(Way::Open);
+        }
+        self.set_clock(0)?;
+        self.script("up", &[]).await?;
+        let arguments = ["set_vm_memory_high_watermark", "0.4"];
+        self.script("rabbitmqctl", &arguments).await?;
+        Ok(())
     }
 
     /// What the broker's log holds so far.

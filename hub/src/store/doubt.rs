@@ -40,11 +40,12 @@ impl Operation for CheckDue {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Outcome<Vec<Doubtful>>, sqlx::Error> {
         // What is planned for later than any plan was planned before the clock was set back.
         let rows = sqlx::query(
-            "SELECT a.task, a.attempt, a.state, t.server
-               FROM (SELECT task, attempt, state, check_at FROM attempt WHERE check_at <= $1
-           UNION ALL SELECT task, attempt, state, check_at FROM attempt WHERE check_at > $2) AS a
-               JOIN task t ON t.id = a.task
-              ORDER BY a.check_at LIMIT $3",
+            "SELECT doubtful.task, doubtful.attempt, doubtful.state, t.server
+               FROM (SELECT * FROM (SELECT task, attempt, state FROM attempt WHERE check_at <= $1
+                                     ORDER BY check_at LIMIT $3) AS due
+           UNION ALL SELECT * FROM (SELECT task, attempt, state FROM attempt WHERE check_at > $2
+                                     ORDER BY check_at LIMIT $3) AS ahead) AS doubtful
+               JOIN task t ON t.id = doubtful.task LIMIT $3",
         )
         .bind(tx.now.0)
         .bind(tx.now.0.saturating_add(tx.policy.check_millis))

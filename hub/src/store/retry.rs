@@ -75,9 +75,10 @@ impl Operation for RetryDue {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Outcome<Option<UnixMillis>>, sqlx::Error> {
         // What lies further ahead than any wait was planned before the clock was set back.
         let due: Vec<String> = sqlx::query_scalar(
-            "SELECT id FROM (SELECT id, retry_at FROM task WHERE retry_at <= $1
-                   UNION ALL SELECT id, retry_at FROM task WHERE retry_at > $2) AS due
-              ORDER BY retry_at LIMIT 256",
+            "SELECT id FROM (SELECT id FROM task WHERE retry_at <= $1 ORDER BY retry_at LIMIT 256) AS due
+           UNION ALL
+             SELECT id FROM (SELECT id FROM task WHERE retry_at > $2 ORDER BY retry_at LIMIT 256) AS ahead
+              LIMIT 256",
         )
         .bind(tx.now.0)
         .bind(tx.policy.latest_retry(tx.now).0)

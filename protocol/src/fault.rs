@@ -10,6 +10,9 @@
 //! - `fail@NAME`: the operation of that name returns an error, such as `fail@apply:create_database`.
 //! - `twice@undo`: every undo runs twice.
 //!
+//! Or they are `@FILE`: a file that holds them and is read again at every point, so that one process can be
+//! given new orders; whenever it says something else, counting begins anew.
+//!
 //! Every point that is passed is appended to a file (`KOLGA_FAULT_TRACE`), so that a test can tell what
 //! really fired.
 

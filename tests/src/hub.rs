@@ -8,18 +8,49 @@ use serde_json::{Value, json};
 
 use crate::stack::Stack;
 use crate::wait::until;
+use crate::worker::Orders;
 
 /// How long a task may take to end.
 pub const TASK: Duration = Duration::from_secs(180);
+
+/// How long a hub may take to start.
+const START: Duration = Duration::from_secs(30);
 
 /// A running `kolga serve` with a store of its own.
 pub struct Hub {
     stack: Stack,
     folder: PathBuf,
+    orders: Orders,
     child: Child,
     client: reqwest::Client,
     /// `http://127.0.0.1:port`
     pub url: String,
+}
+
+/// A request that asks for a task.
+#[derive(Clone, Debug)]
+pub struct Request {
+    method: &'static str,
+    path: String,
+    body: Option<Value>,
+}
+
+impl Request {
+    /// One with a body.
+    #[must_use]
+    pub fn post(path: &str, body: Value) -> Self {
+        let (method, path) = ("POST", path.to_owned());
+        let body = Some(body);
+        Self { method, path, body }
+    }
+
+    /// One that removes.
+    #[must_use]
+    pub fn delete(path: &str) -> Self {
+        let (method, path) = ("DELETE", path.to_owned());
+        let body = None;
+        Self { method, path, body }
+    }
 }
 
 /// What differs between hubs.
@@ -33,6 +64,8 @@ pub struct Settings {
     pub retry_seconds: u32,
     /// Seconds after which a server counts as silent.
     pub silent_seconds: u32,
+    /// What it is told to break.
+    pub orders: Orders,
 }
 
 impl Default for Settings {
@@ -42,6 +75,7 @@ impl Default for Settings {
             attempts: 1,
             retry_seconds: 1,
             silent_seconds: 30,
+            orders: Orders::default(),
         }
     }
 }
@@ -79,13 +113,17 @@ impl Hub {
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&config, private).expect("protected");
         let hub = Self {
-            child: spawn(stack, &folder),
+            child: spawn(stack, &folder, &settings.orders),
+            orders: settings.orders.clone(),
             stack: stack.clone(),
             folder,
             client: reqwest::Client::new(),
             url: format!("http://127.0.0.1:{port}"),
         };
-        hub.wait_until_it_answers().await;
+        until("the hub answers", START, async || {
+            hub.answers().await.then_some(())
+        })
+        .await;
         hub
     }
 
@@ -98,17 +136,10 @@ impl Hub {
         hub
     }
 
-    async fn wait_until_it_answers(&self) {
-        until("the hub answers", Duration::from_secs(30), async || {
-            let answer = self
-                .client
-                .get(format!("{}/v1/health", self.url))
-                .send()
-                .await
-                .ok()?;
-            (answer.status().is_success() && self.token().is_some()).then_some(())
-        })
-        .await;
+    async fn answers(&self) -> bool {
+        let asked = self.client.get(format!("{}/v1/health", self.url));
+        let answer = asked.send().await;
+        answer.is_ok_and(|answer| answer.status().is_success()) && self.token().is_some()
     }
 
     /// Kills it as a power cut would.
@@ -120,10 +151,36 @@ impl Hub {
         self.child.wait().expect("the hub has ended");
     }
 
-    /// Starts it again after [`Hub::kill`].
+    /// Whether it was ended by SIGKILL.
+    ///
+    /// # Panics
+    /// When it has ended in another way, or the kernel does not tell.
+    pub fn was_killed(&mut self) -> bool {
+        use std::os::unix::process::ExitStatusExt as _;
+        let ended = self.child.try_wait().expect("a child can be asked about");
+        let killed = ended.is_none_or(|status| status.signal() == Some(9));
+        assert!(killed, "the hub ended by itself: {ended:?}");
+        ended.is_some()
+    }
+
+    /// Starts it again after it was killed.
+    ///
+    /// # Panics
+    /// When it dies before it answers.
     pub async fn start_again(&mut self) {
-        self.child = spawn(&self.stack, &self.folder);
-        self.wait_until_it_answers().await;
+        assert!(self.try_start_again().await, "the hub does not start");
+    }
+
+    /// The same of one that may be killed before it answers: then not.
+    pub async fn try_start_again(&mut self) -> bool {
+        self.child = spawn(&self.stack, &self.folder, &self.orders);
+        until("the hub answers or dies", START, async || {
+            if self.was_killed() {
+                return Some(false);
+            }
+            self.answers().await.then_some(true)
+        })
+        .await
     }
 
     fn token(&self) -> Option<String> {
@@ -148,6 +205,20 @@ impl Hub {
     /// # Panics
     /// When the hub does not answer with JSON.
     pub async fn request(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let answer = self.try_request(method, path, body).await;
+        answer.expect("the hub answers with JSON")
+    }
+
+    /// The same of a hub that may be dead: nothing when it does not answer to the end.
+    ///
+    /// # Panics
+    /// When there is no such method, or the hub has never run.
+    pub async fn try_request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Option<(u16, Value)> {
         let method = method.parse().expect("a method");
         let mut request = self
             .client
@@ -156,9 +227,38 @@ impl Hub {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request.send().await.expect("the hub answers");
+        let answer = request.send().await.ok()?;
         let status = answer.status().as_u16();
-        (status, answer.json().await.expect("JSON"))
+        Some((status, answer.json().await.ok()?))
+    }
+
+    /// Asks for a task; its id.
+    ///
+    /// # Panics
+    /// When the hub refuses or does not answer.
+    pub async fn ask(&self, request: &Request) -> String {
+        self.try_ask(request).await.expect("the hub answers")
+    }
+
+    /// The same of a hub that may die of it.
+    ///
+    /// # Panics
+    /// When the hub refuses.
+    pub async fn try_ask(&self, request: &Request) -> Option<String> {
+        let Request { method, path, body } = request;
+        let (status, answer) = self.try_request(method, path, body.as_ref()).await?;
+        let taken = (200..300).contains(&status);
+        assert!(taken, "{method} {path} {body:?}: {status} {answer}");
+        let id = answer["task"]["id"]
+            .as_str()
+            .or(answer["tasks"][0].as_str());
+        Some(id.expect("an id").to_owned())
+    }
+
+    /// The task that was asked for last, if any.
+    pub async fn newest_task(&self) -> Option<String> {
+        let tasks = self.get("/v1/tasks?limit=1").await;
+        tasks["items"][0]["id"].as_str().map(str::to_owned)
     }
 
     /// Reads.
@@ -303,14 +403,15 @@ fn task_of(answer: &Value) -> String {
     answer["task"]["id"].as_str().expect("an id").to_owned()
 }
 
-fn spawn(stack: &Stack, folder: &std::path::Path) -> Child {
+fn spawn(stack: &Stack, folder: &std::path::Path, orders: &Orders) -> Child {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(folder.join("hub.log"))
         .expect("a log");
-    stack
-        .program("kolga")
+    let mut command = stack.program("kolga");
+    orders.to(&mut command);
+    command
         .args(["serve", "--config"])
         .arg(folder.join("hub.toml"))
         .stdin(Stdio::null())

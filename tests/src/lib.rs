@@ -2,11 +2,14 @@
 //!
 //! [`stack`] finds what `deploy/test` has started; [`hub`] and [`worker`] run the programs under test as
 //! the services' own user; [`world`] takes snapshots of everything that a task could leave behind;
-//! [`faults`] kills a worker at every numbered point, or makes every step fail, and judges what is left;
-//! [`scenario`] is the list of tasks that have to bear it.
+//! [`scenario`] is the list of tasks that have to bear every fault; [`breaker`] kills hub and worker at every
+//! named point and makes every step and undo fail, by [`orders`], among [`neighbours`] that must not be
+//! harmed, and judges what is left.
 
-pub mod faults;
+pub mod breaker;
 pub mod hub;
+pub mod neighbours;
+pub mod orders;
 pub mod proxy;
 pub mod scenario;
 pub mod stack;

@@ -45,6 +45,33 @@ impl Stack {
         PathBuf::from(self.text(&format!("/spokes/{server}/{what}")))
     }
 
+    /// The same stack, with one setting of a spoke's worker changed: in a configuration of its own beside the
+    /// one that `deploy/test` wrote.
+    ///
+    /// # Panics
+    /// When the configuration cannot be read or written.
+    #[must_use]
+    pub fn with_setting(&self, server: &str, table: &str, key: &str, value: toml::Value) -> Self {
+        let path = self.spoke(server, "config");
+        let text = std::fs::read_to_string(&path).expect("a configuration");
+        let mut config: toml::Table = text.parse().expect("TOML");
+        config
+            .entry(table)
+            .or_insert_with(|| toml::Table::new().into())
+            .as_table_mut()
+            .expect("a table")
+            .insert(key.to_owned(), value);
+        let changed = path.with_file_name("worker-changed.toml");
+        std::fs::write(&changed, config.to_string()).expect("a configuration");
+        let uid = self.uid();
+        std::os::unix::fs::chown(&changed, Some(uid), Some(uid)).expect("given to the worker");
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&changed, private).expect("it holds a password");
+        let mut stack = self.clone();
+        stack.described["spokes"][server]["config"] = changed.display().to_string().into();
+        stack
+    }
+
     /// The port on which a spoke's nginx serves sites.
     ///
     /// # Panics

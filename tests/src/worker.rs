@@ -1,7 +1,7 @@
 //! A worker under test.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const START: Duration = Duration::from_secs(60);
 /// What a worker is told to break (see `protocol/src/fault.rs`), and where it notes what it passed.
 #[derive(Clone, Debug, Default)]
 pub struct Orders {
-    /// Such as `kill@17` or `fail@apply:create_database,twice@undo`.
+    /// Such as `kill@17` or `fail@apply:create_database,twice@undo`, or `@` and a file that holds them.
     pub faults: Option<String>,
     /// The file.
     pub trace: Option<PathBuf>,
@@ -24,6 +24,19 @@ pub struct Orders {
     pub config: Option<PathBuf>,
     /// More of its environment.
     pub environment: Vec<(String, String)>,
+}
+
+impl Orders {
+    /// Gives them to a program that is about to be started.
+    pub fn to(&self, command: &mut std::process::Command) {
+        if let Some(faults) = &self.faults {
+            command.env("KOLGA_FAULTS", faults);
+        }
+        if let Some(trace) = &self.trace {
+            command.env("KOLGA_FAULT_TRACE", trace);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+    }
 }
 
 /// A running `kolga-worker`.
@@ -67,14 +80,8 @@ impl Worker {
         command
             .arg("--config")
             .arg(config.unwrap_or_else(|| stack.spoke(server, "config")))
-            .arg("run")
-            .envs(orders.environment.iter().map(|(name, value)| (name, value)));
-        if let Some(faults) = &orders.faults {
-            command.env("KOLGA_FAULTS", faults);
-        }
-        if let Some(trace) = &orders.trace {
-            command.env("KOLGA_FAULT_TRACE", trace);
-        }
+            .arg("run");
+        orders.to(&mut command);
         let child = command
             .stdin(Stdio::null())
             .stderr(log.try_clone().expect("a log"))
@@ -88,13 +95,33 @@ impl Worker {
         }
     }
 
-    /// What `kolga-worker status --json` says; `None` when it says that none runs.
+    /// What it says of itself over its control socket, as `kolga-worker status` asks it; `None` while it does
+    /// not listen.
     #[must_use]
     pub fn status(&self) -> Option<Value> {
-        let told = command(&self.stack, &self.server, &["status", "--json"]);
-        told.status
-            .success()
-            .then(|| serde_json::from_slice(&told.stdout).expect("JSON"))
+        use std::io::{BufRead as _, BufReader, Write as _};
+        let socket = self
+            .stack
+            .spoke(&self.server, "state_dir")
+            .join("control.sock");
+        let mut stream = std::os::unix::net::UnixStream::connect(socket).ok()?;
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .ok()?;
+        stream.write_all(b"{\"verb\":\"status\"}\n").ok()?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).ok()?;
+        serde_json::from_str(&line).ok()
+    }
+
+    /// Waits until it consumes and everything that it had to tell is confirmed.
+    pub async fn rests(&self) {
+        until("the worker comes to rest", START, async || {
+            let status = self.status()?;
+            (status["mood"] == "consuming" && status["link"] == "up" && status["spooled"] == 0)
+                .then_some(())
+        })
+        .await;
     }
 
     /// How it ended, if it has.
@@ -133,13 +160,18 @@ impl Worker {
         self.end(Duration::from_secs(10)).await;
     }
 
+    /// Asks it to end, and waits until it has; how it did.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        self.signal(rustix::process::Signal::TERM);
+        self.end(Duration::from_secs(90)).await
+    }
+
     /// Asks it to end, and waits until it has.
     ///
     /// # Panics
     /// When it does not end well.
     pub async fn stop(mut self) {
-        self.signal(rustix::process::Signal::TERM);
-        let status = self.end(Duration::from_secs(90)).await;
+        let status = self.terminate().await;
         assert!(status.success(), "the worker ended with {status}");
     }
 }
@@ -165,14 +197,4 @@ pub fn command(stack: &Stack, server: &str, arguments: &[&str]) -> std::process:
         .args(arguments)
         .output()
         .expect("kolga-worker runs")
-}
-
-/// The points that a worker noted, one name each.
-///
-/// # Panics
-/// When the file cannot be read.
-#[must_use]
-pub fn trace(path: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
 }

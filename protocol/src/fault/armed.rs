@@ -3,25 +3,45 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::sync::{Mutex, OnceLock};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use super::Ordered;
 
-static ORDERS: OnceLock<Orders> = OnceLock::new();
+static ARMED: OnceLock<Mutex<Armed>> = OnceLock::new();
 
-struct Orders {
-    wanted: Vec<String>,
-    passed: Mutex<Passed>,
-}
-
+/// What was ordered, and what was passed since.
 #[derive(Default)]
-struct Passed {
+struct Armed {
+    file: Option<PathBuf>,
+    text: String,
+    wanted: Vec<String>,
     all: u64,
     by_name: HashMap<String, u64>,
     trace: Option<File>,
 }
 
-impl Passed {
+impl Armed {
+    fn order(&mut self, text: String) {
+        self.wanted = text
+            .split(',')
+            .map(|order| order.trim().to_owned())
+            .collect();
+        self.text = text;
+        self.all = 0;
+        self.by_name.clear();
+    }
+
+    /// Looks whether there are new orders. A file that is not there orders nothing.
+    fn look(&mut self) {
+        let Some(file) = &self.file else { return };
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if text != self.text {
+            self.note(&format!("ORDERS {}", text.trim()));
+            self.order(text);
+        }
+    }
+
     fn note(&mut self, line: &str) {
         if let Some(trace) = &mut self.trace {
             trace
@@ -29,13 +49,17 @@ impl Passed {
                 .expect("a test without its trace proves nothing");
         }
     }
+
+    fn wants(&self, order: &str) -> bool {
+        self.wanted.iter().any(|wanted| wanted == order)
+    }
 }
 
-/// Takes the orders: `wanted` as this module's parent describes, separated by commas, and where to write
-/// the names of the points. Without either nothing is armed.
+/// Takes the orders as this module's parent describes them, and where to write the names of the points.
+/// Without either nothing is armed.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// When the file of the trace cannot be written.
 pub fn arm(wanted: Option<String>, trace: Option<&std::path::Path>) -> std::io::Result<()> {
     if wanted.is_none() && trace.is_none() {
         return Ok(());
@@ -44,17 +68,23 @@ pub fn arm(wanted: Option<String>, trace: Option<&std::path::Path>) -> std::io::
         Some(path) => Some(OpenOptions::new().create(true).append(true).open(path)?),
         None => None,
     };
-    let wanted = wanted
-        .map(|text| text.split(',').map(str::to_owned).collect())
-        .unwrap_or_default();
-    ORDERS.get_or_init(|| Orders {
-        wanted,
-        passed: Mutex::new(Passed {
-            trace,
-            ..Passed::default()
-        }),
-    });
+    let mut armed = Armed {
+        trace,
+        ..Armed::default()
+    };
+    let wanted = wanted.unwrap_or_default();
+    match wanted.strip_prefix('@') {
+        Some(file) => armed.file = Some(PathBuf::from(file)),
+        None => armed.order(wanted),
+    }
+    ARMED.get_or_init(|| Mutex::new(armed));
     Ok(())
+}
+
+fn armed() -> Option<MutexGuard<'static, Armed>> {
+    let mut armed = ARMED.get()?.lock().expect("nobody panics in here");
+    armed.look();
+    Some(armed)
 }
 
 /// Passes a point; does not come back when it is the one at which to die.
@@ -62,22 +92,19 @@ pub fn arm(wanted: Option<String>, trace: Option<&std::path::Path>) -> std::io::
 /// # Panics
 /// When what was passed cannot be noted.
 pub fn point(name: &str) {
-    let Some(orders) = ORDERS.get() else { return };
     // Held until death: nothing passes a point after the one at which the process dies.
-    let mut passed = orders.passed.lock().expect("nobody panics in here");
-    passed.all += 1;
-    let number = passed.all;
-    let times = passed.by_name.entry(name.to_owned()).or_default();
+    let Some(mut armed) = armed() else { return };
+    armed.all += 1;
+    let number = armed.all;
+    let times = armed.by_name.entry(name.to_owned()).or_default();
     *times += 1;
     let times = *times;
-    passed.note(&format!("{number} {name}"));
-    let dies = [
-        format!("kill@{number}"),
-        format!("kill@{name}#{times}"),
-        format!("kill@{name}"),
-    ];
-    if dies.iter().any(|order| orders.wanted.contains(order)) {
-        passed.note(&format!("{number} KILLED {name}"));
+    armed.note(&format!("{number} {name}"));
+    let dies = armed.wants(&format!("kill@{number}"))
+        || armed.wants(&format!("kill@{name}#{times}"))
+        || times == 1 && armed.wants(&format!("kill@{name}"));
+    if dies {
+        armed.note(&format!("{number} KILLED {name}"));
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
             .expect("a process may kill itself");
         loop {
@@ -94,21 +121,28 @@ pub fn point(name: &str) {
 /// # Panics
 /// When that it failed cannot be noted.
 pub fn fail(name: &str) -> Result<(), Ordered> {
-    let Some(orders) = ORDERS.get() else {
+    let Some(mut armed) = armed() else {
         return Ok(());
     };
-    if orders.wanted.contains(&format!("fail@{name}")) {
-        let mut passed = orders.passed.lock().expect("nobody panics in here");
-        passed.note(&format!("FAILED {name}"));
+    if armed.wants(&format!("fail@{name}")) {
+        armed.note(&format!("FAILED {name}"));
         return Err(Ordered(name.to_owned()));
     }
     Ok(())
 }
 
 /// Whether this was ordered to be done twice.
+///
+/// # Panics
+/// When that it is cannot be noted.
 #[must_use]
 pub fn twice(name: &str) -> bool {
-    ORDERS
-        .get()
-        .is_some_and(|orders| orders.wanted.contains(&format!("twice@{name}")))
+    let Some(mut armed) = armed() else {
+        return false;
+    };
+    let wanted = armed.wants(&format!("twice@{name}"));
+    if wanted {
+        armed.note(&format!("TWICE {name}"));
+    }
+    wanted
 }

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use kolga_protocol::fault;
 use rustix::fs::{Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
@@ -177,6 +178,7 @@ impl Dir {
             let to = target.shown(target_name);
             format!("cannot move {} to {to}", self.shown(name))
         })?;
+        fault::point("files:moved");
         target.sync()?;
         self.sync()
     }

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use kolga_protocol::fault;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
@@ -45,7 +46,9 @@ impl Dir {
             device,
             moved: 0,
         };
+        fault::point("files:remove");
         removal.empty(&top, &self.path().join(name), 0)?;
+        fault::point("files:emptied");
         rustix::fs::unlinkat(self, name, AtFlags::REMOVEDIR)
             .with_context(|| format!("cannot remove the folder {}", self.shown(name)))?;
         self.sync()

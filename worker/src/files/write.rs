@@ -54,6 +54,7 @@ impl Dir {
             self.write_aside(&aside, bytes, mode)?;
             fault::point("files:written_aside");
             rustix::fs::renameat_with(self, &aside, self, name, how)?;
+            fault::point("files:written");
             Ok::<_, anyhow::Error>(())
         })();
         if written.is_err() {

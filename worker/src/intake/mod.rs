@@ -96,7 +96,10 @@ impl Intake {
                 () = self.stop.cancelled() => break,
                 batch = control.next_batch(64) => {
                     let Some(batch) = batch else { break };
-                    control.ack(self.control(batch).await);
+                    let tags = self.control(batch).await;
+                    fault::point("control:taken");
+                    control.ack(tags);
+                    fault::point("control:acked");
                 }
                 _ = tick.tick() => {
                     let counts = *counts.borrow();

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use kolga_protocol::fault;
 use kolga_protocol::id::{Run, UnixMillis};
 use kolga_protocol::names::ServerName;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -231,7 +232,9 @@ impl Writer {
             &gathered.reports,
         )
         .await?;
+        fault::point("journal:commit");
         connection.commit().await?;
+        fault::point("journal:committed");
         Ok(())
     }
 }

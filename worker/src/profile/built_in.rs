@@ -1,6 +1,12 @@
 //! The profiles that are part of the worker itself. Each is an ordinary folder under `profiles/`; an
 //! operator may copy one and change it. Read by [`super::load`].
 
+/// Their names.
+#[must_use]
+pub fn built_in_names() -> Vec<&'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name).collect()
+}
+
 /// Each profile's name and its files by their path.
 pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
     (

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use kolga_protocol::fault;
 use kolga_protocol::message::Failure;
 use kolga_protocol::object::Lane;
 use kolga_protocol::state::{Event, State};
@@ -74,7 +75,9 @@ impl Actor {
             self.recovering.push(run);
         }
         self.spawn(run, async move {
+            fault::point("recover");
             process::kill_leftovers(run).await;
+            fault::point("recovering");
             back_or_forward(&attempt, task).await
         });
     }

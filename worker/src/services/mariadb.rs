@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kolga_protocol::fault;
 use kolga_protocol::names::DatabaseName;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
@@ -135,12 +136,14 @@ impl Mariadb {
         if comment_of(&mut connection, name).await?.as_deref() != Some(owner) {
             return Ok(false);
         }
+        fault::point("mariadb:change");
         execute(
             &mut connection,
             format!("DROP DATABASE IF EXISTS {}", identifier(name)),
         )
         .await
         .with_context(|| format!("cannot drop the database {name}"))?;
+        fault::point("mariadb:changed");
         Ok(true)
     }
 
@@ -207,7 +210,10 @@ impl Mariadb {
 
     async fn change(&self, name: &DatabaseName, statement: String) -> anyhow::Result<()> {
         let mut connection = self.locked(name).await?;
-        Ok(execute(&mut connection, statement).await?)
+        fault::point("mariadb:change");
+        execute(&mut connection, statement).await?;
+        fault::point("mariadb:changed");
+        Ok(())
     }
 
     /// A connection that holds the lock of this name until it is closed.

@@ -171,9 +171,11 @@ impl Nginx {
 
     async fn load(&self, cx: &Cx, host: Option<&HostName>) -> anyhow::Result<()> {
         self.run(cx, &self.config.test, host).await?;
+        fault::point("nginx:tested");
         self.run(cx, &self.config.reload, host)
             .await
             .context("nginx was not told of its new configuration")?;
+        fault::point("nginx:reloaded");
         tokio::time::sleep(OLD_WORKERS).await;
         Ok(())
     }

@@ -54,6 +54,8 @@ impl Step for ProbeServer {
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
+        let staged = cx.spoke.nginx.unstage().await;
+        staged.map_err(|error| UndoError::leaves("what nginx was to test aside", error))?;
         let Some(probe) = &record.probe else {
             return Ok(());
         };

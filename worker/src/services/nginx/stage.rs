@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use kolga_protocol::fault;
 use kolga_protocol::names::HostName;
 
 use super::{Nginx, parent};
@@ -28,6 +29,15 @@ impl Nginx {
             .await
     }
 
+    /// Removes what a test aside may have left when it was broken off.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub async fn unstage(&self) -> anyhow::Result<()> {
+        let _turn = self.take_turn().await?;
+        self.clear_stage()
+    }
+
     pub(super) async fn stage_in_turn(
         &self,
         cx: &Cx,
@@ -39,6 +49,7 @@ impl Nginx {
         dir.write_atomically(&site, text.as_bytes(), 0o644)?;
         let whole = staged_config(&dir.path().join(&site));
         dir.write_atomically(name, whole.as_bytes(), 0o644)?;
+        fault::point("nginx:staged");
         let tested = self.run(cx, &self.config.test_staged, Some(host)).await;
         self.clear_stage()?;
         tested

@@ -1,0 +1,260 @@
+//! Breaks one task at every place where it can be broken, and judges what is left each time.
+//!
+//! The places are not listed here: a run in which nothing breaks notes every point that worker and hub pass
+//! (`protocol/src/fault.rs`), and the steps are read off that. One file a way of breaking: [`kill`] the worker,
+//! and again while it recovers; kill the [`hub`]; [`fail`] a step, with each undo run twice, or fail an undo;
+//! put [`strangers`] in the way. [`table`] says what came of it.
+
+mod fail;
+mod hub;
+mod kill;
+mod points;
+mod strangers;
+mod table;
+
+use kolga_protocol::task::Kind;
+use serde_json::Value;
+
+use crate::hub::{Hub, Settings, TASK};
+use crate::neighbours;
+use crate::orders::Hand;
+use crate::scenario::{SERVER, Scenario, platform_name};
+use crate::stack::Stack;
+use crate::wait::until;
+use crate::worker::Worker;
+use crate::world::{Difference, Watcher, World, clear};
+use points::{Choice, Point};
+use table::Table;
+
+/// A system in which things are broken.
+pub struct Breaker {
+    scenario: Scenario,
+    stack: Stack,
+    hub: Hub,
+    hub_hand: Hand,
+    worker: Worker,
+    hand: Hand,
+    watcher: Watcher,
+    /// How the world looks when the task has done what it should.
+    finished: World,
+    /// How it looks before a try, when the last one has left nothing.
+    before: Option<World>,
+    /// Every point that an unbroken run passes, in the worker and in the hub.
+    points: Vec<Point>,
+    hub_points: Vec<Point>,
+    table: Table,
+    choice: Choice,
+    tries: usize,
+}
+
+impl Breaker {
+    /// Runs the scenario twice with nothing broken: the first task of all makes folders that stay, the second
+    /// shows which points there are and how the world should look.
+    ///
+    /// # Panics
+    /// When even that does not work.
+    pub async fn new(scenario: Scenario) -> Self {
+        let stack = Stack::load();
+        clear(&stack, SERVER).await;
+        // An undo that was told to fail fails each time.
+        let stack = stack.with_setting(SERVER, "limits", "undo_patience_seconds", 1.into());
+        let (mut hand, mut hub_hand) = (Hand::new(), Hand::new());
+        hand.calm();
+        hub_hand.calm();
+        let settings = Settings {
+            orders: hub_hand.orders(),
+            ..Settings::default()
+        };
+        let hub = Hub::with_servers(&stack, &settings, &[SERVER]).await;
+        let worker = Worker::start(&stack, SERVER, &hand.orders()).await;
+        neighbours::plant(&stack, &hub).await;
+        scenario.prepare(&hub).await;
+        let host = scenario.host();
+        let hosts: Vec<&str> = neighbours::HOSTS.iter().copied().chain([&*host]).collect();
+        let mut breaker = Self {
+            watcher: Watcher::new(&stack, SERVER, &hosts),
+            choice: Choice::new(),
+            scenario,
+            stack,
+            hub,
+            hub_hand,
+            worker,
+            hand,
+            finished: World::default(),
+            before: None,
+            points: Vec::new(),
+            hub_points: Vec::new(),
+            table: Table::default(),
+            tries: 0,
+        };
+        breaker.succeed().await;
+        breaker.succeed().await;
+        breaker
+    }
+
+    /// One run that nothing breaks.
+    async fn succeed(&mut self) {
+        let before = self.begin().await;
+        self.hand.calm();
+        self.hub_hand.calm();
+        let task = self.hub.ask(&self.request()).await;
+        self.hub.succeeds(&task).await;
+        self.worker.rests().await;
+        let passed = self.hand.passed();
+        assert!(passed.contains(&"ended".to_owned()), "{passed:?}");
+        self.points = points::read(&passed);
+        self.hub_points = points::read(&self.hub_hand.passed());
+        let world = self.watcher.rest().await;
+        let harmed = self.foreign(&before).difference(&self.foreign(&world));
+        // The first task of all makes folders that stay.
+        let harmless = harmed.is_empty() || self.tries == 1;
+        assert!(harmless, "{}: {harmed:#?}", self.scenario.name());
+        self.finished = self.own_shape(&world);
+        self.tidy_up().await;
+    }
+
+    /// Every fault that this scenario has to bear; `KOLGA_PHASE` names one way of breaking alone.
+    ///
+    /// # Panics
+    /// When anything is left, lost or done twice, or nothing was broken.
+    pub async fn break_everything(mut self) {
+        let only = std::env::var("KOLGA_PHASE").ok();
+        let wanted = |phase: &str| only.as_deref().is_none_or(|only| only == phase);
+        if wanted("fail") {
+            self.timed("steps that fail", Self::fail_everywhere).await;
+        }
+        if wanted("kill") {
+            self.timed("worker killed", Self::kill_everywhere).await;
+        }
+        if wanted("undo") {
+            self.timed("undos that fail", Self::fail_every_undo).await;
+        }
+        if wanted("hub") {
+            self.timed("hub killed", Self::kill_hub_everywhere).await;
+        }
+        if wanted("strangers") {
+            self.timed("strangers", Self::meet_strangers).await;
+        }
+        let name = self.scenario.name();
+        self.table.print(&name);
+        let file = format!("{}/log/faults.tsv", self.stack.text("/dir"));
+        self.table.append(file.as_ref(), &name);
+        assert!(
+            self.table.total() > 0,
+            "nothing was broken, so nothing is proven"
+        );
+        self.worker.stop().await;
+    }
+
+    async fn timed(&mut self, what: &str, phase: impl AsyncFnOnce(&mut Self)) {
+        let (began, fired) = (std::time::Instant::now(), self.table.total());
+        phase(self).await;
+        let (took, fired) = (began.elapsed(), self.table.total() - fired);
+        println!(
+            "{}: {what}: {fired} in {:.1} s",
+            self.scenario.name(),
+            took.as_secs_f64()
+        );
+    }
+
+    /// The next try: everything rests. The world as it is before it.
+    async fn begin(&mut self) -> World {
+        self.tries += 1;
+        self.worker.rests().await;
+        match self.before.take() {
+            Some(before) => before,
+            None => self.watcher.rest().await,
+        }
+    }
+
+    fn request(&self) -> crate::hub::Request {
+        self.scenario.request(&self.stack, self.tries)
+    }
+
+    /// Makes everything ready again after a try that succeeded.
+    async fn tidy_up(&mut self) {
+        self.hand.calm();
+        self.hub_hand.calm();
+        self.scenario
+            .after(&self.hub, &self.stack, self.tries)
+            .await;
+    }
+
+    /// Compares the world with the one before the task, or with the one after it; and makes ready for the
+    /// next try.
+    async fn judge(&mut self, fault: &str, shown: &Value, before: World, wanted: &[&str]) {
+        let state = shown["state"].as_str().unwrap_or_default();
+        assert!(
+            wanted.contains(&state),
+            "{fault}: the task is {state}: {shown:#}"
+        );
+        let succeeded = state == "succeeded";
+        // Both are read while the watcher looks.
+        let (finished, foreign) = (self.finished.clone(), self.foreign(&before));
+        let (scenario, tries) = (self.scenario, self.tries);
+        let judged = |now: &World| -> Vec<Difference> {
+            if !succeeded {
+                return before.compare(now);
+            }
+            let mut wrong = finished.compare(&own_shape(scenario, tries, now));
+            wrong.extend(foreign.compare(&foreign_of(scenario, now)));
+            wrong
+        };
+        let (_, wrong) = self.watcher.settle(judged).await;
+        let lines: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+        assert!(
+            lines.is_empty(),
+            "{}: {fault}, {state}, and the world differs:\n{}\nthe worker noted: {:?}",
+            self.scenario.name(),
+            lines.join("\n"),
+            self.hand.noted(),
+        );
+        if succeeded {
+            self.tidy_up().await;
+        } else {
+            self.before = Some(before);
+        }
+    }
+
+    fn own_shape(&self, world: &World) -> World {
+        own_shape(self.scenario, self.tries, world)
+    }
+
+    fn foreign(&self, world: &World) -> World {
+        foreign_of(self.scenario, world)
+    }
+
+    /// Waits until the worker dies (true), or the task has ended and everything about it is told.
+    async fn worker_dies(&mut self, task: &str) -> bool {
+        let mut finished = false;
+        until("the worker dies or the task ends", TASK, async || {
+            if self.worker.ended().is_some() {
+                return Some(true);
+            }
+            finished = finished || self.hub.show(task).await["finished"] == true;
+            let rests = |status: Value| status["spooled"] == 0 && status["mood"] == "consuming";
+            (finished && self.worker.status().is_some_and(rests)).then_some(false)
+        })
+        .await
+    }
+
+    /// Whether another scenario passes nearly all the points of this one: the sites that need more do.
+    fn is_like_another(&self) -> bool {
+        matches!(self.scenario.kind, Kind::SiteInstall | Kind::SiteDelete)
+            && self.scenario.profile != Some("php")
+    }
+}
+
+/// What is the task's, without what differs between two that both did right: passwords, runs, and the name of
+/// the platform, which is another one each time.
+fn own_shape(scenario: Scenario, number: usize, world: &World) -> World {
+    world
+        .only(|name| scenario.owns(name))
+        .shape()
+        .renamed(&platform_name(number), "this-try")
+}
+
+/// What is not the task's and must be as it was.
+fn foreign_of(scenario: Scenario, world: &World) -> World {
+    world.only(|name| !scenario.owns(name))
+}

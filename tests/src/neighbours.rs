@@ -1,0 +1,228 @@
+//! What was there before and is not a task's to touch: neighbours on the same spoke, and strangers that have
+//! the very name that a task wants for its own.
+//!
+//! Neighbours stand beside every try, and the world is compared with them in it. Strangers are planted one by
+//! one: the task has to fail at the border, and they come out as they were.
+
+use std::path::PathBuf;
+
+use kolga_protocol::task::Kind;
+use sqlx::{AssertSqlSafe, Executor as _};
+
+use crate::hub::Hub;
+use crate::scenario::{SERVER, Scenario, platform_name};
+use crate::stack::Stack;
+use crate::world::{maria, reload_web};
+
+/// Names whose answers over HTTP belong to every picture.
+pub const HOSTS: &[&str] = &[
+    "neighbour-static.kolga.test",
+    "neighbour-php.kolga.test",
+    "stranger.kolga.test",
+    "nobody.kolga.test",
+];
+
+/// Sites of Kolga's own, and a folder, a vhost, a database and a user that Kolga knows nothing of.
+///
+/// # Panics
+/// When they cannot be planted.
+pub async fn plant(stack: &Stack, hub: &Hub) {
+    for profile in ["static", "php"] {
+        let host = format!("neighbour-{profile}.kolga.test");
+        let task = hub.install(SERVER, &host, profile, None).await;
+        hub.succeeds(&task).await;
+    }
+    let places = Places::of(stack, "stranger.kolga.test");
+    plant_folder(&places.folder);
+    std::fs::write(&places.vhost, vhost(stack, "stranger.kolga.test")).expect("a vhost");
+    reload_web(stack, SERVER);
+    let mut server = maria(stack).await;
+    for statement in [
+        "CREATE DATABASE IF NOT EXISTS stranger_data COMMENT 'not of Kolga'",
+        "CREATE TABLE IF NOT EXISTS stranger_data.things (id INT PRIMARY KEY, what TEXT)",
+        "REPLACE INTO stranger_data.things VALUES (1, 'mine'), (2, 'mine too')",
+        "CREATE USER IF NOT EXISTS stranger@localhost IDENTIFIED BY 'mine'",
+        "GRANT SELECT ON stranger_data.* TO stranger@localhost",
+    ] {
+        server.execute(statement).await.expect(statement);
+    }
+}
+
+/// Something of the name that a task wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stranger {
+    /// A folder where the site's would be.
+    Folder,
+    /// A vhost of the site's name.
+    Vhost,
+    /// A database of the name that the site's would have.
+    Database,
+    /// A database user of that name.
+    User,
+    /// A folder where the platform's would be.
+    PlatformFolder,
+    /// The site's own folder, marked as somebody else's.
+    FolderOfAnother,
+    /// The site's own vhost, written by somebody else.
+    VhostOfAnother,
+    /// The site's own database, marked as somebody else's.
+    DatabaseOfAnother,
+}
+
+impl Stranger {
+    /// All that a scenario can meet.
+    #[must_use]
+    pub fn of(scenario: Scenario) -> Vec<Self> {
+        let mut all = match scenario.kind {
+            Kind::Ping | Kind::ServerVerify | Kind::ServerPrint => vec![],
+            Kind::PlatformBuild => vec![Self::PlatformFolder],
+            Kind::SiteInstall => vec![Self::Folder, Self::Vhost],
+            Kind::SiteDelete => vec![Self::FolderOfAnother, Self::VhostOfAnother],
+        };
+        match scenario.kind {
+            Kind::SiteInstall if scenario.database().is_some() => {
+                all.extend([Self::Database, Self::User]);
+            }
+            Kind::SiteDelete if scenario.database().is_some() => all.push(Self::DatabaseOfAnother),
+            _ => {}
+        }
+        all
+    }
+
+    /// Puts it there; what takes it away again.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub async fn plant(self, stack: &Stack, scenario: Scenario, number: usize) -> Planted {
+        let host = scenario.host();
+        let places = Places::of(stack, &host);
+        let database = scenario.database().unwrap_or_default();
+        let mut away = Planted {
+            stack: stack.clone(),
+            files: Vec::new(),
+            statements: Vec::new(),
+        };
+        match self {
+            Self::Folder => {
+                plant_folder(&places.folder);
+                away.files.push((places.folder, None));
+            }
+            Self::PlatformFolder => {
+                let folder = stack.spoke(SERVER, "platforms").join(platform_name(number));
+                plant_folder(&folder);
+                away.files.push((folder, None));
+            }
+            Self::Vhost => {
+                std::fs::write(&places.vhost, vhost(stack, &host)).expect("a vhost");
+                away.files.push((places.vhost, None));
+            }
+            Self::FolderOfAnother => {
+                let mark = places.folder.join(".kolga-owner");
+                let was = std::fs::read(&mark).expect("a mark");
+                std::fs::write(&mark, "somebody else").expect("another mark");
+                away.files.push((mark, Some(was)));
+            }
+            Self::VhostOfAnother => {
+                let was = std::fs::read(&places.vhost).expect("a vhost");
+                std::fs::write(&places.vhost, vhost(stack, &host)).expect("a vhost");
+                away.files.push((places.vhost, Some(was)));
+            }
+            Self::Database => {
+                away.now(&format!(
+                    "CREATE DATABASE `{database}` COMMENT 'somebody else'"
+                ))
+                .await;
+                away.now(&format!("CREATE TABLE `{database}`.mine (id INT)"))
+                    .await;
+                away.statements.push(format!("DROP DATABASE `{database}`"));
+            }
+            Self::User => {
+                let user = format!("`{database}`@localhost");
+                away.now(&format!("CREATE USER {user} IDENTIFIED BY 'mine'"))
+                    .await;
+                away.statements.push(format!("DROP USER {user}"));
+            }
+            Self::DatabaseOfAnother => {
+                let was = away.comment(&database).await;
+                away.now(&format!(
+                    "ALTER DATABASE `{database}` COMMENT 'somebody else'"
+                ))
+                .await;
+                let back = format!("ALTER DATABASE `{database}` COMMENT '{was}'");
+                away.statements.push(back);
+            }
+        }
+        reload_web(stack, SERVER);
+        away
+    }
+}
+
+/// What has to be undone by hand after a stranger was there.
+pub struct Planted {
+    stack: Stack,
+    /// What the file said before, if it was there.
+    files: Vec<(PathBuf, Option<Vec<u8>>)>,
+    statements: Vec<String>,
+}
+
+impl Planted {
+    /// Takes it away.
+    ///
+    /// # Panics
+    /// When it has gone by itself.
+    pub async fn remove(self) {
+        for statement in &self.statements {
+            self.now(statement).await;
+        }
+        for (path, was) in &self.files {
+            match was {
+                Some(was) => std::fs::write(path, was).expect("as it was"),
+                None if path.is_dir() => std::fs::remove_dir_all(path).expect("still there"),
+                None => std::fs::remove_file(path).expect("still there"),
+            }
+        }
+        reload_web(&self.stack, SERVER);
+    }
+
+    async fn now(&self, statement: &str) {
+        let mut server = maria(&self.stack).await;
+        let done = server.execute(AssertSqlSafe(statement.to_owned())).await;
+        done.expect(statement);
+    }
+
+    async fn comment(&self, database: &str) -> String {
+        let mut server = maria(&self.stack).await;
+        let asked = "SELECT CONVERT(schema_comment USING utf8mb4) FROM information_schema.schemata
+                     WHERE schema_name = ?";
+        let comment = sqlx::query_scalar(asked)
+            .bind(database)
+            .fetch_one(&mut server);
+        comment.await.expect("a database")
+    }
+}
+
+struct Places {
+    folder: PathBuf,
+    vhost: PathBuf,
+}
+
+impl Places {
+    fn of(stack: &Stack, host: &str) -> Self {
+        let config = stack.spoke(SERVER, "config");
+        let conf = config.parent().expect("a folder").join("conf/sites.d");
+        Self {
+            folder: stack.spoke(SERVER, "sites_root").join(host),
+            vhost: conf.join(format!("{host}.conf")),
+        }
+    }
+}
+
+fn plant_folder(folder: &std::path::Path) {
+    std::fs::create_dir(folder).expect("a folder");
+    std::fs::write(folder.join("precious"), "not Kolga's").expect("a file");
+}
+
+fn vhost(stack: &Stack, host: &str) -> String {
+    let port = stack.http_port(SERVER);
+    format!("server {{ listen 127.0.0.1:{port}; server_name {host}; return 200 \"mine\\n\"; }}\n")
+}

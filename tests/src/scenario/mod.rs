@@ -1,0 +1,201 @@
+//! Every task that must bear every fault: asked from the code, so that a new type of task or a new profile
+//! cannot be forgotten. How to make the world ready for one, how to ask for it, and how to tidy up after it.
+
+mod platform;
+
+use kolga_protocol::names::DatabaseName;
+use kolga_protocol::task::Kind;
+use kolga_worker::profile::Profiles;
+use serde_json::{Value, json};
+
+use crate::hub::{Hub, Request};
+use crate::stack::Stack;
+
+pub use platform::{build_platform as platform, platform_name};
+
+/// Where scenarios run.
+pub const SERVER: &str = "web1";
+
+/// One type of task, on one profile where it works with one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// What is asked for.
+    pub kind: Kind,
+    /// Of what sort the site or the platform is.
+    pub profile: Option<&'static str>,
+}
+
+impl Scenario {
+    /// All of them: every type of task, on every built-in profile that it can be asked for with.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let of = |&kind: &Kind| {
+            let profiles = Self::profiles(kind);
+            profiles
+                .into_iter()
+                .map(move |profile| Self { kind, profile })
+        };
+        Kind::ALL.iter().flat_map(of).collect()
+    }
+
+    /// A type of task that is not here does not compile.
+    fn profiles(kind: Kind) -> Vec<Option<&'static str>> {
+        let built_in = kolga_worker::profile::built_in_names();
+        match kind {
+            Kind::Ping | Kind::ServerVerify | Kind::ServerPrint => vec![None],
+            Kind::PlatformBuild => built_in
+                .into_iter()
+                .filter(|profile| needs(profile).platform)
+                .map(Some)
+                .collect(),
+            Kind::SiteInstall | Kind::SiteDelete => built_in.into_iter().map(Some).collect(),
+        }
+    }
+
+    /// Its name in tables.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self.profile {
+            Some(profile) => format!("{} {profile}", self.kind),
+            None => self.kind.to_string(),
+        }
+    }
+
+    /// The host that it works on; one that is not there for what works on none.
+    #[must_use]
+    pub fn host(self) -> String {
+        format!("{}.kolga.test", self.profile.unwrap_or("none"))
+    }
+
+    /// The database that the site has.
+    #[must_use]
+    pub fn database(self) -> Option<String> {
+        let is_a_site = matches!(self.kind, Kind::SiteInstall | Kind::SiteDelete);
+        let wanted = is_a_site && self.profile.is_some_and(|profile| needs(profile).database);
+        let host = self.host().parse().expect("a host");
+        wanted.then(|| DatabaseName::for_site(&host).to_string())
+    }
+
+    /// Whether a thing in the world is this scenario's to change.
+    #[must_use]
+    pub fn owns(self, name: &str) -> bool {
+        let database = self.database();
+        // In grants the underscores of a database's name are escaped.
+        name.contains(&self.host())
+            || database.is_some_and(|database| name.replace('\\', "").contains(&database))
+            || self.kind == Kind::PlatformBuild && name.contains("/try")
+    }
+
+    /// What has to be there once, before all tries.
+    pub async fn prepare(self, hub: &Hub) {
+        if let (Kind::SiteInstall | Kind::SiteDelete, Some(_)) = (self.kind, self.platform()) {
+            platform(hub).await;
+        }
+        if self.kind == Kind::SiteDelete {
+            self.install(hub).await;
+        }
+    }
+
+    /// How to ask for it.
+    #[must_use]
+    pub fn request(self, stack: &Stack, number: usize) -> Request {
+        let task = |params: Value| {
+            let body = json!({"server": SERVER, "kind": self.kind.as_str(), "params": params});
+            Request::post("/v1/tasks", body)
+        };
+        match self.kind {
+            Kind::Ping | Kind::ServerVerify => task(json!({})),
+            Kind::ServerPrint => task(json!({"lines": 50})),
+            Kind::PlatformBuild => {
+                let source = platform::archive(stack, self.profile.expect("a profile"));
+                let name = platform_name(number);
+                let body = json!({"name": name, "server": SERVER, "profile": self.profile, "source": source});
+                Request::post("/v1/platforms", body)
+            }
+            Kind::SiteInstall => self.installation(),
+            Kind::SiteDelete => self.deletion(),
+        }
+    }
+
+    /// Makes the world ready for the next try after one that did all that it should.
+    pub async fn after(self, hub: &Hub, stack: &Stack, number: usize) {
+        match self.kind {
+            Kind::Ping | Kind::ServerVerify | Kind::ServerPrint => {}
+            Kind::PlatformBuild => platform::remove(stack, number),
+            Kind::SiteInstall => {
+                let task = hub.ask(&self.deletion()).await;
+                hub.succeeds(&task).await;
+            }
+            Kind::SiteDelete => self.install(hub).await,
+        }
+    }
+
+    async fn install(self, hub: &Hub) {
+        let task = hub.ask(&self.installation()).await;
+        hub.succeeds(&task).await;
+    }
+
+    fn installation(self) -> Request {
+        let body = json!({
+            "host": self.host(), "server": SERVER, "profile": self.profile,
+            "platform": self.platform(), "aliases": [], "options": {},
+        });
+        Request::post("/v1/sites", body)
+    }
+
+    fn deletion(self) -> Request {
+        Request::delete(&format!("/v1/sites/{}", self.host()))
+    }
+
+    fn platform(self) -> Option<&'static str> {
+        needs(self.profile?).platform.then_some("wp")
+    }
+}
+
+/// What the profile itself says that its sites need.
+fn needs(profile: &str) -> kolga_worker::profile::manifest::Needs {
+    let name = profile.parse().expect("a profile's name");
+    let profiles = Profiles::load(&[]);
+    profiles
+        .get(&name)
+        .expect("a built-in profile")
+        .manifest
+        .needs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_of_task_and_every_built_in_profile_has_a_scenario() {
+        let all = Scenario::all();
+        for &kind in Kind::ALL {
+            assert!(all.iter().any(|scenario| scenario.kind == kind), "{kind}");
+        }
+        for profile in kolga_worker::profile::built_in_names() {
+            for kind in [Kind::SiteInstall, Kind::SiteDelete] {
+                let wanted = Scenario {
+                    kind,
+                    profile: Some(profile),
+                };
+                assert!(all.contains(&wanted), "{}", wanted.name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_scenario_owns_its_own_things_and_no_neighbours() {
+        let install = Scenario {
+            kind: Kind::SiteInstall,
+            profile: Some("php"),
+        };
+        let database = install.database().expect("PHP sites have one");
+        assert!(install.owns("file /s/php.kolga.test/docroot"));
+        assert!(install.owns(&format!("table {database}.x")));
+        let escaped = database.replace('_', "\\_");
+        assert!(install.owns(&format!("grant GRANT ALL ON `{escaped}`.* TO x")));
+        assert!(!install.owns("file /s/neighbour.kolga.test/docroot"));
+        assert!(!install.owns("file /s"));
+    }
+}

@@ -1,0 +1,70 @@
+//! The platforms that scenarios build, and that their sites share.
+
+use crate::hub::Hub;
+use crate::scenario::SERVER;
+use crate::stack::Stack;
+
+/// Where Debian puts WordPress.
+const WORDPRESS: &str = "/usr/share/wordpress";
+
+/// A small archive of what tells the application; building the real one from its folder is what every
+/// scenario with sites of a platform begins with.
+pub(super) fn archive(stack: &Stack, profile: &str) -> String {
+    let (from, files): (&str, &[&str]) = match profile {
+        "wordpress" => (
+            WORDPRESS,
+            &[
+                "index.php",
+                "wp-load.php",
+                "wp-settings.php",
+                "wp-admin/includes/upgrade.php",
+                "wp-includes/version.php",
+            ],
+        ),
+        other => panic!("say here where the code for platforms of profile {other} lies"),
+    };
+    let path = format!("{}/small-{profile}.tar.zst", stack.text("/sources"));
+    if !std::path::Path::new(&path).exists() {
+        let made = std::process::Command::new("/bin/tar")
+            .args(["--zstd", "-cf", &path, "-C", from])
+            .args(files)
+            .output()
+            .expect("tar runs");
+        assert!(made.status.success(), "{made:?}");
+    }
+    path
+}
+
+/// A platform is not removed by any task yet, so each try builds another one.
+#[must_use]
+pub fn platform_name(number: usize) -> String {
+    format!("try{number}")
+}
+
+/// Takes a built platform away by hand, so that the next try begins with the same world.
+pub(super) fn remove(stack: &Stack, number: usize) {
+    let name = platform_name(number);
+    let folder = stack.spoke(SERVER, "platforms").join(&name);
+    std::fs::remove_dir_all(folder).expect("the platform lies there");
+    let entry = stack
+        .spoke(SERVER, "state_dir")
+        .join(format!("platforms/{name}.json"));
+    std::fs::remove_file(entry).expect("the platform is registered");
+}
+
+/// Builds the WordPress platform that sites share, unless it is there.
+///
+/// # Panics
+/// When it cannot be built.
+pub async fn build_platform(hub: &Hub) {
+    let known = hub.get("/v1/platforms").await;
+    let there = known["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .any(|platform| platform["name"] == "wp" && platform["condition"] == "ready");
+    if !there {
+        let task = hub.build(SERVER, "wp", "wordpress", WORDPRESS).await;
+        hub.succeeds(&task).await;
+    }
+}

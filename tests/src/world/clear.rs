@@ -1,0 +1,60 @@
+//! An empty spoke to begin with.
+
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::databases::maria;
+use super::web::reload_web;
+use crate::stack::Stack;
+
+/// Takes everything away that tests have put on a spoke, so that a test begins with an empty one whatever
+/// happened to the one before. No worker may run there.
+///
+/// # Panics
+/// When it cannot.
+pub async fn clear(stack: &Stack, server: &str) {
+    let config = stack.spoke(server, "config");
+    let vhosts = config.parent().expect("a folder").join("conf/sites.d");
+    for folder in [
+        stack.spoke(server, "sites_root"),
+        stack.spoke(server, "platforms"),
+        stack.spoke(server, "state_dir"),
+        vhosts,
+    ] {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                true => std::fs::remove_dir_all(&path).expect("removed"),
+                false => std::fs::remove_file(&path).expect("removed"),
+            }
+        }
+    }
+    let mut server_connection = maria(stack).await;
+    for (list, drop) in [
+        (
+            "SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'k\\_%' OR schema_name LIKE 'stranger%'",
+            "DROP DATABASE",
+        ),
+        (
+            "SELECT user FROM mysql.user WHERE user LIKE 'k\\_%' OR user LIKE 'stranger%'",
+            "DROP USER",
+        ),
+    ] {
+        let names = sqlx::query(list)
+            .fetch_all(&mut server_connection)
+            .await
+            .expect("a list");
+        for row in names {
+            let name: String = row.get_unchecked(0);
+            let at = if drop == "DROP USER" {
+                "@localhost"
+            } else {
+                ""
+            };
+            sqlx::query(AssertSqlSafe(format!("{drop} `{name}`{at}")))
+                .execute(&mut server_connection)
+                .await
+                .expect("dropped");
+        }
+    }
+    reload_web(stack, server);
+}

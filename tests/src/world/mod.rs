@@ -1,0 +1,199 @@
+//! Snapshots of everything that a task could leave behind on a spoke, so that *before* and *after* can be
+//! compared line by line.
+//!
+//! One file a sort of thing: [`tree`] (files with mode, owner, ACL, extended attributes and hash),
+//! [`databases`] (with tables, users and grants), [`web`] (what the running web server answers),
+//! [`processes`] (with their control groups, and the worker's open files), [`temporary`] files, and [`queues`]
+//! at the broker. [`compare`] says what differs; [`clear`] makes a spoke empty.
+
+mod clear;
+mod compare;
+mod databases;
+mod processes;
+mod queues;
+mod temporary;
+mod tree;
+mod web;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::stack::Stack;
+
+pub use clear::clear;
+pub use compare::Difference;
+pub use databases::maria;
+pub use web::reload_web;
+
+/// What there is: a name for each thing, and what is to be known of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct World(BTreeMap<String, Thing>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Thing {
+    /// What must be the same in every run: kind, mode, owner.
+    shape: String,
+    /// What may differ between two runs that both did right, such as a file with a password in it.
+    content: String,
+}
+
+impl World {
+    /// Looks at a spoke once. `hosts` are names whose answers over HTTP belong to the picture.
+    pub async fn of(stack: &Stack, server: &str, hosts: &[&str]) -> Self {
+        Watcher::new(stack, server, hosts).look().await
+    }
+
+    /// Only what has to be the same in every run.
+    #[must_use]
+    pub fn shape(&self) -> Self {
+        self.each(|name, thing| {
+            let shape = thing.shape.clone();
+            let content = String::new();
+            Some((name.to_owned(), Thing { shape, content }))
+        })
+    }
+
+    /// The same with another name in place of one that differs between two tries.
+    #[must_use]
+    pub fn renamed(&self, from: &str, to: &str) -> Self {
+        self.each(|name, thing| Some((name.replace(from, to), thing.clone())))
+    }
+
+    /// Only the things whose name is wanted.
+    #[must_use]
+    pub fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
+        self.each(|name, thing| wanted(name).then(|| (name.to_owned(), thing.clone())))
+    }
+
+    /// How many things there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn each(&self, change: impl Fn(&str, &Thing) -> Option<(String, Thing)>) -> Self {
+        let changed = self
+            .0
+            .iter()
+            .filter_map(|(name, thing)| change(name, thing));
+        Self(changed.collect())
+    }
+
+    fn note(&mut self, name: String, shape: String, content: String) {
+        self.0.insert(name, Thing { shape, content });
+    }
+
+    /// So many of a sort.
+    fn counted(&mut self, counts: BTreeMap<String, usize>) {
+        for (name, count) in counts {
+            self.note(name, format!("×{count}"), String::new());
+        }
+    }
+}
+
+/// How long what is on its way out may take: a connection that is being closed, a report that is being
+/// confirmed. Files, databases and users have to be right at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Looks at one spoke again and again, and remembers the hashes of files that have not changed.
+pub struct Watcher {
+    stack: Stack,
+    server: String,
+    hosts: Vec<String>,
+    uid: u32,
+    hashes: tree::Hashes,
+    broker: queues::Broker,
+    client: reqwest::Client,
+}
+
+impl Watcher {
+    /// Has seen nothing yet.
+    ///
+    /// # Panics
+    /// When there is no HTTP client.
+    #[must_use]
+    pub fn new(stack: &Stack, server: &str, hosts: &[&str]) -> Self {
+        Self {
+            stack: stack.clone(),
+            server: server.to_owned(),
+            hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
+            uid: stack.uid(),
+            hashes: tree::Hashes::default(),
+            broker: queues::Broker::default(),
+            client: web::client(),
+        }
+    }
+
+    /// Everything, as it is now.
+    pub async fn look(&mut self) -> World {
+        let mut world = World::default();
+        self.files(&mut world);
+        databases::note(&mut world, &self.stack).await;
+        let port = self.stack.http_port(&self.server);
+        web::note(&mut world, &self.client, port, &self.hosts).await;
+        processes::note(&mut world, &self.stack, &self.server, self.uid);
+        temporary::note(&mut world, &self.stack, self.uid);
+        self.broker
+            .note(&mut world, &self.stack, &self.server)
+            .await;
+        world
+    }
+
+    /// Looks until `judge` finds nothing, or what it finds is not of the sort that goes away by itself. What
+    /// was seen last, and what is wrong with it.
+    pub async fn settle(
+        &mut self,
+        judge: impl Fn(&World) -> Vec<Difference>,
+    ) -> (World, Vec<Difference>) {
+        let began = Instant::now();
+        loop {
+            let world = self.look().await;
+            let wrong = judge(&world);
+            let may_go = !wrong.is_empty() && wrong.iter().all(Difference::is_passing);
+            if !may_go || began.elapsed() > PATIENCE {
+                return (world, wrong);
+            }
+            // Nothing here could wake us: it is other processes that come to rest.
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    /// The world when nothing passes any more: two looks that show the same.
+    ///
+    /// # Panics
+    /// When it does not come to rest.
+    pub async fn rest(&mut self) -> World {
+        let first = std::cell::RefCell::new(self.look().await);
+        let (world, moving) = self
+            .settle(|now| {
+                let moved = first.borrow().compare(now);
+                first.replace(now.clone());
+                moved
+            })
+            .await;
+        assert!(
+            moving.is_empty(),
+            "the spoke does not come to rest: {moving:#?}"
+        );
+        world
+    }
+
+    fn files(&mut self, world: &mut World) {
+        for folder in ["sites_root", "platforms", "state_dir"] {
+            tree::note(
+                world,
+                &mut self.hashes,
+                &self.stack.spoke(&self.server, folder),
+            );
+        }
+        let config = self.stack.spoke(&self.server, "config");
+        let conf = config.parent().expect("a folder").join("conf");
+        tree::note(world, &mut self.hashes, &conf);
+    }
+}

@@ -2,7 +2,10 @@
 
 use kolga_protocol::envelope::{self, EnvelopeError, MAX_MESSAGE};
 use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
-use kolga_protocol::message::{Answer, Control, Heartbeat, Reports, TaskMessage};
+use kolga_protocol::message::{
+    Answer, Control, Failure, Heartbeat, Report, ReportBody, Reports, StateReport, TaskMessage,
+};
+use kolga_protocol::state::Event;
 use kolga_protocol::task::{Params, PayloadError, site_install};
 use proptest::prelude::*;
 
@@ -115,6 +118,37 @@ fn a_message_full_of_small_things_is_taken() {
     let bytes = envelope::seal(&message);
     assert!(bytes.len() > MAX_MESSAGE - 100, "{} bytes", bytes.len());
     assert_eq!(envelope::open::<Control>(&bytes).expect("it fits"), message);
+}
+
+#[test]
+fn a_list_of_nothing_but_empty_texts_is_refused_before_it_fills_the_memory() {
+    let of = |count: usize| {
+        envelope::seal(&Reports {
+            server: "web1".parse().expect("a name"),
+            journal: uuid::Uuid::nil(),
+            items: vec![Report {
+                run: Run::new(TaskId::generate(), Attempt::FIRST),
+                seq: 1,
+                at: UnixMillis(0),
+                body: ReportBody::State(StateReport::because(
+                    Event::Stuck,
+                    Failure {
+                        step: None,
+                        message: String::new(),
+                        left_behind: vec![String::new(); count],
+                    },
+                )),
+            }],
+        })
+    };
+    // A byte each in the message, 24 in memory, 8 of what may be claimed.
+    assert!(envelope::open::<Reports>(&of(1_000_000)).is_ok());
+    let two_million = of(2_000_000);
+    assert!(two_million.len() < MAX_MESSAGE);
+    assert!(matches!(
+        envelope::open::<Reports>(&two_million),
+        Err(EnvelopeError::Body { .. })
+    ));
 }
 
 #[test]

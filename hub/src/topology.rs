@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use kolga_protocol::link::{self, LinkConfig, LinkError, LinkState};
 use kolga_protocol::names::ServerName;
 use kolga_protocol::topology::{self, Declaration, QueueType};
@@ -28,6 +29,8 @@ pub struct Topology {
     wanted: Mutex<Wanted>,
     wake: Notify,
     ready: watch::Sender<bool>,
+    /// Changes after each round of declaring; whether some of it failed.
+    rounds: watch::Sender<bool>,
 }
 
 struct Wanted {
@@ -49,6 +52,7 @@ impl Topology {
             }),
             wake: Notify::new(),
             ready: watch::Sender::new(false),
+            rounds: watch::Sender::new(false),
         }
     }
 
@@ -70,18 +74,20 @@ impl Topology {
         self.wake.notify_one();
     }
 
-    /// Declares a server's queues now, or leaves it for later when the broker does not answer.
+    /// Has a server's queues declared now, or leaves it for later when the broker does not answer. What is asked
+    /// for at the same time goes over one connection.
     pub async fn declare(&self, server: &ServerName) {
-        let queues = self.queues(server);
-        let now = link::declare(&self.link, &queues);
-        match tokio::time::timeout(PATIENCE, now).await {
-            Ok(Ok(())) => self.unblock(server).await,
-            Ok(Err(error)) => {
-                tracing::warn!(%server, %error, "its queues are not declared yet");
-                self.want(server.clone());
+        let mut rounds = self.rounds.subscribe();
+        self.want(server.clone());
+        let declared = async {
+            while rounds.changed().await.is_ok() {
+                let failed = *rounds.borrow_and_update();
+                if failed || !self.wanted().servers.contains(server) {
+                    return;
+                }
             }
-            Err(_) => self.want(server.clone()),
-        }
+        };
+        drop(tokio::time::timeout(PATIENCE, declared).await);
     }
 
     /// Removes the queues of a server that is no more; whether they are gone.
@@ -119,6 +125,7 @@ impl Topology {
         self.want_all().await;
         loop {
             let failed = self.declare_wanted().await;
+            self.rounds.send_replace(failed);
             if !self.wanted().hub {
                 self.ready.send_replace(true);
             }
@@ -174,9 +181,8 @@ impl Topology {
             .flat_map(|server| self.queues(server))
             .collect();
         if link::declare(&self.link, &all).await.is_ok() {
-            for server in &servers {
-                self.declared(server).await;
-            }
+            // Their writes then go together as well.
+            join_all(servers.iter().map(|server| self.declared(server))).await;
             tracing::info!(servers = servers.len(), "the servers' queues are declared");
             return false;
         }

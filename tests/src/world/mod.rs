@@ -4,7 +4,7 @@
 //! One file a sort of thing: [`tree`] (files with mode, owner, ACL, extended attributes and hash),
 //! [`databases`] (with tables, users and grants), [`web`] (what the running web server answers),
 //! [`processes`] (with their control groups, and the worker's open files), [`temporary`] files, and [`queues`]
-//! at the broker. [`compare`] says what differs; [`clear`] makes a spoke empty.
+//! at the broker. [`compare`] says what differs; [`clear()`] makes a spoke empty.
 
 mod clear;
 mod compare;

@@ -1,29 +1,30 @@
 //! Relay: store → broker. Takes from the outbox what a commit has put there, publishes it with confirms,
 //! and notes what became of it. Woken by the store, never by a clock.
 //!
-//! A batch is noted in the same transaction that takes the next one. What the broker confirms and the hub
+//! Whatever has gathered while the last batch was on its way is the next one; `pack` puts tasks of one server
+//! into one message. A batch is noted in the same transaction that takes the next one. What the broker confirms and the hub
 //! dies before noting is sent again with the same identity, and the worker knows it.
+
+mod pack;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kolga_protocol::envelope::{Message, seal};
 use kolga_protocol::fault;
-use kolga_protocol::link::{Address, Outgoing, PublishError, Publisher};
-use kolga_protocol::message::{Control, TaskMessage};
+use kolga_protocol::link::{PublishError, Publisher};
 use kolga_protocol::names::ServerName;
-use kolga_protocol::task::Params;
-use kolga_protocol::topology::{control_queue, tasks_queue};
 use tokio_util::sync::CancellationToken;
 
-use crate::store::outbox::{Item, Sort, Take};
+use crate::store::outbox::{Item, Take};
 use crate::store::published::{Fate, Published};
 use crate::store::{Store, StoreError};
 use crate::topology::Topology;
 
-/// Messages in one batch: the publisher's window.
-const BATCH: i64 = 256;
+pub use pack::{Packed, Parcel, outgoing, pack};
+
+/// Rows of the outbox in one batch. Under load they become few messages ([`pack`]).
+const BATCH: i64 = 1024;
 /// The pause after something failed that will not be better at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -134,18 +135,18 @@ impl Relay {
 
     /// Nothing when the publisher was stopped: then what was taken is sent again by the next hub.
     async fn publish(&self, items: Vec<Item>) -> Option<Published> {
-        let mut batch = Vec::with_capacity(items.len());
-        let mut results = Vec::with_capacity(items.len());
-        let mut sent = Vec::with_capacity(items.len());
-        for item in items {
-            match outgoing(&item) {
-                Ok(message) => {
-                    batch.push(message);
-                    sent.push(item);
-                }
-                Err(reason) => results.push((item, Fate::Unreadable(reason))),
-            }
-        }
+        let Packed {
+            parcels,
+            unreadable,
+        } = pack(items);
+        let mut results: Vec<(Item, Fate)> = unreadable
+            .into_iter()
+            .map(|(item, reason)| (item, Fate::Unreadable(reason)))
+            .collect();
+        let (batch, sent): (Vec<_>, Vec<_>) = parcels
+            .into_iter()
+            .map(|parcel| (parcel.message, parcel.items))
+            .unzip();
         let outcomes = if batch.is_empty() {
             Vec::new()
         } else {
@@ -154,70 +155,25 @@ impl Relay {
             fault::point("relay:published");
             outcomes
         };
-        for (item, outcome) in sent.into_iter().zip(outcomes) {
-            let fate = match outcome {
-                Ok(()) => Fate::Confirmed,
-                Err(PublishError::Stopped) => return None,
-                Err(PublishError::Unroutable) => Fate::Blocked(format!(
-                    "server {} has no queue at the broker; the hub declares it again, then sends this",
-                    item.server
-                )),
-                Err(error) => {
-                    tracing::warn!(run = %item.run, %error, "a message is sent again");
-                    Fate::Unsure
-                }
-            };
-            results.push((item, fate));
+        for (items, outcome) in sent.into_iter().zip(outcomes) {
+            for item in items {
+                let fate = match &outcome {
+                    Ok(()) => Fate::Confirmed,
+                    Err(PublishError::Stopped) => return None,
+                    Err(PublishError::Unroutable) => Fate::Blocked(format!(
+                        "server {} has no queue at the broker; the hub declares it again, then sends this",
+                        item.server
+                    )),
+                    Err(error) => {
+                        tracing::warn!(run = %item.run, %error, "a message is sent again");
+                        Fate::Unsure
+                    }
+                };
+                results.push((item, fate));
+            }
         }
         Some(Published {
             results: Arc::new(results),
         })
     }
-}
-
-/// The message, or why there is none.
-///
-/// # Errors
-/// A sentence, when what the store holds is no task of this release.
-pub fn outgoing(item: &Item) -> Result<Outgoing, String> {
-    Ok(match &item.sort {
-        Sort::Task {
-            kind,
-            params,
-            issued_at,
-        } => {
-            let params = serde_json::from_str(params)
-                .map_err(|error| format!("the stored parameters are not JSON: {error}"))?;
-            let params = Params::from_json(kind, params)
-                .map_err(|error| format!("the stored parameters cannot be sent: {error}"))?;
-            let message = TaskMessage {
-                run: item.run,
-                server: item.server.clone(),
-                issued_at: *issued_at,
-                expires_at: None,
-                requested_by: item.requested_by.clone(),
-                payload: params.to_payload(),
-            };
-            Outgoing {
-                to: Address::Queue(tasks_queue(&item.server)),
-                message_id: item.run.to_string(),
-                kind: TaskMessage::KIND,
-                body: seal(&message),
-                persistent: true,
-            }
-        }
-        Sort::Cancel => {
-            let message = Control::Cancel {
-                run: item.run,
-                requested_by: item.requested_by.clone(),
-            };
-            Outgoing {
-                to: Address::Queue(control_queue(&item.server)),
-                message_id: format!("cancel.{}", item.run),
-                kind: Control::KIND,
-                body: seal(&message),
-                persistent: true,
-            }
-        }
-    })
 }

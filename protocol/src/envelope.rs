@@ -21,7 +21,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::message::{Answer, Control, Heartbeat, Reports, TaskMessage};
+use crate::message::{Answer, Control, Heartbeat, Reports, TaskMessage, Tasks};
 
 /// The longest message that either side takes, in bytes.
 pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
@@ -51,6 +51,7 @@ macro_rules! messages {
 
 messages! {
     TaskMessage = "task", 1;
+    Tasks = "tasks", 1;
     Control = "control", 1;
     Reports = "reports", 1;
     Answer = "answer", 1;

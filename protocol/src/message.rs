@@ -33,6 +33,14 @@ pub struct TaskMessage {
     pub payload: Payload,
 }
 
+/// Hub → worker: several tasks of one server in one message, since what a message costs at the broker is the
+/// same for one and for many. The worker takes each for itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tasks {
+    /// The tasks, in the order in which they were asked for.
+    pub items: Vec<TaskMessage>,
+}
+
 /// Hub → worker, beside the queue of tasks so that a full backlog cannot hold it up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Control {

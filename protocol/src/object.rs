@@ -68,11 +68,14 @@ impl Claim {
     }
 }
 
-/// Which of the worker's two lanes a task runs in, so that what takes seconds never waits behind
-/// what takes hours.
+/// Which of the worker's lanes a task runs in, so that what takes seconds never waits behind what takes
+/// hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
+    /// No time at all: it has no step and touches nothing, so it is carried out while it is accepted, and
+    /// its acceptance, start and end are one and the same moment.
+    Instant,
     /// Seconds at most, and little load.
     Light,
     /// Anything else.

@@ -7,7 +7,7 @@ use kolga_protocol::envelope::{self, Message};
 use kolga_protocol::id::{Attempt, Run, UnixMillis};
 use kolga_protocol::message::{
     Answer, Control, Deferral, Failure, Heartbeat, Level, LogLines, Mood, Report, ReportBody,
-    Reports, StateReport, StepPhase, StepReport, TaskMessage,
+    Reports, StateReport, StepPhase, StepReport, TaskMessage, Tasks,
 };
 use kolga_protocol::state::Event;
 use kolga_protocol::task::{
@@ -55,17 +55,33 @@ fn message<M: Message + PartialEq + std::fmt::Debug>(name: &str, message: &M) {
     );
 }
 
+fn task() -> TaskMessage {
+    TaskMessage {
+        run: run(),
+        server: "web1".parse().expect("a name"),
+        issued_at: UnixMillis(1_700_000_000_000),
+        expires_at: Some(UnixMillis(1_700_000_060_000)),
+        requested_by: "anna".to_owned(),
+        payload: Params::Ping(ping::Params {}).to_payload(),
+    }
+}
+
 #[test]
 fn the_bytes_of_a_task() {
+    message("task", &task());
+}
+
+#[test]
+fn the_bytes_of_several_tasks() {
+    let next = TaskMessage {
+        run: Run::new(run().task, run().attempt.next()),
+        expires_at: None,
+        ..task()
+    };
     message(
-        "task",
-        &TaskMessage {
-            run: run(),
-            server: "web1".parse().expect("a name"),
-            issued_at: UnixMillis(1_700_000_000_000),
-            expires_at: Some(UnixMillis(1_700_000_060_000)),
-            requested_by: "anna".to_owned(),
-            payload: Params::Ping(ping::Params {}).to_payload(),
+        "tasks",
+        &Tasks {
+            items: vec![task(), next],
         },
     );
 }

@@ -4,6 +4,7 @@ use kolga_protocol::envelope::{self, EnvelopeError, MAX_MESSAGE};
 use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
 use kolga_protocol::message::{
     Answer, Control, Failure, Heartbeat, Report, ReportBody, Reports, StateReport, TaskMessage,
+    Tasks,
 };
 use kolga_protocol::state::Event;
 use kolga_protocol::task::{Params, PayloadError, site_install};
@@ -30,6 +31,7 @@ fn good() -> Vec<u8> {
 /// Opens as everything that there is; none of it may panic.
 fn open_all(bytes: &[u8]) {
     drop(envelope::open::<TaskMessage>(bytes));
+    drop(envelope::open::<Tasks>(bytes));
     drop(envelope::open::<Control>(bytes));
     drop(envelope::open::<Reports>(bytes));
     drop(envelope::open::<Answer>(bytes));

@@ -8,8 +8,8 @@ use sqlx::any::{Any, AnyArguments};
 use sqlx::query::Query;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
-/// Rows in one statement. At 16 columns the largest has 2,048 parameters; SQLite takes 32,766.
-const SIZES: [usize; 4] = [128, 16, 4, 1];
+/// Rows in one statement. At 16 columns the largest has 4,096 parameters; SQLite takes 32,766.
+const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 
 /// A statement with a list of rows in its middle.
 pub(super) struct Bulk {

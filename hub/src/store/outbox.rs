@@ -83,7 +83,7 @@ impl Operation for Take {
             tx.effects.cursor = Some(item.seq);
             tx.effects.rewind_to = None;
             if !tx.is_in_flight(item.seq) {
-                tx.effects.taken.push(item.seq);
+                tx.effects.taken.insert(item.seq);
                 items.push(item);
             }
         }

@@ -228,8 +228,9 @@ impl TaskRow {
         };
         self.state = state;
         self.check_at = Some(now.0 + policy.check_millis);
-        if state == State::Running && self.started_at.is_none() {
-            self.started_at = Some(at.0);
+        // What takes no time is told as a success alone: it began then, too.
+        if matches!(state, State::Running | State::Succeeded) {
+            self.started_at.get_or_insert(at.0);
         }
         if state.is_terminal() {
             self.ended_at = Some(at.0);

@@ -110,8 +110,8 @@ pub(super) struct Memory {
 /// What becomes true with the commit, and is forgotten without it.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
-    pub(super) taken: Vec<i64>,
-    pub(super) given_back: Vec<i64>,
+    pub(super) taken: HashSet<i64>,
+    pub(super) given_back: HashSet<i64>,
     pub(super) rewind_to: Option<i64>,
     pub(super) cursor: Option<i64>,
     pub(super) outbox: bool,

@@ -21,7 +21,7 @@ pub struct Output {
 
 impl Task for Params {
     const VERSION: u16 = 1;
-    const LANE: Lane = Lane::Light;
+    const LANE: Lane = Lane::Instant;
     const REPEATABLE: bool = true;
     const GROWS: bool = false;
     type Output = Output;

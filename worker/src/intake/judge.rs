@@ -1,9 +1,9 @@
 //! Whether a message of the task queue can be taken: is it a task, is it for this spoke, is it still
-//! wanted, does this release know its type.
+//! wanted, does this release know its type. A message may hold several tasks, each judged for itself.
 
-use kolga_protocol::envelope;
+use kolga_protocol::envelope::{self, Message as _};
 use kolga_protocol::id::UnixMillis;
-use kolga_protocol::message::TaskMessage;
+use kolga_protocol::message::{TaskMessage, Tasks};
 use kolga_protocol::names::ServerName;
 use kolga_protocol::task::Params;
 
@@ -20,13 +20,31 @@ pub enum Judged {
     Dead(String),
 }
 
-/// Looks at the bytes of one message.
+/// Looks at the bytes of one message, which holds one task or several.
+#[must_use]
+pub fn judge_all(server: &ServerName, body: &[u8]) -> Vec<Judged> {
+    if envelope::kind_of(body).is_ok_and(|kind| kind == Tasks::KIND) {
+        return match envelope::open::<Tasks>(body) {
+            Ok(tasks) => {
+                let items = tasks.items.into_iter();
+                items.map(|task| judge_task(server, task)).collect()
+            }
+            Err(error) => vec![Judged::Dead(chain(&error))],
+        };
+    }
+    vec![judge(server, body)]
+}
+
+/// Looks at the bytes of one message that holds one task.
 #[must_use]
 pub fn judge(server: &ServerName, body: &[u8]) -> Judged {
-    let message: TaskMessage = match envelope::open(body) {
-        Ok(message) => message,
-        Err(error) => return Judged::Dead(chain(&error)),
-    };
+    match envelope::open(body) {
+        Ok(message) => judge_task(server, message),
+        Err(error) => Judged::Dead(chain(&error)),
+    }
+}
+
+fn judge_task(server: &ServerName, message: TaskMessage) -> Judged {
     if message.server != *server {
         // Not a refusal: the hub would not believe this spoke about another one's task.
         return Judged::Dead(format!(
@@ -89,6 +107,35 @@ mod tests {
             } => reason,
             _ => panic!("not refused"),
         }
+    }
+
+    #[test]
+    fn each_task_of_a_message_is_judged_for_itself() {
+        let open = |body: Vec<u8>| envelope::open::<TaskMessage>(&body).expect("a task");
+        let items = vec![
+            open(message(|_| {})),
+            open(message(|m| m.payload.version = 99)),
+            open(message(|m| m.server = "web2".parse().expect("a name"))),
+            open(message(|_| {})),
+        ];
+        let server = "web1".parse().expect("a name");
+        let judged = judge_all(&server, &envelope::seal(&Tasks { items }));
+        let told: Vec<&str> = judged
+            .iter()
+            .map(|judged| match judged {
+                Judged::Task { verdict: Ok(_), .. } => "taken",
+                Judged::Task { .. } => "refused",
+                Judged::Dead(_) => "dead",
+            })
+            .collect();
+        assert_eq!(told, ["taken", "refused", "dead", "taken"]);
+        assert_eq!(judge_all(&server, &message(|_| {})).len(), 1);
+        let none = envelope::seal(&Tasks { items: Vec::new() });
+        assert!(judge_all(&server, &none).is_empty());
+        assert!(matches!(
+            judge_all(&server, &none[..none.len() - 1]).as_slice(),
+            [Judged::Dead(_)]
+        ));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod heartbeat;
 pub mod judge;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kolga_protocol::envelope::{self, Message as _};
@@ -21,15 +22,19 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::journal::{Journal, Reader, Taken};
+use crate::journal::{Arrival, Incoming, Journal, Reader, Taken};
 use crate::run::{Accepted, CancelOutcome, Counts, Runner};
+use crate::tasks;
 use crate::watchdog::Pulse;
 use heartbeat::Heart;
-use judge::{Judged, judge};
+use judge::{Judged, judge_all};
 use kolga_protocol::fault;
 
-/// Messages held unacked at most, and taken at once.
-const PREFETCH: u16 = 256;
+/// Messages held unacked at most, and taken at once. Each may hold 64 tasks, which bounds by how much a
+/// backlog that is full may grow.
+const PREFETCH: u16 = 16;
+/// The same for what the hub tells about its tasks.
+const PREFETCH_CONTROL: u16 = 64;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long a message that nobody can read may take on its way out.
 const PUT_ASIDE: Duration = Duration::from_secs(10);
@@ -80,7 +85,7 @@ impl Intake {
         let queue = topology::tasks_queue(&self.server);
         let mut tasks = Consumer::start(link("tasks"), queue, PREFETCH, consuming.clone());
         let queue = topology::control_queue(&self.server);
-        let mut control = Consumer::start(link("control"), queue, PREFETCH, consuming);
+        let mut control = Consumer::start(link("control"), queue, PREFETCH_CONTROL, consuming);
         let mut heart = Heart::new(&self);
         let mut tick = tokio::time::interval(HEARTBEAT);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -94,7 +99,7 @@ impl Intake {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                batch = control.next_batch(64) => {
+                batch = control.next_batch(usize::from(PREFETCH_CONTROL)) => {
                     let Some(batch) = batch else { break };
                     let tags = self.control(batch).await;
                     fault::point("control:taken");
@@ -156,41 +161,52 @@ impl Intake {
     }
 
     /// Makes a batch durable, acks it, hands it on. `None` when the worker stops meanwhile.
-    async fn take(&mut self, tasks: &Consumer, batch: Vec<Delivery>) -> Option<()> {
+    async fn take(&mut self, consumer: &Consumer, batch: Vec<Delivery>) -> Option<()> {
         fault::point("delivered");
         let mut tags = Vec::with_capacity(batch.len());
         let mut dead = Vec::new();
-        let mut incoming = Vec::with_capacity(batch.len());
-        let mut readable = Vec::with_capacity(batch.len());
+        let mut arrivals = Vec::new();
+        let mut runnable = Vec::new();
         for delivery in batch {
             tags.push(delivery.tag);
-            match judge(&self.server, &delivery.body) {
-                Judged::Task { message, verdict } => {
-                    let (params, refusal) = match verdict {
-                        Ok(params) => (Some(params), None),
-                        Err(reason) => (None, Some(reason)),
-                    };
-                    readable.push((TaskMessage::clone(&message), params));
-                    incoming.push(crate::journal::Incoming {
-                        message: *message,
-                        refusal,
-                    });
+            for judged in judge_all(&self.server, &delivery.body) {
+                match judged {
+                    Judged::Task { message, verdict } => {
+                        let (params, refusal) = match verdict {
+                            Ok(params) => (Some(params), None),
+                            Err(reason) => (None, Some(reason)),
+                        };
+                        let result = params.as_ref().and_then(tasks::instant);
+                        // What needs nothing more than to be accepted is not handed on.
+                        runnable.push(match (params, &result) {
+                            (Some(params), None) => Some((TaskMessage::clone(&message), params)),
+                            _ => None,
+                        });
+                        arrivals.push(Arrival {
+                            incoming: Incoming {
+                                message: *message,
+                                refusal,
+                            },
+                            result: result.map(|output| output.to_payload()),
+                        });
+                    }
+                    Judged::Dead(reason) => dead.push(self.dead(&delivery, &reason)),
                 }
-                Judged::Dead(reason) => dead.push(self.dead(&delivery, &reason)),
             }
         }
         if !dead.is_empty() {
             self.put_aside(dead).await?;
         }
-        let taken = self.accept(incoming).await?;
+        let taken = self.accept(arrivals).await?;
         fault::point("accepted");
-        tasks.ack(tags);
+        consumer.ack(tags);
         fault::point("acked");
         let accepted: Vec<Accepted> = taken
             .into_iter()
-            .zip(readable)
+            .zip(runnable)
             .filter(|(taken, _)| *taken == Taken::Accepted)
-            .filter_map(|(_, (message, params))| params.map(|params| Accepted { message, params }))
+            .filter_map(|(_, runnable)| runnable)
+            .map(|(message, params)| Accepted { message, params })
             .collect();
         if !accepted.is_empty() {
             self.runner.accepted(accepted);
@@ -215,15 +231,16 @@ impl Intake {
     }
 
     /// As often as it takes: while the journal cannot be written nothing is acked and no heartbeat leaves.
-    async fn accept(&self, incoming: Vec<crate::journal::Incoming>) -> Option<Vec<Taken>> {
-        if incoming.is_empty() {
+    async fn accept(&self, arrivals: Vec<Arrival>) -> Option<Vec<Taken>> {
+        if arrivals.is_empty() {
             return Some(Vec::new());
         }
         fault::point("accept");
+        let arrivals = Arc::new(arrivals);
         loop {
             // It is not deaf, but has nowhere to write: a restart would help nobody.
             self.pulse.beat();
-            match self.journal.accept(incoming.clone()).await {
+            match self.journal.take(Arc::clone(&arrivals)).await {
                 Ok(taken) => return Some(taken),
                 Err(error) => {
                     tracing::error!(

@@ -1,64 +1,108 @@
 //! How an attempt enters the journal: taken, recognised, refused, or cancelled before it came.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
 use kolga_protocol::envelope;
-use kolga_protocol::id::{Run, UnixMillis};
+use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
 use kolga_protocol::message::{Failure, ReportBody, Reports, StateReport};
 use kolga_protocol::state::{Event, Next, State};
-use sqlx::SqliteConnection;
+use sqlx::{Row as _, SqliteConnection};
 
 use super::JournalError;
-use super::entry::{Incoming, Taken};
-use super::rows::stored;
+use super::bulk::Bulk;
+use super::entry::{Arrival, Incoming, Taken};
+use super::rows::{run_of, stored};
 use super::stage::{Gathered, Live, Staged};
 
-/// A new row, unless the attempt or a newer one is known.
+/// New rows, except for attempts that are known or older than one that is known. With few statements for
+/// many messages: a round to the database costs far more than a row.
 pub(super) async fn accept(
     connection: &mut SqliteConnection,
-    incoming: Incoming,
+    arrivals: &[Arrival],
     now: UnixMillis,
     gathered: &mut Gathered,
-) -> Result<Taken, JournalError> {
-    let Incoming { message, refusal } = incoming;
-    let run = message.run;
-    let known: Option<(i64, String)> = sqlx::query_as(
-        "SELECT attempt, state FROM task WHERE task = $1 AND attempt >= $2 ORDER BY attempt LIMIT 1",
-    )
-    .bind(run.task.as_bytes().as_slice())
-    .bind(i64::from(run.attempt.0))
-    .fetch_optional(&mut *connection)
-    .await?;
-    let refusal = match known {
-        Some((attempt, _)) if attempt == i64::from(run.attempt.0) => {
-            return resend(connection, run, gathered).await;
+) -> Result<Vec<Taken>, JournalError> {
+    let mut known = known(connection, arrivals).await?;
+    let mut taken = Vec::with_capacity(arrivals.len());
+    let mut rows = Vec::with_capacity(arrivals.len());
+    let mut fresh: HashSet<Run> = HashSet::with_capacity(arrivals.len());
+    for Arrival { incoming, result } in arrivals {
+        let Incoming { message, refusal } = incoming;
+        let run = message.run;
+        let attempts = known.entry(run.task).or_default();
+        let newer = attempts.range(run.attempt..).next().copied();
+        if newer == Some(run.attempt) {
+            taken.push(match fresh.contains(&run) {
+                // Twice in one batch: what there is to tell goes out with the first.
+                true => Taken::Known,
+                false => resend(connection, run, gathered).await?,
+            });
+            continue;
         }
-        Some((newer, _)) => Some(format!(
-            "attempt {newer} of this task is known here, so attempt {} is not run any more",
-            run.attempt
-        )),
-        None => refusal,
-    };
-    let mut staged = Staged::of(Live {
-        run,
-        state: State::Sent,
-        last_seq: 0,
-        output: None,
-        has_steps: false,
-    });
-    let (event, failure) = match refusal {
-        None => (Event::Accepted, None),
-        Some(reason) => (Event::Rejected, Some(Failure::plain(reason))),
-    };
-    staged.take_first(event, failure)?;
-    let sealed = (event == Event::Accepted).then(|| envelope::seal(&message));
-    insert(connection, &staged, &message.payload.kind, sealed, now).await?;
-    let taken = if event == Event::Accepted {
-        Taken::Accepted
-    } else {
-        Taken::Rejected
-    };
-    gathered.reports.append(&mut staged.reports);
-    gathered.live.insert(run, staged.live);
+        let refusal = match newer {
+            Some(newer) => Some(format!(
+                "attempt {newer} of this task is known here, so attempt {} is not run any more",
+                run.attempt
+            )),
+            None => refusal.clone(),
+        };
+        attempts.insert(run.attempt);
+        fresh.insert(run);
+        let mut staged = Staged::new(run);
+        let sealed = match (refusal, result) {
+            (Some(reason), _) => {
+                let failure = Failure::plain(reason);
+                staged.take_first(StateReport::because(Event::Rejected, failure))?;
+                None
+            }
+            (None, Some(output)) => {
+                staged.take_first(StateReport {
+                    event: Event::Succeeded,
+                    failure: None,
+                    output: Some(output.clone()),
+                })?;
+                None
+            }
+            (None, None) => {
+                staged.take_first(StateReport::bare(Event::Accepted))?;
+                Some(envelope::seal(message))
+            }
+        };
+        taken.push(match staged.live.state {
+            State::Rejected => Taken::Rejected,
+            _ => Taken::Accepted,
+        });
+        rows.push(NewRow::of(&mut staged, &message.payload.kind, sealed));
+        gathered.reports.append(&mut staged.reports);
+        if !staged.live.state.is_terminal() {
+            gathered.live.insert(run, staged.live);
+        }
+    }
+    insert(connection, &rows, now).await?;
     Ok(taken)
+}
+
+/// The attempts that the journal knows of these tasks.
+async fn known(
+    connection: &mut SqliteConnection,
+    arrivals: &[Arrival],
+) -> Result<HashMap<TaskId, BTreeSet<Attempt>>, JournalError> {
+    static KNOWN: Bulk = Bulk::new(
+        "SELECT task, attempt FROM task WHERE task IN (VALUES",
+        1,
+        ")",
+    );
+    let rows = KNOWN
+        .fetch(connection, arrivals, |query, arrival| {
+            query.bind(arrival.incoming.message.run.task.as_bytes().to_vec())
+        })
+        .await?;
+    let mut known: HashMap<TaskId, BTreeSet<Attempt>> = HashMap::with_capacity(arrivals.len());
+    for row in rows {
+        let run = run_of(row.try_get(0)?, row.try_get(1)?)?;
+        known.entry(run.task).or_default().insert(run.attempt);
+    }
+    Ok(known)
 }
 
 /// A message, or a question, about an attempt that is known: the result goes out again if there is one.
@@ -100,37 +144,39 @@ pub(super) async fn cancel_unseen(
     if known.is_some() {
         return Ok(());
     }
-    let mut staged = Staged::of(Live {
-        run,
-        state: State::Sent,
-        last_seq: 0,
-        output: None,
-        has_steps: false,
-    });
+    let mut staged = Staged::new(run);
     let failure = Failure::plain("cancelled before the worker had it");
-    staged.take_first(Event::Cancelled, Some(failure))?;
-    insert(connection, &staged, "", None, now).await?;
+    staged.take_first(StateReport::because(Event::Cancelled, failure))?;
+    let row = NewRow::of(&mut staged, "", None);
+    insert(connection, &[row], now).await?;
     gathered.reports.append(&mut staged.reports);
     Ok(())
 }
 
 impl Staged {
+    /// An attempt that the journal has not seen.
+    fn new(run: Run) -> Self {
+        Self::of(Live {
+            run,
+            state: State::Sent,
+            last_seq: 0,
+            output: None,
+            has_steps: false,
+        })
+    }
+
     /// The event with which an attempt enters the journal.
-    fn take_first(&mut self, event: Event, failure: Option<Failure>) -> Result<(), JournalError> {
-        match self.live.state.on(event) {
+    fn take_first(&mut self, report: StateReport) -> Result<(), JournalError> {
+        match self.live.state.on(report.event) {
             Ok(Next::To(state)) => self.live.state = state,
             _ => {
                 return Err(JournalError::Illegal {
                     run: self.live.run,
-                    reason: format!("it cannot begin with {event}"),
+                    reason: format!("it cannot begin with {}", report.event),
                 });
             }
         }
-        self.report(ReportBody::State(StateReport {
-            event,
-            failure,
-            output: None,
-        }));
+        self.report(ReportBody::State(report));
         if self.live.state.is_terminal() {
             self.result = self.reports.last().cloned();
         }
@@ -138,27 +184,53 @@ impl Staged {
     }
 }
 
+/// A row that an attempt enters the journal with.
+struct NewRow {
+    run: Run,
+    kind: String,
+    message: Option<Vec<u8>>,
+    state: State,
+    last_seq: u64,
+    result: Option<Vec<u8>>,
+}
+
+impl NewRow {
+    fn of(staged: &mut Staged, kind: &str, message: Option<Vec<u8>>) -> Self {
+        Self {
+            run: staged.live.run,
+            kind: kind.chars().take(64).collect(),
+            message,
+            state: staged.live.state,
+            last_seq: staged.live.last_seq,
+            result: staged.result.take().map(stored),
+        }
+    }
+}
+
 async fn insert(
     connection: &mut SqliteConnection,
-    staged: &Staged,
-    kind: &str,
-    message: Option<Vec<u8>>,
+    rows: &[NewRow],
     now: UnixMillis,
 ) -> Result<(), JournalError> {
-    sqlx::query(
+    static INSERT: Bulk = Bulk::new(
         "INSERT INTO task (task, attempt, kind, message, state, last_seq, result, accepted_at, ended_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-    )
-    .bind(staged.live.run.task.as_bytes().as_slice())
-    .bind(i64::from(staged.live.run.attempt.0))
-    .bind(kind.chars().take(64).collect::<String>())
-    .bind(message)
-    .bind(staged.live.state.as_str())
-    .bind(staged.live.last_seq.cast_signed())
-    .bind(staged.result.as_ref().map(stored))
-    .bind(now.0)
-    .bind(staged.live.state.is_terminal().then_some(now.0))
-    .execute(connection)
-    .await?;
+         VALUES",
+        9,
+        "",
+    );
+    INSERT
+        .execute(connection, rows, |query, row| {
+            query
+                .bind(row.run.task.as_bytes().to_vec())
+                .bind(i64::from(row.run.attempt.0))
+                .bind(row.kind.clone())
+                .bind(row.message.clone())
+                .bind(row.state.as_str())
+                .bind(row.last_seq.cast_signed())
+                .bind(row.result.clone())
+                .bind(now.0)
+                .bind(row.state.is_terminal().then_some(now.0))
+        })
+        .await?;
     Ok(())
 }

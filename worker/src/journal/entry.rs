@@ -95,10 +95,19 @@ pub struct Incoming {
     pub refusal: Option<String>,
 }
 
+/// An incoming message, and its result when accepting it is all that it needs.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The message as it was judged.
+    pub incoming: Incoming,
+    /// The result of a task that has no step: it ends where it is accepted.
+    pub result: Option<Payload>,
+}
+
 /// What became of an incoming message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// It is in the journal and waits to be run.
+    /// It is in the journal and waits to be run; or it has been carried out with that.
     Accepted,
     /// It had been taken before and has not ended: nothing to do.
     Known,

@@ -5,6 +5,7 @@
 //! [`crate::outgoing`] (what was confirmed); read by the last two, and by `kolga-worker journal`.
 
 mod admit;
+mod bulk;
 mod entry;
 mod read;
 mod rows;
@@ -22,7 +23,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
-pub use entry::{Cause, Change, Entry, Incoming, Place, StepRow, Taken};
+pub use entry::{Arrival, Cause, Change, Entry, Incoming, Place, StepRow, Taken};
 pub use read::{LiveTask, Overview, Reader, SpoolRow, StoredStep, TaskView};
 
 /// The format that this build writes and reads.
@@ -115,8 +116,21 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]; then nothing was taken.
     pub async fn accept(&self, tasks: Vec<Incoming>) -> Result<Vec<Taken>, JournalError> {
+        let arrivals = tasks.into_iter().map(|incoming| Arrival {
+            incoming,
+            result: None,
+        });
+        self.take(Arc::new(arrivals.collect())).await
+    }
+
+    /// As [`Journal::accept`], for tasks of which some end with that.
+    ///
+    /// # Errors
+    /// [`JournalError`]; then nothing was taken.
+    pub async fn take(&self, arrivals: Arc<Vec<Arrival>>) -> Result<Vec<Taken>, JournalError> {
         let (reply, answer) = oneshot::channel();
-        self.send(writer::Op::Accept { tasks, reply }, answer).await
+        self.send(writer::Op::Accept { arrivals, reply }, answer)
+            .await
     }
 
     /// Notes that an attempt which never came is not wanted any more, so that it is not run when it
@@ -147,7 +161,7 @@ impl Journal {
         Commit(Some(answer))
     }
 
-    /// Forgets what the broker has confirmed. Needs no waiting: doubled reports harm nobody.
+    /// Forgets what the broker has confirmed, by numbers as they were read. Needs no waiting: doubled reports harm nobody.
     pub fn sent(&self, spool_ids: Vec<i64>) {
         // The writer is gone only when the worker ends; what is sent again then is ignored by the hub.
         drop(self.ops.send(writer::Op::Sent { spool_ids }));

@@ -81,7 +81,7 @@ pub(super) async fn write(
     .bind(staged.live.last_seq.cast_signed())
     .bind(cause)
     .bind(staged.committed)
-    .bind(staged.result.as_ref().map(stored))
+    .bind(staged.result.take().map(stored))
     .bind(ended.then_some(now.0))
     .execute(&mut *connection)
     .await?;
@@ -91,11 +91,11 @@ pub(super) async fn write(
 }
 
 /// A report as a row keeps it. Whose it is, is told by the file it lies in.
-pub(super) fn stored(report: &Report) -> Vec<u8> {
+pub(super) fn stored(report: Report) -> Vec<u8> {
     envelope::seal(&Reports {
         server: "self".parse().expect("a valid server name"),
         journal: Uuid::nil(),
-        items: vec![report.clone()],
+        items: vec![report],
     })
 }
 
@@ -104,12 +104,11 @@ pub(super) async fn spool(
     connection: &mut SqliteConnection,
     server: &ServerName,
     journal: Uuid,
-    reports: &[Report],
+    mut reports: Vec<Report>,
 ) -> Result<(), JournalError> {
-    let mut from = 0;
-    while from < reports.len() {
+    while !reports.is_empty() {
         let mut bytes = 0;
-        let count = reports[from..]
+        let count = reports
             .iter()
             .take(MESSAGE_ITEMS)
             .take_while(|report| {
@@ -118,16 +117,35 @@ pub(super) async fn spool(
                 fits
             })
             .count();
+        let rest = reports.split_off(count);
         let body = envelope::seal(&Reports {
             server: server.clone(),
             journal,
-            items: reports[from..from + count].to_vec(),
+            items: std::mem::replace(&mut reports, rest),
         });
         sqlx::query("INSERT INTO spool (body) VALUES ($1)")
             .bind(body)
             .execute(&mut *connection)
             .await?;
-        from += count;
+    }
+    Ok(())
+}
+
+/// Takes messages that the broker has out of the spool: with one statement for numbers that follow one
+/// another, as they nearly always do.
+pub(super) async fn forget(
+    connection: &mut SqliteConnection,
+    ids: &[i64],
+) -> Result<(), JournalError> {
+    for run in ids.chunk_by(|one, next| one + 1 == *next) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            continue;
+        };
+        sqlx::query("DELETE FROM spool WHERE id BETWEEN $1 AND $2")
+            .bind(first)
+            .bind(last)
+            .execute(&mut *connection)
+            .await?;
     }
     Ok(())
 }

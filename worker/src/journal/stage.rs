@@ -50,6 +50,8 @@ pub(super) struct Gathered {
     pub(super) live: HashMap<Run, Live>,
     /// What goes into the spool.
     pub(super) reports: Vec<Report>,
+    /// Whether something has gone into it.
+    pub(super) spooled: bool,
 }
 
 impl Staged {

@@ -16,8 +16,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::admit::{accept, cancel_unseen, resend};
-use super::entry::{Entry, Incoming, Taken};
-use super::rows::{spool, write};
+use super::entry::{Arrival, Entry, Taken};
+use super::rows::{forget, spool, write};
 use super::stage::{Gathered, Live, Staged};
 use super::{JournalError, read};
 
@@ -25,14 +25,14 @@ use super::{JournalError, read};
 const BATCH: usize = 512;
 /// Ended attempts that are kept to recognise doubled messages, and how often the rest is dropped.
 const KEEP_ENDED: i64 = 100_000;
-const PRUNE_EVERY: u32 = 5_000;
+const PRUNE_EVERY: usize = 5_000;
 
 type Answer<T> = oneshot::Sender<Result<T, JournalError>>;
 
 /// One operation.
 pub(super) enum Op {
     Accept {
-        tasks: Vec<Incoming>,
+        arrivals: Arc<Vec<Arrival>>,
         reply: Answer<Vec<Taken>>,
     },
     CancelUnseen {
@@ -65,7 +65,7 @@ pub(super) struct Writer {
     spooled: Arc<Notify>,
     /// Every attempt that has not ended.
     live: HashMap<Run, Live>,
-    accepted_since_prune: u32,
+    accepted_since_prune: usize,
 }
 
 impl Writer {
@@ -111,7 +111,7 @@ impl Writer {
                         self.live.insert(run, live);
                     }
                 }
-                if !gathered.reports.is_empty() {
+                if gathered.spooled {
                     self.spooled.notify_one();
                 }
                 for owed in owed {
@@ -170,13 +170,10 @@ impl Writer {
         batch.reverse();
         while let Some(op) = batch.pop() {
             match op {
-                Op::Accept { tasks, reply } => {
-                    let mut taken = Vec::with_capacity(tasks.len());
+                Op::Accept { arrivals, reply } => {
                     owed.push(Owed::Taken(reply, Vec::new()));
-                    for incoming in tasks {
-                        self.accepted_since_prune += 1;
-                        taken.push(accept(&mut connection, incoming, now, gathered).await?);
-                    }
+                    self.accepted_since_prune += arrivals.len();
+                    let taken = accept(&mut connection, &arrivals, now, gathered).await?;
                     if let Some(Owed::Taken(_, answer)) = owed.last_mut() {
                         *answer = taken;
                     }
@@ -212,12 +209,7 @@ impl Writer {
                     }
                 }
                 Op::Sent { spool_ids } => {
-                    for id in spool_ids {
-                        sqlx::query("DELETE FROM spool WHERE id = $1")
-                            .bind(id)
-                            .execute(&mut *connection)
-                            .await?;
-                    }
+                    forget(&mut connection, &spool_ids).await?;
                 }
             }
         }
@@ -225,13 +217,9 @@ impl Writer {
             self.accepted_since_prune = 0;
             prune(&mut connection).await?;
         }
-        spool(
-            &mut connection,
-            &self.server,
-            self.journal,
-            &gathered.reports,
-        )
-        .await?;
+        let reports = std::mem::take(&mut gathered.reports);
+        gathered.spooled = !reports.is_empty();
+        spool(&mut connection, &self.server, self.journal, reports).await?;
         fault::point("journal:commit");
         connection.commit().await?;
         fault::point("journal:committed");

@@ -10,10 +10,20 @@ mod server_verify;
 mod site_delete;
 mod site_install;
 
-use kolga_protocol::task::Params;
+use kolga_protocol::task::{Output, Params};
 
 use crate::cx::Cx;
 use crate::plan::Plan;
+
+/// The result of a task that has no step and touches nothing ([`kolga_protocol::object::Lane::Instant`]).
+/// Such a task is not run: intake has its result written together with its acceptance.
+#[must_use]
+pub fn instant(params: &Params) -> Option<Output> {
+    match params {
+        Params::Ping(_) => Some(ping::answer()),
+        _ => None,
+    }
+}
 
 /// What to do for these parameters. Only looks; an error here means that nothing was touched.
 ///

@@ -60,6 +60,7 @@ CREATE TABLE attempt (
     started_at BIGINT,                       -- by the worker's clock
     ended_at   BIGINT,                       -- by the worker's clock
     last_seq   BIGINT NOT NULL DEFAULT 0,    -- the last report taken
+    journal    TEXT,                         -- the worker's journal that tells of it
     failure    TEXT,                         -- JSON
     check_at   BIGINT,                       -- without news by then, the worker is asked
     PRIMARY KEY (task, attempt),

@@ -131,15 +131,20 @@ impl State {
             // Undoing begins while running, at recovery, and again when an operator says so.
             (Queued | Sent | Accepted | Running | Stuck, Event::RollingBack) => RollingBack,
             // Stuck without undoing: past the point of no return there is nothing to undo.
-            (Running | RollingBack, Event::Stuck) => Stuck,
-            (Stuck, Event::Resumed) => Running,
+            (Queued | Sent | Accepted | Running | RollingBack, Event::Stuck) => Stuck,
+            (Queued | Sent | Accepted | Stuck, Event::Resumed) => Running,
 
-            (Queued | Sent | Accepted | Running, Event::Succeeded) => Succeeded,
+            // Out of stuck too, here and below: the news that an operator had it tried again may be lost.
+            (Queued | Sent | Accepted | Running | Stuck, Event::Succeeded) => Succeeded,
             // Without an undo before it: a check that refuses before anything is touched, or a task
             // that is dropped before its start.
             (Queued | Sent | Accepted | Running | RollingBack | Stuck, Event::Failed) => Failed,
-            (Queued | Sent | Accepted | Running | RollingBack, Event::Cancelled) => Cancelled,
-            (Queued | Sent | Accepted | Running | RollingBack, Event::Interrupted) => Interrupted,
+            (Queued | Sent | Accepted | Running | RollingBack | Stuck, Event::Cancelled) => {
+                Cancelled
+            }
+            (Queued | Sent | Accepted | Running | RollingBack | Stuck, Event::Interrupted) => {
+                Interrupted
+            }
             (Queued | Sent, Event::Rejected) => Rejected,
 
             // Late or doubled news of what has been passed.
@@ -281,7 +286,69 @@ mod tests {
     #[test]
     fn a_rollback_never_ends_as_a_success() {
         assert!(State::RollingBack.on(Event::Succeeded).is_err());
-        assert!(State::Stuck.on(Event::Succeeded).is_err());
+        assert!(State::RollingBack.on(Event::Resumed).is_err());
+    }
+
+    /// What a worker may do with an attempt, from its acceptance to its end.
+    const WAYS: [&[Event]; 6] = [
+        &[Event::Accepted, Event::Started, Event::Succeeded],
+        &[
+            Event::Accepted,
+            Event::Started,
+            Event::RollingBack,
+            Event::Failed,
+        ],
+        &[
+            Event::Accepted,
+            Event::Started,
+            Event::RollingBack,
+            Event::Stuck,
+            Event::RollingBack,
+            Event::Cancelled,
+        ],
+        &[
+            Event::Accepted,
+            Event::Started,
+            Event::RollingBack,
+            Event::Stuck,
+            Event::RollingBack,
+            Event::Interrupted,
+        ],
+        &[
+            Event::Accepted,
+            Event::Started,
+            Event::Stuck,
+            Event::Resumed,
+            Event::Stuck,
+            Event::Resumed,
+            Event::Succeeded,
+        ],
+        &[Event::Accepted, Event::Started, Event::Stuck, Event::Failed],
+    ];
+
+    #[test]
+    fn whatever_news_is_lost_the_rest_is_legal_and_the_last_word_counts() {
+        let last_of = |way: &[Event]| {
+            way.iter().fold(State::Sent, |state, event| {
+                match state.on(*event).expect("every part of a way is legal") {
+                    Next::To(next) => next,
+                    Next::Stale => state,
+                }
+            })
+        };
+        for way in WAYS {
+            for lost in 0..1_u32 << (way.len() - 1) {
+                let heard: Vec<Event> = (0..way.len())
+                    .filter(|place| lost & (1 << place) == 0)
+                    .map(|place| way[place])
+                    .collect();
+                assert_eq!(
+                    last_of(&heard),
+                    last_of(way),
+                    "heard of {way:?} only {heard:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! the services' own user; [`world`] takes snapshots of everything that a task could leave behind;
 //! [`scenario`] is the list of tasks that have to bear every fault; [`breaker`] kills hub and worker at every
 //! named point and makes every step and undo fail, by [`orders`], among [`neighbours`] that must not be
-//! harmed, and judges what is left.
+//! harmed, and judges what is left. [`model`] needs none of that: it plays random faults over the real store
+//! and journals.
 
 pub mod breaker;
 pub mod hub;
+pub mod model;
 pub mod neighbours;
 pub mod orders;
 pub mod proxy;

@@ -12,8 +12,8 @@ use sqlx::Row;
 use super::bulk::Bulk;
 use super::outbox::send;
 use super::reports::note;
-use super::rows;
-use super::settle::settle;
+use super::rows::{self, TaskRow};
+use super::settle::{Ended, settle};
 use super::tx::{Operation, Outcome, Tx};
 
 /// Attempts of which nothing has been heard for long, to ask their workers about.
@@ -123,35 +123,38 @@ impl Operation for Unknown {
                 }
                 continue;
             }
-            let event = match before {
-                State::Accepted | State::Running | State::RollingBack => Event::Interrupted,
-                State::Stuck => Event::Failed,
-                _ => continue,
-            };
-            let failure = Failure {
-                step: None,
-                message: format!(
-                    "the worker on {} no longer knows this task: its journal is a new one; look there \
-                     for what is left of it",
-                    self.server
-                ),
-                left_behind: Vec::new(),
-            };
-            // Reports may have moved it on while the question was under way.
-            if row
-                .on(event, tx.now, Some(&failure), tx.policy, tx.now)
-                .is_ok_and(|moved| moved)
-            {
-                tx.effects.due = true;
-                if row.finished {
-                    ended.push((row.run.task, None));
-                }
+            if matches!(before, State::Queued | State::Sent) {
+                continue;
             }
+            // Reports may have moved it on while the question was under way.
+            forgotten(row, before, tx, &mut ended);
         }
         rows::save(tx, rows.values()).await?;
         settle(tx, &rows, ended).await?;
         send(tx, &again, "task", "hub").await?;
         tx.effects.changed.extend(tasks);
         Ok(Ok(()))
+    }
+}
+
+/// The journal that held an attempt is gone: what became of it there nobody can tell any more.
+pub(super) fn forgotten(row: &mut TaskRow, was: State, tx: &mut Tx<'_>, ended: &mut Vec<Ended>) {
+    let event = match was {
+        State::Stuck => Event::Failed,
+        _ => Event::Interrupted,
+    };
+    let failure = Failure::plain(format!(
+        "the worker on {} no longer knows this task: its journal is a new one; look there for what is left \
+         of it",
+        row.server
+    ));
+    if row
+        .on(event, tx.now, Some(&failure), tx.policy, tx.now)
+        .is_ok_and(|moved| moved)
+    {
+        tx.effects.due = true;
+        if row.finished {
+            ended.push((row.run.task, None));
+        }
     }
 }

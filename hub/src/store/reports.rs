@@ -9,6 +9,7 @@ use kolga_protocol::message::{LOG_TEXT_BYTES, Level, Report, ReportBody, Reports
 use kolga_protocol::state::State;
 use kolga_protocol::task::Output;
 
+use super::doubt::forgotten;
 use super::rows::{self, TaskRow};
 use super::settle::{Ended, settle};
 use super::tx::{Operation, Outcome, Tx};
@@ -104,6 +105,14 @@ fn take(
     if report.run.attempt != row.run.attempt {
         return (report.run.attempt > row.run.attempt)
             .then(|| format!("the hub knows of no attempt after {}", row.run.attempt));
+    }
+    if !row.is_told_by(&batch.journal.to_string()) {
+        // Numbers begin again in a new journal, which has the attempt because its message or a cancel of it
+        // came once more. What the old one would have told of it will never come.
+        if !row.state.is_terminal() {
+            forgotten(row, row.state, tx, ended);
+        }
+        return None;
     }
     let seq = i64::try_from(report.seq).unwrap_or(i64::MAX);
     if seq <= row.last_seq {

@@ -59,6 +59,7 @@ pub(super) struct TaskRow {
     pub(super) retry_at: Option<UnixMillis>,
     pub(super) tries: u32,
     pub(super) last_seq: i64,
+    journal: Option<String>,
     started_at: Option<i64>,
     ended_at: Option<i64>,
     check_at: Option<i64>,
@@ -83,7 +84,8 @@ struct NewEntry {
 
 static LOAD: Bulk = Bulk::new(
     "SELECT t.id, t.server, t.kind, t.object, t.state, t.cancel_requested, t.retry_at, t.finished_at,
-            t.tries, t.attempt, t.entries, a.last_seq, a.started_at, a.ended_at, a.check_at
+            t.tries, t.attempt, t.entries, a.last_seq, a.journal, a.started_at, a.ended_at,
+            a.check_at
        FROM task t JOIN attempt a ON a.task = t.id AND a.attempt = t.attempt
       WHERE t.id IN (VALUES",
     1,
@@ -101,9 +103,9 @@ static SAVE_TASK: Bulk = Bulk::new(
 
 static SAVE_ATTEMPT: Bulk = Bulk::new(
     "UPDATE attempt SET state = v.column3, last_seq = v.column4, started_at = v.column5, ended_at = v.column6,
-            check_at = v.column7, failure = coalesce(v.column8, failure)
+            check_at = v.column7, failure = coalesce(v.column8, failure), journal = coalesce(v.column9, journal)
        FROM (VALUES",
-    8,
+    9,
     ") AS v WHERE attempt.task = v.column1 AND attempt.attempt = v.column2",
 );
 
@@ -155,6 +157,7 @@ pub(super) async fn save(
                 .bind(row.ended_at)
                 .bind(row.check_at)
                 .bind(row.failure.clone())
+                .bind(row.journal.clone())
         })
         .await?;
     let entries: Vec<(TaskId, &NewEntry)> = dirty
@@ -200,6 +203,7 @@ impl TaskRow {
             retry_at: row.try_get::<Option<i64>, _>("retry_at")?.map(UnixMillis),
             tries: u32::try_from(row.try_get::<i64, _>("tries")?).unwrap_or(u32::MAX),
             last_seq: row.try_get("last_seq")?,
+            journal: row.try_get("journal")?,
             started_at: row.try_get("started_at")?,
             ended_at: row.try_get("ended_at")?,
             check_at: row.try_get("check_at")?,
@@ -314,6 +318,15 @@ impl TaskRow {
         if !self.state.is_terminal() {
             self.check_at = Some(now.0 + policy.check_millis);
         }
+    }
+
+    /// Whether this journal is the one that tells of the attempt: the first that does.
+    pub(super) fn is_told_by(&mut self, journal: &str) -> bool {
+        if self.journal.is_none() {
+            self.journal = Some(journal.to_owned());
+            self.dirty = true;
+        }
+        self.journal.as_deref() == Some(journal)
     }
 
     pub(super) fn set_output(&mut self, output: String) {

@@ -5,17 +5,21 @@ use kolga_hub::store::create::Create;
 use kolga_hub::store::doubt::{CheckDue, Unknown};
 use kolga_hub::store::outbox::Sort;
 use kolga_hub::store::published::Fate;
+use kolga_hub::store::reports::TakeReports;
 use kolga_hub::store::retry::{Retry, RetryDue};
 use kolga_hub::store::servers::{Heard, Journal};
 use kolga_hub::store::{Store, StoreError};
 use kolga_hub::wire::Condition;
 use kolga_protocol::id::{Attempt, TaskId, UnixMillis};
+use kolga_protocol::message::Reports;
 use kolga_protocol::names::HostName;
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{Output, Params, site_delete, site_install};
+use uuid::Uuid;
 
 use crate::database::{
-    a_ping, because, event, make, numbered, publish, run_of, server, success, take, task, tell,
+    a_ping, because, event, make, numbered, publish, report, run_of, server, success, take, task,
+    tell,
 };
 
 async fn interrupt(store: &Store, id: TaskId) {
@@ -281,6 +285,53 @@ pub async fn an_attempt_that_a_new_journal_does_not_know_is_interrupted(store: &
     let interrupted = task(store, id).await;
     assert_eq!(interrupted.state, State::Interrupted);
     assert!(interrupted.retry_at.is_some());
+}
+
+/// Its machine was rebuilt, and the new journal has it because it was cancelled: numbers begin again there.
+pub async fn an_attempt_that_another_journal_tells_of_is_interrupted(store: &Store) {
+    let id = make(store, a_ping()).await;
+    publish(store, take(store).await, &Fate::Confirmed).await;
+    let run = run_of(store, id).await;
+    tell(
+        store,
+        numbered(run, vec![event(Event::Accepted), event(Event::Started)]),
+    )
+    .await;
+    let cancel = Cancel {
+        task: id,
+        requested_by: "test".to_owned(),
+    };
+    store.write(cancel).await.expect("asked to cancel");
+    let batch = Reports {
+        server: server("web1"),
+        journal: Uuid::max(),
+        items: numbered(run, vec![because(Event::Cancelled, "before it came")]),
+    };
+    let take = TakeReports {
+        batches: vec![batch],
+        refused: Vec::new(),
+    };
+    store.write(take).await.expect("reports are taken");
+    let ended = task(store, id).await;
+    assert_eq!(ended.state, State::Interrupted);
+    assert!(ended.finished, "nobody wants a further attempt");
+    let failure = ended.failure.expect("a reason");
+    assert!(failure.message.contains("a new one"), "{failure:?}");
+}
+
+/// Stuck, tried again by an operator, and ended; the news that it was tried again was lost.
+pub async fn an_end_is_taken_though_the_news_before_it_was_lost(store: &Store) {
+    let id = make(store, a_ping()).await;
+    publish(store, take(store).await, &Fate::Confirmed).await;
+    let run = run_of(store, id).await;
+    tell(store, vec![report(run, 3, because(Event::Stuck, "a lock"))]).await;
+    assert_eq!(task(store, id).await.state, State::Stuck);
+    tell(
+        store,
+        vec![report(run, 5, because(Event::Cancelled, "undone at last"))],
+    )
+    .await;
+    assert_eq!(task(store, id).await.state, State::Cancelled);
 }
 
 pub async fn a_message_that_was_lost_is_sent_again(store: &Store) {

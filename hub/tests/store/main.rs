@@ -68,6 +68,8 @@ scenarios! {
         a_failed_installation_frees_the_names,
         a_name_belongs_to_one_site_only,
         an_attempt_that_a_new_journal_does_not_know_is_interrupted,
+        an_attempt_that_another_journal_tells_of_is_interrupted,
+        an_end_is_taken_though_the_news_before_it_was_lost,
         a_message_that_was_lost_is_sent_again,
         a_new_journal_puts_everything_of_its_server_in_doubt,;
     listing:

@@ -1,6 +1,6 @@
 //! How an attempt enters the journal: taken, recognised, refused, or cancelled before it came.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use kolga_protocol::envelope;
 use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
@@ -25,17 +25,18 @@ pub(super) async fn accept(
     let mut known = known(connection, arrivals).await?;
     let mut taken = Vec::with_capacity(arrivals.len());
     let mut rows = Vec::with_capacity(arrivals.len());
-    let mut fresh: HashSet<Run> = HashSet::with_capacity(arrivals.len());
+    let mut fresh: HashMap<Run, State> = HashMap::with_capacity(arrivals.len());
     for Arrival { incoming, result } in arrivals {
         let Incoming { message, refusal } = incoming;
         let run = message.run;
         let attempts = known.entry(run.task).or_default();
         let newer = attempts.range(run.attempt..).next().copied();
         if newer == Some(run.attempt) {
-            taken.push(match fresh.contains(&run) {
+            taken.push(match fresh.get(&run) {
                 // Twice in one batch: what there is to tell goes out with the first.
-                true => Taken::Known,
-                false => resend(connection, run, gathered).await?,
+                Some(state) if state.is_terminal() => Taken::AlreadyEnded,
+                Some(_) => Taken::Known,
+                None => resend(connection, run, gathered).await?,
             });
             continue;
         }
@@ -47,7 +48,6 @@ pub(super) async fn accept(
             None => refusal.clone(),
         };
         attempts.insert(run.attempt);
-        fresh.insert(run);
         let mut staged = Staged::new(run);
         let sealed = match (refusal, result) {
             (Some(reason), _) => {
@@ -68,6 +68,7 @@ pub(super) async fn accept(
                 Some(envelope::seal(message))
             }
         };
+        fresh.insert(run, staged.live.state);
         taken.push(match staged.live.state {
             State::Rejected => Taken::Rejected,
             _ => Taken::Accepted,

@@ -23,7 +23,7 @@ use crate::topology::Topology;
 
 pub use pack::{Packed, Parcel, outgoing, pack};
 
-/// Rows of the outbox in one batch. Under load they become few messages ([`pack`]).
+/// Rows of the outbox in one batch. Under load they become few messages ([`pack()`]).
 const BATCH: i64 = 1024;
 /// The pause after something failed that will not be better at once.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -255,12 +255,13 @@ impl Breaker {
 /// the platform, which is another one each time.
 fn own_shape(scenario: Scenario, number: usize, world: &World) -> World {
     world
-        .only(|name| scenario.owns(name))
+        .only(scenario.owns())
         .shape()
         .renamed(&platform_name(number), "this-try")
 }
 
 /// What is not the task's and must be as it was.
 fn foreign_of(scenario: Scenario, world: &World) -> World {
-    world.only(|name| !scenario.owns(name))
+    let owns = scenario.owns();
+    world.only(|name| !owns(name))
 }

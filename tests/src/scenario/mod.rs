@@ -3,6 +3,8 @@
 
 mod platform;
 
+use std::sync::LazyLock;
+
 use kolga_protocol::names::DatabaseName;
 use kolga_protocol::task::Kind;
 use kolga_worker::profile::Profiles;
@@ -76,14 +78,20 @@ impl Scenario {
         wanted.then(|| DatabaseName::for_site(&host).to_string())
     }
 
-    /// Whether a thing in the world is this scenario's to change.
-    #[must_use]
-    pub fn owns(self, name: &str) -> bool {
-        let database = self.database();
+    /// Tells whether a thing in the world is this scenario's to change. A world has thousands of things, so
+    /// what is looked for is put together once.
+    pub fn owns(self) -> impl Fn(&str) -> bool {
+        let (host, database) = (self.host(), self.database());
+        let is_build = self.kind == Kind::PlatformBuild;
         // In grants the underscores of a database's name are escaped.
-        name.contains(&self.host())
-            || database.is_some_and(|database| name.replace('\\', "").contains(&database))
-            || self.kind == Kind::PlatformBuild && name.contains("/try")
+        let escaped = database.as_deref().map(|name| name.replace('_', "\\_"));
+        move |name| {
+            let named = |wanted: &Option<String>| wanted.as_ref().is_some_and(|w| name.contains(w));
+            name.contains(&host)
+                || named(&database)
+                || named(&escaped)
+                || is_build && name.contains("/try")
+        }
     }
 
     /// What has to be there once, before all tries.
@@ -154,9 +162,9 @@ impl Scenario {
 
 /// What the profile itself says that its sites need.
 fn needs(profile: &str) -> kolga_worker::profile::manifest::Needs {
+    static PROFILES: LazyLock<Profiles> = LazyLock::new(|| Profiles::load(&[]));
     let name = profile.parse().expect("a profile's name");
-    let profiles = Profiles::load(&[]);
-    profiles
+    PROFILES
         .get(&name)
         .expect("a built-in profile")
         .manifest
@@ -190,12 +198,13 @@ mod tests {
             kind: Kind::SiteInstall,
             profile: Some("php"),
         };
+        let owns = install.owns();
         let database = install.database().expect("PHP sites have one");
-        assert!(install.owns("file /s/php.kolga.test/docroot"));
-        assert!(install.owns(&format!("table {database}.x")));
+        assert!(owns("file /s/php.kolga.test/docroot"));
+        assert!(owns(&format!("table {database}.x")));
         let escaped = database.replace('_', "\\_");
-        assert!(install.owns(&format!("grant GRANT ALL ON `{escaped}`.* TO x")));
-        assert!(!install.owns("file /s/neighbour.kolga.test/docroot"));
-        assert!(!install.owns("file /s"));
+        assert!(owns(&format!("grant GRANT ALL ON `{escaped}`.* TO x")));
+        assert!(!owns("file /s/neighbour.kolga.test/docroot"));
+        assert!(!owns("file /s"));
     }
 }

@@ -14,7 +14,6 @@ use kolga_protocol::topology::{REPORTS_QUEUE, spoke_user, tasks_queue};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::questions::Questions;
 use crate::store::doubt::Unknown;
 use crate::store::reports::TakeReports;
 use crate::store::{Store, StoreError};
@@ -33,8 +32,6 @@ const TRIES: u32 = 10;
 pub struct Inbox {
     /// The database.
     pub store: Store,
-    /// What workers were asked.
-    pub questions: Arc<Questions>,
     /// Where the broker is.
     pub link: LinkConfig,
     /// Declares the queue again when it is gone.
@@ -93,8 +90,7 @@ impl Inbox {
             // Asks the broker something, so it does not hold up what comes next. One that is lost is
             // asked for again.
             let (store, link) = (self.store.clone(), self.link.purpose("questions"));
-            let runs = self.questions.answered(&answer);
-            tokio::spawn(async move { forgotten(&store, &link, answer, runs).await });
+            tokio::spawn(async move { forgotten(&store, &link, answer).await });
         }
         true
     }
@@ -216,20 +212,15 @@ async fn deliver_alone(store: &Store, alone: TakeReports) -> bool {
 }
 
 /// What a worker was asked about and does not know.
-async fn forgotten(
-    store: &Store,
-    link: &LinkConfig,
-    answer: Answer,
-    runs: Vec<(kolga_protocol::id::Run, kolga_protocol::state::State)>,
-) {
-    if runs.is_empty() {
+async fn forgotten(store: &Store, link: &LinkConfig, answer: Answer) {
+    if answer.unknown.is_empty() {
         return;
     }
     let depth = link::queue_depth(link, &tasks_queue(&answer.server)).await;
     let unknown = Unknown {
         queue_is_empty: matches!(depth, Ok(Some(0))),
         server: answer.server,
-        runs,
+        runs: answer.unknown,
     };
     if let Err(error) = store.write(unknown).await {
         tracing::warn!(%error, "what a worker does not know is asked about again");

@@ -15,7 +15,6 @@ pub mod heartbeats;
 pub mod inbox;
 pub mod janitor;
 pub mod presence;
-pub mod questions;
 pub mod relay;
 pub mod serve;
 pub mod store;

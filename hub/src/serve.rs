@@ -24,7 +24,6 @@ use crate::config::Config;
 use crate::inbox::Inbox;
 use crate::janitor::Janitor;
 use crate::presence::Presences;
-use crate::questions::Questions;
 use crate::store::retry::RetryDue;
 use crate::store::{Policy, Store};
 use crate::sweeper::Sweeper;
@@ -133,7 +132,6 @@ impl Hub {
             reason: "its queue is not declared yet".to_owned(),
         });
         let presences = Arc::new(Presences::new(config.tasks.silent_seconds));
-        let questions = Arc::new(Questions::default());
         let janitor = Janitor::new(store.clone(), config.retention.clone(), stop.clone());
         let app = Arc::new(App {
             store: store.clone(),
@@ -155,7 +153,6 @@ impl Hub {
             store: store.clone(),
             publisher: publisher.clone(),
             presences: Arc::clone(&presences),
-            questions: Arc::clone(&questions),
             topology: Arc::clone(&topology),
         };
         let publishing = publisher.state();
@@ -167,7 +164,6 @@ impl Hub {
         );
         let inbox = Inbox {
             store: store.clone(),
-            questions,
             link: link.clone(),
             topology: Arc::clone(&topology),
             shows: inbox_shows,

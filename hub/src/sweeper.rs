@@ -9,14 +9,13 @@ use std::time::Duration;
 use kolga_protocol::envelope::{Message, seal};
 use kolga_protocol::id::{TaskId, UnixMillis};
 use kolga_protocol::link::{Address, Outgoing, PublishError, Publisher};
-use kolga_protocol::message::Control;
+use kolga_protocol::message::{Asked, Control};
 use kolga_protocol::names::ServerName;
 use kolga_protocol::topology::control_queue;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::presence::Presences;
-use crate::questions::Questions;
 use crate::store::doubt::{CheckDue, Doubtful};
 use crate::store::retry::RetryDue;
 use crate::store::{Store, StoreError};
@@ -38,8 +37,6 @@ pub struct Sweeper {
     pub publisher: Publisher,
     /// Who can answer.
     pub presences: Arc<Presences>,
-    /// What has been asked.
-    pub questions: Arc<Questions>,
     /// Declares a queue again that turns out to be gone.
     pub topology: Arc<Topology>,
 }
@@ -97,12 +94,12 @@ impl Sweeper {
     }
 
     async fn ask(&self, server: &ServerName, attempts: &[Doubtful]) {
-        self.questions.ask(
-            server,
-            attempts.iter().map(|attempt| (attempt.run, attempt.state)),
-        );
+        let asked = attempts.iter().map(|attempt| Asked {
+            run: attempt.run,
+            state: attempt.state,
+        });
         let query = Control::Query {
-            runs: attempts.iter().map(|attempt| attempt.run).collect(),
+            runs: asked.collect(),
         };
         let message = Outgoing {
             to: Address::Queue(control_queue(server)),

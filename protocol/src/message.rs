@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::id::{Attempt, Run, TaskId, UnixMillis};
 use crate::names::ServerName;
 use crate::object::Lane;
-use crate::state::Event;
+use crate::state::{Event, State};
 use crate::task::{Kind, Payload};
 
 /// The longest line of a log, in bytes; a longer one is cut by the worker, with a mark.
@@ -51,11 +51,21 @@ pub enum Control {
         /// Who asked.
         requested_by: String,
     },
-    /// Which of these does your journal not know? Answered by an [`Answer`].
+    /// Which of these does your journal not know? Answered by an [`Answer`], which says again what was asked.
     Query {
         /// The attempts that the hub believes to be with the worker.
-        runs: Vec<Run>,
+        runs: Vec<Asked>,
     },
+}
+
+/// An attempt that a worker is asked about. Question and answer carry where it stood: only what the worker had
+/// taken by then can have been forgotten, however late the answer comes, or how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Which.
+    pub run: Run,
+    /// Where it stood, as far as the hub knew when it asked.
+    pub state: State,
 }
 
 /// Worker → hub: a batch of what its spool holds, in order.
@@ -185,7 +195,7 @@ pub struct Answer {
     /// Its journal.
     pub journal: Uuid,
     /// The attempts it was asked about that its journal does not hold.
-    pub unknown: Vec<Run>,
+    pub unknown: Vec<Asked>,
 }
 
 /// Worker → hub, now and then, not durable: I live, and this is what I do. Sent by the loop that

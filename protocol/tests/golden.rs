@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use kolga_protocol::envelope::{self, Message};
 use kolga_protocol::id::{Attempt, Run, UnixMillis};
 use kolga_protocol::message::{
-    Answer, Control, Deferral, Failure, Heartbeat, Level, LogLines, Mood, Report, ReportBody,
-    Reports, StateReport, StepPhase, StepReport, TaskMessage, Tasks,
+    Answer, Asked, Control, Deferral, Failure, Heartbeat, Level, LogLines, Mood, Report,
+    ReportBody, Reports, StateReport, StepPhase, StepReport, TaskMessage, Tasks,
 };
-use kolga_protocol::state::Event;
+use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, ping, platform_build, server_print, server_verify, site_delete,
     site_install,
@@ -23,6 +23,13 @@ fn run() -> Run {
             .expect("an id"),
         Attempt(3),
     )
+}
+
+fn asked() -> Asked {
+    Asked {
+        run: run(),
+        state: State::Running,
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -95,7 +102,12 @@ fn the_bytes_of_what_the_hub_tells() {
             requested_by: "anna".to_owned(),
         },
     );
-    message("query", &Control::Query { runs: vec![run()] });
+    message(
+        "query",
+        &Control::Query {
+            runs: vec![asked()],
+        },
+    );
 }
 
 #[test]
@@ -152,7 +164,7 @@ fn the_bytes_of_answers_and_heartbeats() {
         &Answer {
             server: server(),
             journal: Uuid::from_u128(7),
-            unknown: vec![run()],
+            unknown: vec![asked()],
         },
     );
     message(

@@ -3,10 +3,11 @@
 use kolga_protocol::envelope::{self, EnvelopeError, MAX_MESSAGE};
 use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
 use kolga_protocol::message::{
-    Answer, Control, Failure, Heartbeat, Report, ReportBody, Reports, StateReport, TaskMessage,
-    Tasks,
+    Answer, Asked, Control, Failure, Heartbeat, Report, ReportBody, Reports, StateReport,
+    TaskMessage, Tasks,
 };
 use kolga_protocol::state::Event;
+use kolga_protocol::state::State;
 use kolga_protocol::task::{Params, PayloadError, site_install};
 use proptest::prelude::*;
 
@@ -108,14 +109,18 @@ fn the_longest_message_is_taken_and_one_byte_more_is_not() {
 fn a_message_full_of_small_things_is_taken() {
     // While it is decoded each claims more than it takes in the message.
     let run = Run::new(TaskId::generate(), Attempt::FIRST);
-    let length = envelope::seal(&Control::Query { runs: vec![run] }).len();
+    let asked = Asked {
+        run,
+        state: State::Sent,
+    };
+    let length = envelope::seal(&Control::Query { runs: vec![asked] }).len();
     let each = envelope::seal(&Control::Query {
-        runs: vec![run, run],
+        runs: vec![asked, asked],
     })
     .len()
         - length;
     let message = Control::Query {
-        runs: vec![run; (MAX_MESSAGE - length - 8) / each],
+        runs: vec![asked; (MAX_MESSAGE - length - 8) / each],
     };
     let bytes = envelope::seal(&message);
     assert!(bytes.len() > MAX_MESSAGE - 100, "{} bytes", bytes.len());

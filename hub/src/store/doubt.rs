@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use kolga_protocol::id::{Attempt, Run, TaskId};
-use kolga_protocol::message::{Failure, Level};
+use kolga_protocol::message::{Asked, Failure, Level};
 use kolga_protocol::names::ServerName;
 use kolga_protocol::state::{Event, State};
 use sqlx::Row;
@@ -94,7 +94,7 @@ pub struct Unknown {
     /// Whose answer.
     pub server: ServerName,
     /// The attempts.
-    pub runs: Vec<(Run, State)>,
+    pub runs: Vec<Asked>,
     /// Whether the server's queue is empty, so that what was only sent is lost and not waiting.
     pub queue_is_empty: bool,
 }
@@ -103,8 +103,12 @@ impl Operation for Unknown {
     type Answer = ();
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Outcome<()>, sqlx::Error> {
-        let tasks: Vec<TaskId> = self.runs.iter().map(|(run, _)| run.task).collect();
-        let asked: HashMap<Run, State> = self.runs.iter().copied().collect();
+        let tasks: Vec<TaskId> = self.runs.iter().map(|asked| asked.run.task).collect();
+        let asked: HashMap<Run, State> = self
+            .runs
+            .iter()
+            .map(|asked| (asked.run, asked.state))
+            .collect();
         let mut rows = rows::load(tx.connection, &tasks).await?;
         let mut again = Vec::new();
         let mut ended = Vec::new();

@@ -5,7 +5,7 @@ mod spoke;
 use kolga_hub::store::cancel::Cancel;
 use kolga_protocol::envelope::Message;
 use kolga_protocol::id::Attempt;
-use kolga_protocol::message::{Answer, Control, Reports};
+use kolga_protocol::message::{Answer, Asked, Control, Reports};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::topology::REPORTS_EXCHANGE;
 use spoke::{Spoke, World, name, reports};
@@ -138,13 +138,17 @@ async fn a_task_that_a_rebuilt_worker_does_not_know_gets_a_new_attempt() {
     world.until(id, |task| task.state == State::Running).await;
     let rebuilt = Uuid::from_u128(2);
     spoke.beat(rebuilt).await;
+    let asked = Asked {
+        run,
+        state: State::Running,
+    };
     let wanted =
-        |control: &Control| matches!(control, Control::Query { runs } if runs.contains(&run));
+        |control: &Control| matches!(control, Control::Query { runs } if runs.contains(&asked));
     spoke.control(wanted).await;
     let answer = Answer {
         server: name("web1"),
         journal: rebuilt,
-        unknown: vec![run],
+        unknown: vec![asked],
     };
     spoke.send(&answer).await;
     let again = spoke.task(id).await;

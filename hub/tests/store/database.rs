@@ -11,9 +11,9 @@ use kolga_hub::store::servers::AddServer;
 use kolga_hub::store::{Policy, Store};
 use kolga_hub::wire::Task;
 use kolga_protocol::id::{Run, TaskId, UnixMillis};
-use kolga_protocol::message::{Failure, Report, ReportBody, Reports, StateReport};
+use kolga_protocol::message::{Asked, Failure, Report, ReportBody, Reports, StateReport};
 use kolga_protocol::names::ServerName;
-use kolga_protocol::state::Event;
+use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{Output, Params, ping};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 use tokio::task::JoinHandle;
@@ -199,6 +199,11 @@ pub fn report(run: Run, seq: u64, body: ReportBody) -> Report {
         at: UnixMillis::now(),
         body,
     }
+}
+
+/// What a worker is asked about an attempt that stands there.
+pub fn asked(run: Run, state: State) -> Asked {
+    Asked { run, state }
 }
 
 pub fn event(event: Event) -> ReportBody {

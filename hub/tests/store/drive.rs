@@ -20,7 +20,8 @@ use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{Output, Params, platform_build, site_delete, site_install};
 
 use crate::database::{
-    a_ping, because, event, make, make_many, numbered, publish, run_of, server, success, take, tell,
+    a_ping, asked, because, event, make, make_many, numbered, publish, run_of, server, success,
+    take, tell,
 };
 use crate::listing::one_in_each_state;
 
@@ -211,9 +212,9 @@ async fn objects(store: &Store) {
 }
 
 async fn doubt(store: &Store) {
-    let asked = make_many(store, a_ping(), 2).await;
+    let doubtful = make_many(store, a_ping(), 2).await;
     publish(store, take(store).await, &Fate::Confirmed).await;
-    let runs: Vec<Run> = asked
+    let runs: Vec<Run> = doubtful
         .iter()
         .map(|&id| Run::new(id, Attempt::FIRST))
         .collect();
@@ -224,7 +225,7 @@ async fn doubt(store: &Store) {
         .expect("looked at");
     let unknown = Unknown {
         server: server("web1"),
-        runs: vec![(runs[0], State::Accepted), (runs[1], State::Sent)],
+        runs: vec![asked(runs[0], State::Accepted), asked(runs[1], State::Sent)],
         queue_is_empty: true,
     };
     store.write(unknown).await.expect("noted");

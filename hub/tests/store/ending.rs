@@ -18,8 +18,8 @@ use kolga_protocol::task::{Output, Params, site_delete, site_install};
 use uuid::Uuid;
 
 use crate::database::{
-    a_ping, because, event, make, numbered, publish, report, run_of, server, success, take, task,
-    tell,
+    a_ping, asked, because, event, make, numbered, publish, report, run_of, server, success, take,
+    task, tell,
 };
 
 async fn interrupt(store: &Store, id: TaskId) {
@@ -276,7 +276,7 @@ pub async fn an_attempt_that_a_new_journal_does_not_know_is_interrupted(store: &
     // It was asked when it was only sent: the answer says nothing about what was accepted since.
     let unknown = |state| Unknown {
         server: server("web1"),
-        runs: vec![(run, state)],
+        runs: vec![asked(run, state)],
         queue_is_empty: true,
     };
     store.write(unknown(State::Sent)).await.expect("noted");
@@ -342,7 +342,7 @@ pub async fn a_message_that_was_lost_is_sent_again(store: &Store) {
     assert_eq!(doubtful[0].state, State::Sent);
     let unknown = |queue_is_empty| Unknown {
         server: server("web1"),
-        runs: vec![(doubtful[0].run, State::Sent)],
+        runs: vec![asked(doubtful[0].run, State::Sent)],
         queue_is_empty,
     };
     store.write(unknown(false)).await.expect("noted");

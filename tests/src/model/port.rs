@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use kolga_hub::inbox;
-use kolga_hub::questions::Questions;
 use kolga_hub::relay;
 use kolga_hub::store::cancel::Cancel;
 use kolga_hub::store::create::Create;
@@ -20,7 +19,9 @@ use kolga_hub::wire;
 use kolga_protocol::envelope;
 use kolga_protocol::id::{Attempt, Run, TaskId};
 use kolga_protocol::link::Address;
-use kolga_protocol::message::{Answer, Control, Level, LogLines, ReportBody, Reports, TaskMessage};
+use kolga_protocol::message::{
+    Answer, Asked, Control, Level, LogLines, ReportBody, Reports, TaskMessage,
+};
 use kolga_protocol::names::ServerName;
 use kolga_protocol::state::State;
 use kolga_protocol::task::Params;
@@ -51,7 +52,6 @@ const POLICY: Policy = Policy {
 pub struct HubPort {
     store: Store,
     writer: JoinHandle<()>,
-    questions: Questions,
 }
 
 /// A message of the relay, and the outbox rows that it carries.
@@ -104,11 +104,7 @@ impl HubPort {
     pub async fn open(folder: &Path) -> Result<Self> {
         let url = format!("sqlite:{}", folder.join("hub.sqlite").display());
         let (store, writer) = Store::open(&url, POLICY).await?;
-        Ok(Self {
-            store,
-            writer,
-            questions: Questions::default(),
-        })
+        Ok(Self { store, writer })
     }
 
     /// Ends without a word to anybody; what is committed is committed.
@@ -260,12 +256,11 @@ impl HubPort {
     /// # Errors
     /// When the store fails.
     pub async fn answered(&self, answer: Answer, queue_is_empty: bool) -> Result<usize> {
-        let runs = self.questions.answered(&answer);
-        let count = runs.len();
+        let count = answer.unknown.len();
         if count > 0 {
             let unknown = Unknown {
                 server: answer.server,
-                runs,
+                runs: answer.unknown,
                 queue_is_empty,
             };
             self.write(unknown).await?;
@@ -293,10 +288,13 @@ impl HubPort {
             .into_iter()
             .map(|server| {
                 let of = || doubtful.iter().filter(|of| of.server == server.as_str());
-                self.questions
-                    .ask(&server, of().map(|asked| (asked.run, asked.state)));
                 let query = Control::Query {
-                    runs: of().map(|asked| asked.run).collect(),
+                    runs: of()
+                        .map(|asked| Asked {
+                            run: asked.run,
+                            state: asked.state,
+                        })
+                        .collect(),
                 };
                 let message = Message {
                     user: HUB_USER.to_owned(),
@@ -442,9 +440,17 @@ impl WorkerPort {
     ///
     /// # Errors
     /// When the journal fails.
-    pub async fn answer(&mut self, runs: Vec<Run>) -> Result<(Vec<u8>, usize)> {
-        let unknown = self.reader.unknown(runs).await?;
+    pub async fn answer(&mut self, asked: Vec<Asked>) -> Result<(Vec<u8>, usize)> {
+        let runs: Vec<Run> = asked.iter().map(|asked| asked.run).collect();
+        self.journal.tell_again(runs.clone());
+        let forgotten = self.reader.unknown(runs).await?;
+        let asked = asked.into_iter();
+        let unknown: Vec<Asked> = asked
+            .filter(|asked| forgotten.contains(&asked.run))
+            .collect();
         let count = unknown.len();
+        // Nobody waits for what is told again in the real worker; here the next action must find it done.
+        self.journal.accept(Vec::new()).await?;
         let answer = Answer {
             server: self.server.clone(),
             journal: self.journal.id,

@@ -7,6 +7,7 @@
 mod heartbeat;
 pub mod judge;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use kolga_protocol::id::Run;
 use kolga_protocol::link::{
     Address, Consumer, Delivery, LinkConfig, LinkState, Outgoing, Publisher,
 };
-use kolga_protocol::message::{Answer, Control, Mood, TaskMessage};
+use kolga_protocol::message::{Answer, Asked, Control, Mood, TaskMessage};
 use kolga_protocol::names::ServerName;
 use kolga_protocol::topology::{self, DEAD, REPORTS_EXCHANGE};
 use tokio::sync::watch;
@@ -306,10 +307,15 @@ impl Intake {
         }
     }
 
-    async fn answer(&mut self, runs: Vec<Run>) {
+    async fn answer(&mut self, asked: Vec<Asked>) {
+        let runs: Vec<Run> = asked.iter().map(|asked| asked.run).collect();
         self.journal.tell_again(runs.clone());
         let unknown = match self.reader.unknown(runs).await {
-            Ok(unknown) => unknown,
+            Ok(unknown) => {
+                let unknown: HashSet<Run> = unknown.into_iter().collect();
+                let asked = asked.into_iter();
+                asked.filter(|asked| unknown.contains(&asked.run)).collect()
+            }
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,

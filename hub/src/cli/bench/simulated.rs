@@ -11,7 +11,7 @@ use kolga_protocol::link::{
     Address, Consumer, Delivery, LinkConfig, LinkState, Outgoing, Publisher,
 };
 use kolga_protocol::message::{
-    Answer, Control, Failure, Heartbeat, Mood, Report, ReportBody, Reports, StateReport,
+    Answer, Asked, Control, Failure, Heartbeat, Mood, Report, ReportBody, Reports, StateReport,
     TaskMessage,
 };
 use kolga_protocol::names::ServerName;
@@ -172,7 +172,7 @@ impl Intake {
             if let Ok(Control::Query { runs }) = envelope::open(&delivery.body) {
                 let unknown = runs.into_iter();
                 let unknown = unknown
-                    .filter(|run| !self.known.contains_key(run))
+                    .filter(|asked| !self.known.contains_key(&asked.run))
                     .collect();
                 self.sender.answer(unknown).await;
             }
@@ -209,7 +209,7 @@ impl Sender {
         }
     }
 
-    async fn answer(&self, unknown: Vec<Run>) {
+    async fn answer(&self, unknown: Vec<Asked>) {
         let answer = Answer {
             server: self.server.clone(),
             journal: self.journal,

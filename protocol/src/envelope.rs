@@ -181,6 +181,17 @@ pub fn open<M: Message>(bytes: &[u8]) -> Result<M, EnvelopeError> {
     })
 }
 
+/// The tasks of a message of a server's queue, which holds one ([`TaskMessage`]) or several ([`Tasks`]).
+///
+/// # Errors
+/// [`EnvelopeError`] for anything else.
+pub fn open_tasks(bytes: &[u8]) -> Result<Vec<TaskMessage>, EnvelopeError> {
+    if kind_of(bytes)? == Tasks::KIND {
+        return Ok(open::<Tasks>(bytes)?.items);
+    }
+    Ok(vec![open(bytes)?])
+}
+
 /// The kind that the envelope claims, for a queue that carries several.
 ///
 /// # Errors

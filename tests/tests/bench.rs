@@ -90,8 +90,12 @@ async fn every_phase_measures_a_real_worker() {
         (asked - half).abs() <= 0.1 * half + 2.0,
         "{asked} in a second at {half}/s"
     );
-    // A task goes out, and at least a share of a message of reports comes back.
-    assert!(number(&figures, "/per_task/messages") > 1.0);
+    // Many tasks share a message, and many reports.
+    let messages = number(&figures, "/per_task/messages");
+    assert!(
+        messages > 0.0 && messages < 4.0,
+        "{messages} messages a task"
+    );
     assert!(number(&figures, "/per_task/bytes") > 100.0);
     assert!(number(&figures, "/per_task/cpu_ms/this") >= 0.0);
     assert!(number(&figures, "/memory/0/most") > 1e6);

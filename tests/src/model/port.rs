@@ -25,7 +25,7 @@ use kolga_protocol::message::{
 use kolga_protocol::names::ServerName;
 use kolga_protocol::state::State;
 use kolga_protocol::task::Params;
-use kolga_worker::intake::judge::{Judged, judge};
+use kolga_worker::intake::judge::{Judged, judge_all};
 use kolga_worker::journal::{
     Change, Entry, Incoming, Journal, JournalError, LiveTask, Reader, SpoolRow,
 };
@@ -380,8 +380,11 @@ impl WorkerPort {
     pub async fn accept(&self, messages: &[Message]) -> Result<Vec<(TaskMessage, Params, Taken)>> {
         let mut incoming = Vec::new();
         let mut read = Vec::new();
-        for message in messages {
-            match judge(&self.server, &message.body) {
+        let judged = messages
+            .iter()
+            .flat_map(|message| judge_all(&self.server, &message.body));
+        for judged in judged {
+            match judged {
                 Judged::Task { message, verdict } => {
                     let params = verdict.map_err(anyhow::Error::msg)?;
                     read.push((TaskMessage::clone(&message), params));

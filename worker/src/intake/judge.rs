@@ -1,9 +1,9 @@
 //! Whether a message of the task queue can be taken: is it a task, is it for this spoke, is it still
 //! wanted, does this release know its type. A message may hold several tasks, each judged for itself.
 
-use kolga_protocol::envelope::{self, Message as _};
+use kolga_protocol::envelope;
 use kolga_protocol::id::UnixMillis;
-use kolga_protocol::message::{TaskMessage, Tasks};
+use kolga_protocol::message::TaskMessage;
 use kolga_protocol::names::ServerName;
 use kolga_protocol::task::Params;
 
@@ -23,24 +23,12 @@ pub enum Judged {
 /// Looks at the bytes of one message, which holds one task or several.
 #[must_use]
 pub fn judge_all(server: &ServerName, body: &[u8]) -> Vec<Judged> {
-    if envelope::kind_of(body).is_ok_and(|kind| kind == Tasks::KIND) {
-        return match envelope::open::<Tasks>(body) {
-            Ok(tasks) => {
-                let items = tasks.items.into_iter();
-                items.map(|task| judge_task(server, task)).collect()
-            }
-            Err(error) => vec![Judged::Dead(chain(&error))],
-        };
-    }
-    vec![judge(server, body)]
-}
-
-/// Looks at the bytes of one message that holds one task.
-#[must_use]
-pub fn judge(server: &ServerName, body: &[u8]) -> Judged {
-    match envelope::open(body) {
-        Ok(message) => judge_task(server, message),
-        Err(error) => Judged::Dead(chain(&error)),
+    match envelope::open_tasks(body) {
+        Ok(tasks) => {
+            let tasks = tasks.into_iter();
+            tasks.map(|task| judge_task(server, task)).collect()
+        }
+        Err(error) => vec![Judged::Dead(chain(&error))],
     }
 }
 
@@ -78,6 +66,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use kolga_protocol::id::{Attempt, Run, TaskId};
+    use kolga_protocol::message::Tasks;
     use kolga_protocol::task::{Payload, ping};
 
     use super::*;
@@ -96,7 +85,9 @@ mod tests {
     }
 
     fn judged(body: &[u8]) -> Judged {
-        judge(&"web1".parse().expect("a name"), body)
+        let mut judged = judge_all(&"web1".parse().expect("a name"), body);
+        assert_eq!(judged.len(), 1);
+        judged.remove(0)
     }
 
     fn refusal(body: &[u8]) -> String {

@@ -12,7 +12,6 @@ use kolga_protocol::link::{
 };
 use kolga_protocol::message::{
     Answer, Asked, Control, Failure, Heartbeat, Mood, Report, ReportBody, Reports, StateReport,
-    TaskMessage,
 };
 use kolga_protocol::names::ServerName;
 use kolga_protocol::state::Event;
@@ -26,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// As a worker has them: messages held unacked, and time between heartbeats.
-const PREFETCH: u16 = 256;
+const PREFETCH: u16 = 16;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Attempts told of in one message at most.
 const TOGETHER: usize = 256;
@@ -145,20 +144,20 @@ impl Intake {
         let mut tags = Vec::with_capacity(batch.len());
         for delivery in batch {
             tags.push(delivery.tag);
-            let Ok(message) = envelope::open::<TaskMessage>(&delivery.body) else {
-                continue;
-            };
-            let since = SystemTime::now().duration_since(UNIX_EPOCH);
-            let taken = Taken {
-                run: message.run,
-                is_ping: message.payload.kind == Kind::Ping.as_str(),
-                at_micros: u64::try_from(since.unwrap_or_default().as_micros()).unwrap_or(u64::MAX),
-            };
-            // One that comes again is answered again, with the same words.
-            let taken = *self.known.entry(taken.run).or_insert(taken);
-            if self.spool.send(taken).is_err() {
-                // Whoever sends has ended: so does the spoke.
-                return;
+            for message in envelope::open_tasks(&delivery.body).unwrap_or_default() {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH);
+                let since = since.unwrap_or_default().as_micros();
+                let taken = Taken {
+                    run: message.run,
+                    is_ping: message.payload.kind == Kind::Ping.as_str(),
+                    at_micros: u64::try_from(since).unwrap_or(u64::MAX),
+                };
+                // One that comes again is answered again, with the same words.
+                let taken = *self.known.entry(taken.run).or_insert(taken);
+                if self.spool.send(taken).is_err() {
+                    // Whoever sends has ended: so does the spoke.
+                    return;
+                }
             }
         }
         self.tasks.ack(tags);

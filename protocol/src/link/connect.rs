@@ -15,6 +15,9 @@ use super::traffic::{Meter, Traffic};
 
 /// Seconds of silence after which either side takes the other for dead, so that a cut cable is seen.
 const HEARTBEAT_SECONDS: u16 = 10;
+/// The longest frame; longer messages go in several. lapin makes room for 32 of them each way on every
+/// connection (`io_loop.rs`, `FRAMES_STORAGE`): 8 MiB with the broker's usual 128 KiB, 1 MiB with this.
+const FRAME_BYTES: u32 = 16 * 1024;
 /// How long the broker may take to let us in.
 const CONNECT: Duration = ANSWER;
 /// How long it may take to say good-bye.
@@ -60,6 +63,7 @@ impl LinkConfig {
     pub fn new(url: &str, name: &str) -> Result<Self, LinkError> {
         let mut uri: AMQPUri = url.parse().map_err(LinkError::Url)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
+        uri.query.frame_max.get_or_insert(FRAME_BYTES);
         let traffic = Traffic::default();
         Ok(Self {
             uri,

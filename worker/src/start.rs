@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::control::{self, Controls};
-use crate::intake::{Intake, IntakeStatus};
+use crate::intake::{Hearing, Intake, IntakeStatus};
 use crate::journal::{Journal, Reader};
 use crate::process::Supervision;
 use crate::run::Runner;
@@ -110,6 +110,7 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
         paused,
         shows,
         pulse: pulse.clone(),
+        hearing: Hearing::default(),
         stop: stop_intake.clone(),
     };
     let consuming = tokio::spawn(intake.run());

@@ -44,6 +44,7 @@ enum Order {
     Ack(Vec<Tag>),
     Pause,
     Resume,
+    Renew,
 }
 
 /// The way to consume one queue.
@@ -112,6 +113,13 @@ impl Consumer {
     /// Asks for more again.
     pub fn resume(&self) {
         self.order(Order::Resume);
+    }
+
+    /// Begins anew on a new connection; what is not acked comes again. For whoever knows better than the
+    /// broker that nothing comes: a quorum queue that is deleted and declared again within milliseconds may keep
+    /// its consumer, deliver, and not be heard.
+    pub fn renew(&self) {
+        self.order(Order::Renew);
     }
 
     /// Whether there is a connection.
@@ -228,6 +236,9 @@ impl Supervisor {
                 order = self.orders.recv() => match order {
                     None => return Ok(End::Stopped),
                     Some(Order::Ack(tags)) => self.acknowledge(channel, &mut unacked, &tags).await?,
+                    Some(Order::Renew) => {
+                        return Ok(End::Lost(format!("queue {} may be deaf", self.queue)));
+                    }
                     Some(Order::Pause) => {
                         self.paused = true;
                         if stream.is_some() {

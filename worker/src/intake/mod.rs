@@ -18,6 +18,7 @@ use kolga_protocol::link::{
 };
 use kolga_protocol::message::{Answer, Asked, Control, Mood, TaskMessage};
 use kolga_protocol::names::ServerName;
+use kolga_protocol::state::State;
 use kolga_protocol::topology::{self, DEAD, REPORTS_EXCHANGE};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -64,8 +65,19 @@ pub struct Intake {
     pub shows: watch::Sender<IntakeStatus>,
     /// Counts the turns of the loop, for systemd's watchdog.
     pub pulse: Pulse,
+    /// Whether what the hub sends arrives.
+    pub hearing: Hearing,
     /// No more tasks from here on.
     pub stop: CancellationToken,
+}
+
+/// Whether what the hub sends arrives.
+#[derive(Debug, Default)]
+pub struct Hearing {
+    /// A task came since the hub last asked for one that never did.
+    heard: bool,
+    /// None came: the consumer is to begin anew.
+    deaf: bool,
 }
 
 /// What intake shows of itself.
@@ -103,6 +115,9 @@ impl Intake {
                 batch = control.next_batch(usize::from(PREFETCH_CONTROL)) => {
                     let Some(batch) = batch else { break };
                     let tags = self.control(batch).await;
+                    if mood == Mood::Consuming && std::mem::take(&mut self.hearing.deaf) {
+                        tasks.renew();
+                    }
                     fault::point("control:taken");
                     control.ack(tags);
                     fault::point("control:acked");
@@ -121,6 +136,7 @@ impl Intake {
                 Ok(()) = publishing.changed() => tick.reset_immediately(),
                 batch = tasks.next_batch(usize::from(PREFETCH)) => {
                     let Some(batch) = batch else { break };
+                    self.hearing.heard = true;
                     if self.take(&tasks, batch).await.is_none() {
                         break;
                     }
@@ -310,7 +326,7 @@ impl Intake {
     async fn answer(&mut self, asked: Vec<Asked>) {
         let runs: Vec<Run> = asked.iter().map(|asked| asked.run).collect();
         self.journal.tell_again(runs.clone());
-        let unknown = match self.reader.unknown(runs).await {
+        let unknown: Vec<Asked> = match self.reader.unknown(runs).await {
             Ok(unknown) => {
                 let unknown: HashSet<Run> = unknown.into_iter().collect();
                 let asked = asked.into_iter();
@@ -324,6 +340,9 @@ impl Intake {
                 return;
             }
         };
+        // The hub has sent what never came, and asks a second time: nothing will come on this connection.
+        let lost = |unknown: &[Asked]| unknown.iter().any(|asked| asked.state == State::Sent);
+        self.hearing.deaf = lost(&unknown) && !std::mem::take(&mut self.hearing.heard);
         let answer = Answer {
             server: self.server.clone(),
             journal: self.journal.id,

@@ -2,8 +2,8 @@
 //! and notes what became of it. Woken by the store, never by a clock.
 //!
 //! Whatever has gathered while the last batch was on its way is the next one; `pack` puts tasks of one server
-//! into one message. A batch is noted in the same transaction that takes the next one. What the broker confirms and the hub
-//! dies before noting is sent again with the same identity, and the worker knows it.
+//! into one message. A batch is noted in the same transaction that takes the next one. What the broker confirms
+//! and the hub dies before noting is sent again with the same identity, and the worker knows it.
 
 mod pack;
 

@@ -90,13 +90,13 @@ async fn every_phase_measures_a_real_worker() {
         (asked - half).abs() <= 0.1 * half + 2.0,
         "{asked} in a second at {half}/s"
     );
-    // Many tasks share a message, and many reports.
+    // At most 64 tasks share a message; one alone costs one there and one back. Each names its run both ways.
     let messages = number(&figures, "/per_task/messages");
     assert!(
-        messages > 0.0 && messages < 4.0,
+        (1.0 / 64.0..=2.5).contains(&messages),
         "{messages} messages a task"
     );
-    assert!(number(&figures, "/per_task/bytes") > 20.0);
+    assert!(number(&figures, "/per_task/bytes") > 64.0);
     assert!(number(&figures, "/per_task/cpu_ms/this") >= 0.0);
     assert!(number(&figures, "/memory/0/most") > 1e6);
     // What it asked for is what the hub has: warm-up, fan-out, and all that was counted.

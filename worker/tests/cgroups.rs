@@ -1,6 +1,8 @@
 //! Commands whose processes do what they can to outlive them: a fork storm, a double fork, a daemon that
 //! shed session and environment. With a cgroup for each command nothing of them is left, whatever ends it.
 
+mod spoke;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,26 +17,8 @@ use kolga_worker::spoke::Spoke;
 const END: Duration = Duration::from_secs(7);
 
 fn config(cgroups: Cgroups) -> Config {
-    let mut config: Config = toml::from_str(
-        r#"
-        server = "web1"
-        state_dir = "/nonexistent/cgroups"
-        [broker]
-        url = "amqp://kolga-web1:x@127.0.0.1/kolga"
-        [sites]
-        root = "/nonexistent"
-        platforms = "/nonexistent"
-        [nginx]
-        include = "/nonexistent"
-        sites_dir = "/nonexistent"
-        staged = "/nonexistent"
-        test = ["/bin/true"]
-        test_staged = ["/bin/true"]
-        reload = ["/bin/true"]
-        check_address = "127.0.0.1:80"
-        "#,
-    )
-    .expect("a configuration");
+    let mut config = spoke::config();
+    config.state_dir = "/nonexistent/cgroups".into();
     config.process.cgroups = cgroups;
     config
 }

@@ -1,38 +1,21 @@
 //! A process that adopts orphans, as the worker does: in a test program of its own, since adopting is for
 //! the whole process.
 
+mod spoke;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kolga_worker::check;
-use kolga_worker::config::Config;
 use kolga_worker::cx::{Cx, StopCause};
 use kolga_worker::process::{self, Command};
 use kolga_worker::spoke::Spoke;
 
 async fn context() -> Cx {
-    let config: Config = toml::from_str(
-        r#"
-        server = "web1"
-        state_dir = "/nonexistent"
-        [broker]
-        url = "amqp://kolga-web1:x@127.0.0.1/kolga"
-        [sites]
-        root = "/nonexistent"
-        platforms = "/nonexistent"
-        [nginx]
-        include = "/nonexistent"
-        sites_dir = "/nonexistent"
-        staged = "/nonexistent"
-        test = ["/bin/true"]
-        test_staged = ["/bin/true"]
-        reload = ["/bin/true"]
-        check_address = "127.0.0.1:80"
-        "#,
-    )
-    .expect("a configuration");
-    check::context(Arc::new(Spoke::open(config, None).await.expect("a spoke")))
+    check::context(Arc::new(
+        Spoke::open(spoke::config(), None).await.expect("a spoke"),
+    ))
 }
 
 fn sh(script: &str) -> Command {

@@ -197,6 +197,8 @@ pub struct Site {
     pub options: BTreeMap<OptionName, OptionValue>,
     /// How far it is.
     pub condition: Condition,
+    /// Whether visitors get the site itself, or the page that says that it is switched off.
+    pub enabled: bool,
     /// Where it answers, once installed.
     pub url: Option<String>,
     /// The last task that was asked for it.
@@ -224,6 +226,17 @@ pub struct NewSite {
     /// What the profile lets an operator choose.
     #[serde(default)]
     pub options: BTreeMap<OptionName, OptionValue>,
+}
+
+/// `POST /v1/sites/{host}/tasks`: a task on a site that is there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewSiteTask {
+    /// Its type, `site.disable`.
+    pub kind: String,
+    /// The parameters of that kind, but for `site`.
+    #[serde(default)]
+    pub params: serde_json::Map<String, serde_json::Value>,
 }
 
 /// The answer to `POST /v1/sites`.

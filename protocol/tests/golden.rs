@@ -12,7 +12,7 @@ use kolga_protocol::message::{
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, ping, platform_build, server_print, server_verify, site_delete,
-    site_install,
+    site_disable, site_enable, site_install,
 };
 use uuid::Uuid;
 
@@ -249,6 +249,24 @@ fn sample(kind: Kind) -> (Params, Output) {
             Output::SiteDelete(site_delete::Output {
                 path: "/var/lib/kolga/sites/www.example.org".to_owned(),
                 database: None,
+            }),
+        ),
+        Kind::SiteEnable => (
+            Params::SiteEnable(site_enable::Params {
+                site: "www.example.org".parse().expect("a name"),
+            }),
+            Output::SiteEnable(site_enable::Output {
+                url: "http://www.example.org/".to_owned(),
+                changed: true,
+            }),
+        ),
+        Kind::SiteDisable => (
+            Params::SiteDisable(site_disable::Params {
+                site: "www.example.org".parse().expect("a name"),
+            }),
+            Output::SiteDisable(site_disable::Output {
+                url: "http://www.example.org/".to_owned(),
+                changed: false,
             }),
         ),
         Kind::ServerPrint => (

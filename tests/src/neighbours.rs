@@ -78,6 +78,7 @@ impl Stranger {
             Kind::PlatformBuild => vec![Self::PlatformFolder],
             Kind::SiteInstall => vec![Self::Folder, Self::Vhost],
             Kind::SiteDelete => vec![Self::FolderOfAnother, Self::VhostOfAnother],
+            Kind::SiteEnable | Kind::SiteDisable => vec![Self::VhostOfAnother],
         };
         match scenario.kind {
             Kind::SiteInstall if scenario.database().is_some() => {

@@ -60,4 +60,10 @@ scenarios! {
     site_delete_static = SiteDelete "static";
     site_delete_php = SiteDelete "php";
     site_delete_wordpress = SiteDelete "wordpress";
+    site_enable_static = SiteEnable "static";
+    site_enable_php = SiteEnable "php";
+    site_enable_wordpress = SiteEnable "wordpress";
+    site_disable_static = SiteDisable "static";
+    site_disable_php = SiteDisable "php";
+    site_disable_wordpress = SiteDisable "wordpress";
 }

@@ -38,6 +38,9 @@ pub struct Config {
     /// Where kinds of sites are described, besides the built-in ones.
     #[serde(default)]
     pub profiles: Profiles,
+    /// What visitors see where there is no site to see.
+    #[serde(default)]
+    pub pages: Pages,
     /// The web server.
     pub nginx: Nginx,
     /// PHP, when sites may need it.
@@ -171,6 +174,16 @@ pub struct Profiles {
     pub directories: Vec<PathBuf>,
 }
 
+/// Pages of the operator's own, which nginx must be able to read, in place of the built-in ones.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pages {
+    /// Instead of a site that is disabled: an HTML file.
+    pub disabled: Option<PathBuf>,
+    /// Instead of a site that a task is working on: an HTML file.
+    pub maintenance: Option<PathBuf>,
+}
+
 /// nginx, and how the worker may test and reload it. Every command is an argv; none goes to a shell.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -296,6 +309,12 @@ impl Config {
             ("nginx.sites_dir", &self.nginx.sites_dir),
             ("nginx.staged", &self.nginx.staged),
         ]);
+        for (name, page) in [
+            ("pages.disabled", &self.pages.disabled),
+            ("pages.maintenance", &self.pages.maintenance),
+        ] {
+            folders.extend(page.as_ref().map(|page| (name, page)));
+        }
         if let Some(mariadb) = &self.mariadb {
             folders.insert("mariadb.socket", &mariadb.socket);
         }

@@ -10,6 +10,7 @@ pub mod config;
 pub mod control;
 pub mod cx;
 pub mod discard;
+pub mod face;
 pub mod files;
 pub mod intake;
 pub mod journal;

@@ -3,12 +3,15 @@
 //! Steps write and remove entries; recipes look here for what a site is made of when it is to be deleted.
 //! The hub has its own books; these are the spoke's, so that it never needs to be told what it has.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kolga_protocol::id::UnixMillis;
-use kolga_protocol::names::{DatabaseName, HostName, PlatformName, ProfileName, SiteAlias};
+use kolga_protocol::names::{
+    DatabaseName, HostName, OptionName, OptionValue, PlatformName, ProfileName, SiteAlias,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -34,10 +37,20 @@ pub struct SiteEntry {
     /// Its other names.
     #[serde(default)]
     pub aliases: Vec<SiteAlias>,
+    /// The operator's choices. What an entry of an older release lacks is as the profile has it.
+    #[serde(default)]
+    pub options: BTreeMap<OptionName, OptionValue>,
+    /// Whether visitors get the site itself, or the page that says that it is disabled.
+    #[serde(default = "yes")]
+    pub enabled: bool,
     /// Its folder.
     pub path: PathBuf,
     /// When it was complete.
     pub installed_at: UnixMillis,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A platform that is complete.
@@ -133,6 +146,16 @@ impl<E: Entry> Shelf<E> {
             .write_new(file_name(entry.name()), &bytes, 0o600)
     }
 
+    /// Notes that what is there has changed, in place of the entry of the same name.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old one is there then.
+    pub fn replace(&self, entry: &E) -> anyhow::Result<()> {
+        let bytes = serde_json::to_vec_pretty(entry)?;
+        self.dir()?
+            .write_atomically(file_name(entry.name()), &bytes, 0o600)
+    }
+
     /// The entry of this name; `None` when the spoke holds nothing of that name.
     ///
     /// # Errors
@@ -177,8 +200,16 @@ impl<E: Entry> Shelf<E> {
     pub fn remove_of(&self, name: &E::Name, owner: &str) -> anyhow::Result<()> {
         match self.load(name)? {
             Some(entry) if entry.owner() == owner => self.remove(name),
-            _ => self.dir()?.remove_half_written(file_name(name)),
+            _ => self.remove_half_written(name),
         }
+    }
+
+    /// Removes what a crash left of writing an entry of this name.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove_half_written(&self, name: &E::Name) -> anyhow::Result<()> {
+        self.dir()?.remove_half_written(file_name(name))
     }
 
     fn dir(&self) -> anyhow::Result<Dir> {

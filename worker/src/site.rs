@@ -1,7 +1,8 @@
-//! A site that is to be made: all that its steps have to know, put together and refused where it makes no
-//! sense before anything is touched.
+//! A site: all that steps have to know of one, put together and refused where it makes no sense before
+//! anything is touched. One that is to be made comes from a task's parameters, one that is there from the
+//! spoke's registry.
 //!
-//! Made by `tasks::site_install`; read by the steps of its recipe.
+//! Made by the recipes in [`crate::tasks`]; read by their steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,15 +13,16 @@ use kolga_protocol::names::{
 };
 use kolga_protocol::task::site_install::Params;
 
+use crate::face::Face;
 use crate::layout;
 use crate::profile::Profile;
-use crate::profile::template::{self, Listen, PlainPath, PublicFile, Vhost};
-use crate::registry::Registry;
+use crate::profile::template::{self, Cover, Listen, PlainPath, PublicFile, Vhost};
+use crate::registry::{Registry, SiteEntry};
 use crate::spoke::Spoke;
 
 /// The site.
 #[derive(Debug)]
-pub struct NewSite {
+pub struct Site {
     /// Its identity.
     pub host: HostName,
     /// Its other names.
@@ -40,41 +42,46 @@ pub struct NewSite {
     code: Option<PathBuf>,
 }
 
-impl NewSite {
+impl Site {
     /// What these parameters ask for, on this spoke.
     ///
     /// # Errors
     /// When the profile, the platform or the options do not go together, or a name is taken.
     pub fn new(params: &Params, spoke: &Spoke) -> anyhow::Result<Self> {
         let profile = spoke.profiles.get(&params.profile)?.clone();
-        let needs = profile.manifest.needs;
-        let code = match &params.platform {
-            Some(platform) if needs.platform => Some(code_of(spoke, platform, &profile)?),
-            Some(platform) => anyhow::bail!(
-                "sites of profile {} use no platform: leave {platform} out",
-                params.profile
-            ),
-            None if needs.platform => anyhow::bail!(
-                "sites of profile {} need a platform: build one with platform.build, then name it",
-                params.profile
-            ),
-            None => None,
-        };
-        if needs.php {
-            spoke.need_php()?;
-        }
-        if needs.database {
-            spoke.need_mariadb()?;
-        }
+        let code = needed_code(spoke, params.platform.as_ref(), &profile)?;
+        need_services(spoke, &profile)?;
         refuse_taken_names(&spoke.registry, &params.site, &params.aliases)?;
+        let needs_database = profile.manifest.needs.database;
         Ok(Self {
             options: profile.complete_options(&params.site, &params.options)?,
             host: params.site.clone(),
             aliases: params.aliases.clone(),
             platform: params.platform.clone(),
-            database: needs.database.then(|| DatabaseName::for_site(&params.site)),
+            database: needs_database.then(|| DatabaseName::for_site(&params.site)),
             url: layout::url(&spoke.config, &params.site),
             folder: layout::site(&spoke.config, &params.site),
+            code,
+            profile,
+        })
+    }
+
+    /// The site that the registry tells of, as its profile of today wants it.
+    ///
+    /// # Errors
+    /// When its profile or its platform is not there any more, or a service that it needs is not configured.
+    pub fn installed(entry: &SiteEntry, spoke: &Spoke) -> anyhow::Result<Self> {
+        let profile = spoke.profiles.get(&entry.profile)?.clone();
+        let code = needed_code(spoke, entry.platform.as_ref(), &profile)?;
+        need_services(spoke, &profile)?;
+        Ok(Self {
+            options: profile.complete_options(&entry.host, &entry.options)?,
+            host: entry.host.clone(),
+            aliases: entry.aliases.clone(),
+            platform: entry.platform.clone(),
+            database: entry.database.clone(),
+            url: layout::url(&spoke.config, &entry.host),
+            folder: layout::site(&spoke.config, &entry.host),
             code,
             profile,
         })
@@ -107,11 +114,32 @@ impl NewSite {
         })
     }
 
-    /// The text that makes nginx serve it, below a line that says whose it is.
+    /// The text that makes nginx show this face of it, below a line that says which run wrote it.
     ///
     /// # Errors
-    /// When the profile's template is not right.
-    pub fn vhost_text(&self, spoke: &Spoke, owner: &str) -> anyhow::Result<String> {
+    /// When the template is not right.
+    pub fn vhost_text(&self, spoke: &Spoke, owner: &str, face: Face) -> anyhow::Result<String> {
+        let text = match face.template() {
+            Some(template) => self.covered_text(spoke, face, template)?,
+            None => self.open_text(spoke)?,
+        };
+        Ok(format!("{}{text}", vhost_mark(owner)))
+    }
+
+    /// A page of ours, or the operator's, instead of the site.
+    fn covered_text(&self, spoke: &Spoke, face: Face, template: &str) -> anyhow::Result<String> {
+        let page = face.page(&spoke.config.pages);
+        let values = Cover {
+            host: self.host.clone(),
+            aliases: self.aliases.clone(),
+            listen: Listen::on(&spoke.config.nginx.listen, spoke.config.nginx.port),
+            page: page.map(PlainPath::new).transpose()?,
+        };
+        template::cover(face.name(), template, &values)
+    }
+
+    /// The site itself.
+    fn open_text(&self, spoke: &Spoke) -> anyhow::Result<String> {
         let place = &self.profile.manifest.vhost.template;
         let fpm_socket = spoke.php.as_ref().map(|php| php.fpm_socket());
         let values = Vhost {
@@ -127,8 +155,7 @@ impl NewSite {
                 .transpose()?,
             fpm_socket: fpm_socket.map(PlainPath::new).transpose()?,
         };
-        let text = template::vhost(place.as_str(), self.profile.text(place)?, &values)?;
-        Ok(format!("{}{text}", vhost_mark(owner)))
+        template::vhost(place.as_str(), self.profile.text(place)?, &values)
     }
 }
 
@@ -140,6 +167,37 @@ pub fn vhost_mark(owner: &str) -> String {
 
 /// How the first line of every vhost of ours begins.
 pub const VHOST_MARK: &str = "# Written by Kolga in task ";
+
+/// The code of the platform that the profile needs; `None` where it needs none.
+fn needed_code(
+    spoke: &Spoke,
+    platform: Option<&PlatformName>,
+    profile: &Profile,
+) -> anyhow::Result<Option<PathBuf>> {
+    let name = &profile.manifest.name;
+    match platform {
+        Some(platform) if profile.manifest.needs.platform => {
+            code_of(spoke, platform, profile).map(Some)
+        }
+        Some(platform) => {
+            anyhow::bail!("sites of profile {name} use no platform: leave {platform} out")
+        }
+        None if profile.manifest.needs.platform => anyhow::bail!(
+            "sites of profile {name} need a platform: build one with platform.build, then name it"
+        ),
+        None => Ok(None),
+    }
+}
+
+fn need_services(spoke: &Spoke, profile: &Profile) -> anyhow::Result<()> {
+    if profile.manifest.needs.php {
+        spoke.need_php()?;
+    }
+    if profile.manifest.needs.database {
+        spoke.need_mariadb()?;
+    }
+    Ok(())
+}
 
 fn code_of(spoke: &Spoke, platform: &PlatformName, profile: &Profile) -> anyhow::Result<PathBuf> {
     let entry = spoke.registry.platforms.load(platform)?.with_context(|| {

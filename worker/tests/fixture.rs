@@ -229,6 +229,8 @@ async fn what_that_release_left_unfinished_is_undone_or_finished_and_reported() 
         platform: None,
         database: None,
         aliases: Vec::new(),
+        options: BTreeMap::new(),
+        enabled: true,
         path: folder.0.join("sites/gone.example.org"),
         installed_at: UnixMillis(1),
     };

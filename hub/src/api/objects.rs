@@ -96,3 +96,13 @@ pub(super) async fn delete_site(
     let task = api.app.delete_site(&name(&host)?, &who).await?;
     Ok(Json(wire::TaskAnswer { task }))
 }
+
+pub(super) async fn site_task(
+    State(api): State<Api>,
+    Path(host): Path<String>,
+    Who(who): Who,
+    Body(new): Body<wire::NewSiteTask>,
+) -> Result<(StatusCode, Json<wire::TaskAnswer>), ApiError> {
+    let task = api.app.site_task(&name(&host)?, new, &who).await?;
+    Ok((StatusCode::CREATED, Json(wire::TaskAnswer { task })))
+}

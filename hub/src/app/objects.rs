@@ -7,7 +7,7 @@ use super::{App, unknown};
 use crate::store::StoreError;
 use crate::store::objects::{Forget, unknown_site};
 use crate::wire::{
-    Condition, NewPlatform, NewSite, Platform, PlatformAnswer, Site, SiteAnswer, Task,
+    Condition, NewPlatform, NewSite, NewSiteTask, Platform, PlatformAnswer, Site, SiteAnswer, Task,
 };
 
 impl App {
@@ -71,6 +71,24 @@ impl App {
             .site(host)
             .await?
             .ok_or_else(|| unknown_site(host).into())
+    }
+
+    /// Makes a task on a site that is there, wherever it is.
+    ///
+    /// # Errors
+    /// [`StoreError`]: there is no such site, the kind is not one of a site, the parameters are wrong, or
+    /// something is in the way.
+    pub async fn site_task(
+        &self,
+        host: &HostName,
+        new: NewSiteTask,
+        who: &str,
+    ) -> Result<Task, StoreError> {
+        let site = self.site(host).await?;
+        let mut params = new.params;
+        params.insert("site".to_owned(), host.as_str().into());
+        let params = super::tasks::read(&new.kind, params.into())?;
+        self.make_one(site.server, params, who).await
     }
 
     /// Deletes a site. One that was never installed only leaves the list; the answer is then the task

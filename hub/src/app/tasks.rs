@@ -23,12 +23,7 @@ impl App {
         new: wire::NewTask,
         requested_by: &str,
     ) -> Result<Vec<TaskId>, StoreError> {
-        let params = Params::from_json(&new.kind, new.params).map_err(|error| {
-            let reason = std::error::Error::source(&error)
-                .map(|source| format!(": {source}"))
-                .unwrap_or_default();
-            Refusal::invalid("bad_task", format!("{error}{reason}"), None)
-        })?;
+        let params = read(&new.kind, new.params)?;
         self.make(new.server, params, new.count.unwrap_or(1), requested_by)
             .await
     }
@@ -187,6 +182,7 @@ impl App {
         };
         task
     }
+
     /// Why the task's worker lets it wait, by its last heartbeat.
     fn deferral(&self, task: &Task) -> Option<String> {
         let kind = task.kind.parse().ok()?;
@@ -194,4 +190,14 @@ impl App {
         let deferral = heard.worker.deferring.filter(|it| it.holds(kind))?;
         (task.state == State::Accepted).then_some(deferral.reason)
     }
+}
+
+/// Parameters as somebody wrote them.
+pub(super) fn read(kind: &str, params: serde_json::Value) -> Result<Params, Refusal> {
+    Params::from_json(kind, params).map_err(|error| {
+        let reason = std::error::Error::source(&error)
+            .map(|source| format!(": {source}"))
+            .unwrap_or_default();
+        Refusal::invalid("bad_task", format!("{error}{reason}"), None)
+    })
 }

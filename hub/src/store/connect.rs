@@ -15,11 +15,18 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, SqlSafeS
 const READERS: u32 = 4;
 
 /// Every change of the tables, in order. What has been released never changes.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "initial",
-    include_str!("../../migrations/0001_initial.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "initial",
+        include_str!("../../migrations/0001_initial.sql"),
+    ),
+    (
+        2,
+        "faces and locks",
+        include_str!("../../migrations/0002_faces_and_locks.sql"),
+    ),
+];
 
 /// Which database there is.
 #[derive(Clone, Debug)]

@@ -67,9 +67,9 @@ impl Operation for Create {
                     "leave count out".to_owned(),
                 )));
             }
-            if let Err(refusal) = objects::claim(tx, &self.server, &self.params, tasks[0]).await? {
-                return Ok(Err(refusal));
-            }
+        }
+        if let Err(refusal) = objects::claim(tx, &self.server, &self.params, tasks[0]).await? {
+            return Ok(Err(refusal));
         }
         let params = self
             .params

@@ -1,9 +1,11 @@
-//! What tasks mean for the hub's own list of platforms and sites: a claim when one is made. What becomes
-//! of the row when the task ends is told in `super::settle`.
+//! What tasks mean for the hub's own list of platforms and sites: a claim when one is made, or a look whether
+//! what it works on is there. What becomes of the row when the task ends is told in `super::settle`.
 
 use kolga_protocol::id::TaskId;
 use kolga_protocol::names::{HostName, ServerName};
-use kolga_protocol::task::{Params, platform_build, site_delete, site_install};
+use kolga_protocol::task::{
+    Params, platform_build, site_delete, site_disable, site_enable, site_install,
+};
 use sqlx::{AnyConnection, Row};
 
 use super::rows::json;
@@ -28,6 +30,8 @@ pub(super) async fn claim(
         Params::PlatformBuild(params) => claim_platform(tx, server, params, task).await,
         Params::SiteInstall(params) => claim_site(tx, server, params, task).await,
         Params::SiteDelete(params) => claim_removal(tx, server, params, task).await,
+        Params::SiteEnable(site_enable::Params { site })
+        | Params::SiteDisable(site_disable::Params { site }) => ready_site(tx, server, site).await,
         Params::Ping(_) | Params::ServerVerify(_) | Params::ServerPrint(_) => Ok(Ok(())),
     }
 }
@@ -160,6 +164,23 @@ async fn claim_removal(
     task: TaskId,
 ) -> Result<Outcome<()>, sqlx::Error> {
     let host = &params.site;
+    if let Err(refusal) = ready_site(tx, server, host).await? {
+        return Ok(Err(refusal));
+    }
+    sqlx::query("UPDATE site SET condition = 'removing', task = $2 WHERE host = $1")
+        .bind(host.as_str())
+        .bind(task.to_string())
+        .execute(&mut *tx.connection)
+        .await?;
+    Ok(Ok(()))
+}
+
+/// Whether the site is on that server, complete, and nobody is about to remove it.
+async fn ready_site(
+    tx: &mut Tx<'_>,
+    server: &ServerName,
+    host: &HostName,
+) -> Result<Outcome<()>, sqlx::Error> {
     let row = sqlx::query("SELECT server, condition, task FROM site WHERE host = $1")
         .bind(host.as_str())
         .fetch_optional(&mut *tx.connection)
@@ -180,15 +201,10 @@ async fn claim_removal(
         let busy_with: String = row.try_get("task")?;
         return Ok(Err(Refusal::conflict(
             "site_busy",
-            format!("site {host} is {condition}, so it cannot be deleted now"),
+            format!("site {host} is {condition}: nothing else can be done with it now"),
             format!("see `kolga task show {busy_with}`"),
         )));
     }
-    sqlx::query("UPDATE site SET condition = 'removing', task = $2 WHERE host = $1")
-        .bind(host.as_str())
-        .bind(task.to_string())
-        .execute(&mut *tx.connection)
-        .await?;
     Ok(Ok(()))
 }
 

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use kolga_protocol::id::TaskId;
+use kolga_protocol::names::HostName;
 use kolga_protocol::state::State;
 use kolga_protocol::task::{Output, Params};
 use sqlx::{AnyConnection, Row};
@@ -92,6 +93,13 @@ async fn settle_row(
             .execute(connection)
             .await?;
         }
+        Params::SiteEnable(params) if made => {
+            set_face(connection, server, &params.site, true).await?
+        }
+        Params::SiteDisable(params) if made => {
+            set_face(connection, server, &params.site, false).await?;
+        }
+        Params::SiteEnable(_) | Params::SiteDisable(_) => {}
         Params::SiteInstall(params) => {
             let url = match output {
                 Some(Output::SiteInstall(output)) => Some(output.url.clone()),
@@ -132,5 +140,21 @@ async fn settle_row(
             }
         }
     }
+    Ok(())
+}
+
+/// What visitors of a site get from now on.
+async fn set_face(
+    connection: &mut AnyConnection,
+    server: &str,
+    host: &HostName,
+    enabled: bool,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE site SET enabled = $3 WHERE host = $1 AND server = $2")
+        .bind(host.as_str())
+        .bind(server)
+        .bind(i64::from(enabled))
+        .execute(connection)
+        .await?;
     Ok(())
 }

@@ -211,6 +211,24 @@ async fn sites_are_asked_for_and_their_names_are_kept() {
         .expect("JSON");
     assert_eq!(busy["error"]["code"], "site_busy");
 
+    let tasks = "/v1/sites/blog.example.org/tasks";
+    for (wish, status, code) in [
+        (json!({"kind": "site.disable"}), 409, "site_busy"),
+        (json!({"kind": "site.enabel"}), 400, "bad_task"),
+        (
+            json!({"kind": "site.disable", "params": {"sight": 1}}),
+            400,
+            "bad_task",
+        ),
+        (json!({"kind": "ping"}), 400, "bad_task"),
+    ] {
+        let refused = hub.request(reqwest::Method::POST, tasks).json(&wish);
+        let refused = refused.send().await.expect("answered");
+        assert_eq!(refused.status().as_u16(), status, "{wish}");
+        let refused: Value = refused.json().await.expect("JSON");
+        assert_eq!(refused["error"]["code"], code, "{wish}");
+    }
+
     let task = answer["task"]["id"].as_str().expect("an id");
     let cancelled = hub
         .post(&format!("/v1/tasks/{task}/cancel"), json!({}))

@@ -17,7 +17,9 @@ use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
 use kolga_protocol::message::{Level, LogLines, ReportBody, StepPhase, StepReport};
 use kolga_protocol::names::HostName;
 use kolga_protocol::state::{Event, State};
-use kolga_protocol::task::{Output, Params, platform_build, site_delete, site_install};
+use kolga_protocol::task::{
+    Output, Params, platform_build, site_delete, site_disable, site_install,
+};
 
 use crate::database::{
     a_ping, asked, because, event, make, make_many, numbered, publish, run_of, server, success,
@@ -191,6 +193,14 @@ async fn objects(store: &Store) {
         secret_file: None,
     });
     end(store, second, success(&installed)).await;
+    let url = format!("http://{name}/");
+    let disable = make(
+        store,
+        Params::SiteDisable(site_disable::Params { site: host(name) }),
+    )
+    .await;
+    let disabled = Output::SiteDisable(site_disable::Output { url, changed: true });
+    end(store, disable, success(&disabled)).await;
     let delete = Params::SiteDelete(site_delete::Params { site: host(name) });
     let third = make(store, delete.clone()).await;
     end(store, third, because(Event::Failed, "nginx is away")).await;

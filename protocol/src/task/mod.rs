@@ -9,6 +9,8 @@ pub mod platform_build;
 pub mod server_print;
 pub mod server_verify;
 pub mod site_delete;
+pub mod site_disable;
+pub mod site_enable;
 pub mod site_install;
 
 use serde::de::DeserializeOwned;
@@ -237,6 +239,8 @@ tasks! {
     SiteInstall = site_install, "site.install";
     SiteDelete = site_delete, "site.delete";
     ServerPrint = server_print, "server.print";
+    SiteEnable = site_enable, "site.enable";
+    SiteDisable = site_disable, "site.disable";
 }
 
 impl Payload {

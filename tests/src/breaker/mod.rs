@@ -13,7 +13,6 @@ mod strangers;
 mod table;
 
 use kolga_protocol::object::Lane;
-use kolga_protocol::task::Kind;
 use serde_json::Value;
 
 use crate::hub::{Hub, Settings, TASK};
@@ -246,8 +245,7 @@ impl Breaker {
 
     /// Whether another scenario passes nearly all the points of this one: the sites that need more do.
     fn is_like_another(&self) -> bool {
-        matches!(self.scenario.kind, Kind::SiteInstall | Kind::SiteDelete)
-            && self.scenario.profile != Some("php")
+        self.scenario.is_a_site() && self.scenario.profile != Some("php")
     }
 }
 

@@ -50,7 +50,9 @@ impl Scenario {
                 .filter(|profile| needs(profile).platform)
                 .map(Some)
                 .collect(),
-            Kind::SiteInstall | Kind::SiteDelete => built_in.into_iter().map(Some).collect(),
+            Kind::SiteInstall | Kind::SiteDelete | Kind::SiteEnable | Kind::SiteDisable => {
+                built_in.into_iter().map(Some).collect()
+            }
         }
     }
 
@@ -72,8 +74,8 @@ impl Scenario {
     /// The database that the site has.
     #[must_use]
     pub fn database(self) -> Option<String> {
-        let is_a_site = matches!(self.kind, Kind::SiteInstall | Kind::SiteDelete);
-        let wanted = is_a_site && self.profile.is_some_and(|profile| needs(profile).database);
+        let wanted =
+            self.is_a_site() && self.profile.is_some_and(|profile| needs(profile).database);
         let host = self.host().parse().expect("a host");
         wanted.then(|| DatabaseName::for_site(&host).to_string())
     }
@@ -96,11 +98,14 @@ impl Scenario {
 
     /// What has to be there once, before all tries.
     pub async fn prepare(self, hub: &Hub) {
-        if let (Kind::SiteInstall | Kind::SiteDelete, Some(_)) = (self.kind, self.platform()) {
+        if self.is_a_site() && self.platform().is_some() {
             platform(hub).await;
         }
-        if self.kind == Kind::SiteDelete {
+        if self.is_a_site() && self.kind != Kind::SiteInstall {
             self.install(hub).await;
+        }
+        if self.kind == Kind::SiteEnable {
+            self.on_the_site(hub, Kind::SiteDisable).await;
         }
     }
 
@@ -122,6 +127,7 @@ impl Scenario {
             }
             Kind::SiteInstall => self.installation(),
             Kind::SiteDelete => self.deletion(),
+            Kind::SiteEnable | Kind::SiteDisable => self.site_task(self.kind, json!({})),
         }
     }
 
@@ -135,12 +141,30 @@ impl Scenario {
                 hub.succeeds(&task).await;
             }
             Kind::SiteDelete => self.install(hub).await,
+            Kind::SiteEnable => self.on_the_site(hub, Kind::SiteDisable).await,
+            Kind::SiteDisable => self.on_the_site(hub, Kind::SiteEnable).await,
         }
     }
 
     async fn install(self, hub: &Hub) {
         let task = hub.ask(&self.installation()).await;
         hub.succeeds(&task).await;
+    }
+
+    async fn on_the_site(self, hub: &Hub, kind: Kind) {
+        let task = hub.ask(&self.site_task(kind, json!({}))).await;
+        hub.succeeds(&task).await;
+    }
+
+    /// Whether it works on a site of its own.
+    #[must_use]
+    pub fn is_a_site(self) -> bool {
+        self.profile.is_some() && self.kind != Kind::PlatformBuild
+    }
+
+    fn site_task(self, kind: Kind, params: Value) -> Request {
+        let body = json!({"kind": kind.as_str(), "params": params});
+        Request::post(&format!("/v1/sites/{}/tasks", self.host()), body)
     }
 
     fn installation(self) -> Request {

@@ -87,6 +87,19 @@ pub struct Vhost {
     pub fpm_socket: Option<PlainPath>,
 }
 
+/// What the vhost of a page that stands in for a site may speak of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cover {
+    /// The site.
+    pub host: HostName,
+    /// Its other names.
+    pub aliases: Vec<SiteAlias>,
+    /// Where to listen.
+    pub listen: Vec<Listen>,
+    /// The operator's page, in place of the built-in one.
+    pub page: Option<PlainPath>,
+}
+
 /// A database's account.
 #[derive(Clone, Serialize)]
 pub struct Database {
@@ -146,6 +159,14 @@ pub fn vhost(name: &str, source: &str, values: &Vhost) -> anyhow::Result<String>
             fastcgi_params: FASTCGI_PARAMS.trim_end(),
         },
     )
+}
+
+/// The text of a vhost that shows a page in a site's place.
+///
+/// # Errors
+/// When the template is not right; the message names it and the line.
+pub fn cover(name: &str, source: &str, values: &Cover) -> anyhow::Result<String> {
+    render(name, source, values)
 }
 
 /// An ordinary file's text.

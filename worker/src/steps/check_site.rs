@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::cx::Cx;
 use crate::services::nginx::Answer;
-use crate::site::NewSite;
+use crate::site::Site;
 use crate::step::{Step, UndoError};
 
 /// Where nginx takes long to read its configuration, an old worker of it may still be the one to not know
@@ -16,7 +16,7 @@ use crate::step::{Step, UndoError};
 const PAUSE: Duration = Duration::from_millis(150);
 
 /// Asks a site for its page.
-pub struct CheckSite(pub Arc<NewSite>);
+pub struct CheckSite(pub Arc<Site>);
 
 impl Step for CheckSite {
     const NAME: &'static str = "check_site";

@@ -11,14 +11,14 @@ use kolga_protocol::names::DatabaseName;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
-use crate::site::NewSite;
+use crate::site::Site;
 use crate::step::{Step, UndoError};
 use kolga_protocol::fault;
 
 /// Makes a database user.
 pub struct CreateDatabaseUser {
     /// Whose secrets hold the password.
-    pub site: Arc<NewSite>,
+    pub site: Arc<Site>,
     /// The user, and the database of the same name.
     pub name: DatabaseName,
 }

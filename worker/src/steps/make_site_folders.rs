@@ -19,12 +19,12 @@ use crate::files::{Access, Dir, blocking, user_id};
 use crate::layout;
 use crate::profile::WebAccess;
 use crate::profile::manifest::Link;
-use crate::site::NewSite;
+use crate::site::Site;
 use crate::step::{Step, UndoError};
 use kolga_protocol::fault;
 
 /// Makes a site's folders.
-pub struct MakeSiteFolders(pub Arc<NewSite>);
+pub struct MakeSiteFolders(pub Arc<Site>);
 
 /// What was found.
 #[derive(Serialize, Deserialize)]
@@ -76,7 +76,7 @@ async fn remove(cx: &Cx, record: &Record) -> anyhow::Result<()> {
     blocking(move || sites.remove_owned_dir(host.as_str(), &owner).map(drop)).await
 }
 
-fn make(site: &NewSite, sites: &Dir, owner: &str, web: u32, stop: &Stop) -> anyhow::Result<()> {
+fn make(site: &Site, sites: &Dir, owner: &str, web: u32, stop: &Stop) -> anyhow::Result<()> {
     let own = rustix::process::geteuid().as_raw();
     let top = sites.make_owned_dir(site.host.as_str(), 0o700, owner)?;
     fault::point("make_site_folders:top");

@@ -20,7 +20,9 @@ pub mod publish_vhost;
 pub mod register_platform;
 pub mod register_site;
 pub mod reserve_site;
+pub mod rewrite_entry;
 pub mod run_installer;
+pub mod swap_vhost;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod trash_site;
@@ -104,6 +106,8 @@ steps! {
     publish_vhost::PublishVhost,
     check_site::CheckSite,
     register_site::RegisterSite,
+    swap_vhost::SwapVhost,
+    rewrite_entry::RewriteEntry,
     unpublish_vhost::UnpublishVhost,
     trash_site::TrashSite,
     probe_server::ProbeServer,

@@ -11,11 +11,12 @@ use kolga_protocol::names::HostName;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
-use crate::site::{NewSite, vhost_mark};
+use crate::face::Face;
+use crate::site::{Site, vhost_mark};
 use crate::step::{Step, UndoError};
 
 /// Puts a site on the web.
-pub struct PublishVhost(pub Arc<NewSite>);
+pub struct PublishVhost(pub Arc<Site>);
 
 /// What was found.
 #[derive(Serialize, Deserialize)]
@@ -41,7 +42,9 @@ impl Step for PublishVhost {
     }
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        let text = self.0.vhost_text(&cx.spoke, &record.run.to_string())?;
+        let text = self
+            .0
+            .vhost_text(&cx.spoke, &record.run.to_string(), Face::Site)?;
         cx.spoke.nginx.publish(cx, &record.host, &text).await?;
         cx.log.info(format!("nginx serves {}", self.0.url));
         Ok(())
@@ -85,7 +88,7 @@ mod tests {
 
         let text = step
             .0
-            .vhost_text(&cx.spoke, &cx.run.to_string())
+            .vhost_text(&cx.spoke, &cx.run.to_string(), Face::Site)
             .expect("a text");
         std::fs::write(&path, &text).expect("swapped, not loaded");
         PublishVhost::undo(&cx, &record).await.expect("ran by half");

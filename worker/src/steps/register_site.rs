@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
 use crate::registry::SiteEntry;
-use crate::site::{NewSite, refuse_taken_names};
+use crate::site::{Site, refuse_taken_names};
 use crate::step::{Step, UndoError};
 
 /// Notes a site.
-pub struct RegisterSite(pub Arc<NewSite>);
+pub struct RegisterSite(pub Arc<Site>);
 
 /// What was found.
 #[derive(Serialize, Deserialize)]
@@ -45,6 +45,8 @@ impl Step for RegisterSite {
             platform: site.platform.clone(),
             database: site.database.clone(),
             aliases: site.aliases.clone(),
+            options: site.options.clone(),
+            enabled: true,
             path: site.folder.clone(),
             installed_at: UnixMillis::now(),
         })

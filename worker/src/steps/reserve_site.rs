@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use crate::cx::Cx;
 use crate::layout;
 use crate::secrets::{PASSWORD_LENGTH, Secret, SiteSecrets};
-use crate::site::NewSite;
+use crate::site::Site;
 use crate::step::{Step, UndoError};
 
 /// Makes a site's secrets.
-pub struct ReserveSite(pub Arc<NewSite>);
+pub struct ReserveSite(pub Arc<Site>);
 
 /// What was found.
 #[derive(Serialize, Deserialize)]
@@ -73,7 +73,7 @@ impl Step for ReserveSite {
 }
 
 /// What stands where the site is to be, each thing by its full name.
-async fn taken_places(site: &NewSite, cx: &Cx) -> anyhow::Result<Vec<String>> {
+async fn taken_places(site: &Site, cx: &Cx) -> anyhow::Result<Vec<String>> {
     let mut taken = Vec::new();
     if cx.spoke.secrets.path(&site.host).exists() {
         let path = cx.spoke.secrets.path(&site.host);

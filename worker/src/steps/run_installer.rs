@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::cx::Cx;
 use crate::layout;
 use crate::profile::manifest::Installer;
-use crate::site::NewSite;
+use crate::site::Site;
 use crate::step::{Step, UndoError};
 use kolga_protocol::fault;
 
@@ -25,7 +25,7 @@ const SCRIPT: &str = ".install.php";
 /// Runs an installer.
 pub struct RunInstaller {
     /// For which site.
-    pub site: Arc<NewSite>,
+    pub site: Arc<Site>,
     /// How.
     pub installer: Installer,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cx::Cx;
-use crate::site::NewSite;
+use crate::site::Site;
 use crate::testing::{Scratch, config, context};
 
 /// A context whose folders are there and whose nginx always agrees.
@@ -17,8 +17,8 @@ pub(crate) fn site_context(scratch: &Scratch) -> Cx {
 }
 
 /// A static site.
-pub(crate) fn site(cx: &Cx) -> Arc<NewSite> {
+pub(crate) fn site(cx: &Cx) -> Arc<Site> {
     let params = serde_json::from_str(r#"{"site": "www.example.org", "profile": "static"}"#);
     let params = params.expect("parameters");
-    Arc::new(NewSite::new(&params, &cx.spoke).expect("a site"))
+    Arc::new(Site::new(&params, &cx.spoke).expect("a site"))
 }

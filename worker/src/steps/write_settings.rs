@@ -15,13 +15,13 @@ use crate::cx::Cx;
 use crate::layout;
 use crate::profile::manifest::SettingsFile;
 use crate::profile::template::{self, Database, Settings};
-use crate::site::NewSite;
+use crate::site::Site;
 use crate::step::{Step, UndoError};
 
 /// Writes a site's settings.
 pub struct WriteSettings {
     /// Whose.
-    pub site: Arc<NewSite>,
+    pub site: Arc<Site>,
     /// Which file.
     pub file: SettingsFile,
 }

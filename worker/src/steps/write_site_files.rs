@@ -9,11 +9,11 @@ use super::make_site_folders::split;
 use crate::cx::Cx;
 use crate::layout;
 use crate::profile::template;
-use crate::site::NewSite;
+use crate::site::Site;
 use crate::step::{Step, UndoError};
 
 /// Writes a site's ordinary files.
-pub struct WriteSiteFiles(pub Arc<NewSite>);
+pub struct WriteSiteFiles(pub Arc<Site>);
 
 impl Step for WriteSiteFiles {
     const NAME: &'static str = "write_site_files";

@@ -8,6 +8,7 @@ mod platform_build;
 mod server_print;
 mod server_verify;
 mod site_delete;
+mod site_enable;
 mod site_install;
 
 use kolga_protocol::task::{Output, Params};
@@ -35,6 +36,8 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::PlatformBuild(params) => platform_build::plan(params, cx),
         Params::SiteInstall(params) => site_install::plan(params, cx),
         Params::SiteDelete(params) => site_delete::plan(params, cx),
+        Params::SiteEnable(params) => site_enable::plan(params, cx),
+        Params::SiteDisable(params) => site_enable::plan_disable(params, cx),
         Params::ServerPrint(params) => Ok(server_print::plan(params)),
         Params::ServerVerify(_) => Ok(server_verify::plan()),
     }

@@ -7,7 +7,7 @@ use kolga_protocol::task::{Output, site_install};
 
 use crate::cx::Cx;
 use crate::plan::Plan;
-use crate::site::NewSite;
+use crate::site::Site;
 use crate::steps::check_site::CheckSite;
 use crate::steps::create_database::CreateDatabase;
 use crate::steps::create_database_user::CreateDatabaseUser;
@@ -20,7 +20,7 @@ use crate::steps::write_settings::WriteSettings;
 use crate::steps::write_site_files::WriteSiteFiles;
 
 pub(super) fn plan(params: &site_install::Params, cx: &Cx) -> anyhow::Result<Plan> {
-    let site = Arc::new(NewSite::new(params, &cx.spoke)?);
+    let site = Arc::new(Site::new(params, &cx.spoke)?);
     let output = output(&site, cx);
     let manifest = site.profile.manifest.clone();
 
@@ -56,7 +56,7 @@ pub(super) fn plan(params: &site_install::Params, cx: &Cx) -> anyhow::Result<Pla
         .step(RegisterSite(site)))
 }
 
-fn output(site: &NewSite, cx: &Cx) -> site_install::Output {
+fn output(site: &Site, cx: &Cx) -> site_install::Output {
     let manifest = &site.profile.manifest;
     let has_secrets = site.database.is_some() || !manifest.secrets.is_empty();
     let admin = manifest.admin.as_ref();

@@ -10,7 +10,8 @@ use crate::store::{Store, StoreError};
 use crate::wire::{Condition, Platform, Site};
 
 const PLATFORM: &str = "SELECT server, name, profile, source, condition, version, path, task, created_at FROM platform";
-const SITE: &str = "SELECT host, server, profile, platform, aliases, options, condition, url, task,
+const SITE: &str =
+    "SELECT host, server, profile, platform, aliases, options, condition, enabled, url, task,
     created_at FROM site";
 
 impl Store {
@@ -123,6 +124,7 @@ fn site(row: &AnyRow) -> Result<Site, StoreError> {
         aliases: from_json("aliases", &text("aliases")?)?,
         options: from_json("options", &text("options")?)?,
         condition: condition(&text("condition")?)?,
+        enabled: row.try_get::<i64, _>("enabled")? == 1,
         url: row.try_get("url")?,
         task: Some(parse("a task id", &text("task")?)?),
         created_at: UnixMillis(row.try_get("created_at")?),

@@ -1,0 +1,74 @@
+//! `kolga site delete`: a site and all that is its own.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use clap::Args;
+use kolga_protocol::names::HostName;
+use kolga_protocol::task::Kind;
+use reqwest::Method;
+
+use super::super::client::Client;
+use super::super::follow::Follow;
+use super::super::screen::Screen;
+use super::super::trouble::Trouble;
+use crate::wire::TaskAnswer;
+
+/// `kolga site delete`
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Delete {
+    /// Its name
+    host: HostName,
+    /// Do not ask, even on a terminal
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    follow: Follow,
+}
+
+impl Delete {
+    pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
+        if !self.yes && !screen.is_json() {
+            confirm(screen, &self.host)?;
+        }
+        delete(client, screen, &self.host, self.follow).await
+    }
+}
+
+async fn delete(
+    client: &Client,
+    screen: &Screen,
+    host: &HostName,
+    follow: Follow,
+) -> Result<(), Trouble> {
+    let path = format!("/v1/sites/{host}");
+    let answer: TaskAnswer = client.act(Method::DELETE, &path).await?;
+    if answer.task.kind == Kind::SiteDelete.as_str() {
+        return follow.conclude(client, screen, &answer.task, &answer).await;
+    }
+    // The answer is the task that failed to make it: there was nothing on the server to delete.
+    if screen.is_json() {
+        return Ok(screen.json(&answer)?);
+    }
+    Ok(screen.line(&format!(
+        "{host} was never installed; the hub has forgotten it."
+    ))?)
+}
+
+/// Asks a person; scripts have decided already.
+fn confirm(screen: &Screen, host: &HostName) -> Result<(), Trouble> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Ok(());
+    }
+    screen.write(&format!(
+        "This deletes {host} with its files and its database. Type its name to go on: "
+    ))?;
+    let mut typed = String::new();
+    io::stdin().lock().read_line(&mut typed)?;
+    if typed.trim() == host.as_str() {
+        return Ok(());
+    }
+    Err(Trouble::Usage {
+        message: format!("that is not its name; {host} is as it was"),
+        hint: "Type the name exactly, or give --yes.".to_owned(),
+    })
+}

@@ -1,0 +1,76 @@
+//! `kolga site install`: a new site.
+
+use clap::Args;
+use kolga_protocol::names::{
+    HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName, SiteAlias,
+};
+
+use super::super::client::Client;
+use super::super::follow::Follow;
+use super::super::screen::Screen;
+use super::super::trouble::Trouble;
+use crate::wire::{NewSite, SiteAnswer};
+
+/// `kolga site install`
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Install {
+    /// Its name in DNS
+    host: HostName,
+    /// Where to install it
+    #[arg(long, value_name = "SERVER")]
+    server: ServerName,
+    /// The kind of site, such as static, php or wordpress
+    #[arg(long, value_name = "PROFILE")]
+    profile: ProfileName,
+    /// The platform that it shares with others, where the profile wants one
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<PlatformName>,
+    /// Another name that it answers to, *.example.org too; may be given again
+    #[arg(long = "alias", value_name = "HOST")]
+    aliases: Vec<SiteAlias>,
+    /// What the profile lets you choose, such as title='My blog'; may be given again
+    #[arg(long = "option", short, value_name = "NAME=VALUE", value_parser = option)]
+    options: Vec<(OptionName, OptionValue)>,
+    #[command(flatten)]
+    follow: Follow,
+}
+
+impl Install {
+    pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
+        let wish = NewSite {
+            host: self.host,
+            server: self.server,
+            profile: self.profile,
+            platform: self.platform,
+            aliases: self.aliases,
+            options: self.options.into_iter().collect(),
+        };
+        let answer: SiteAnswer = client.post("/v1/sites", &wish).await?;
+        self.follow
+            .conclude(client, screen, &answer.task, &answer)
+            .await
+    }
+}
+
+fn option(text: &str) -> Result<(OptionName, OptionValue), String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("write it as NAME=VALUE, such as title='My blog'")?;
+    let name = name.parse().map_err(|e| format!("{e}"))?;
+    let value = value.parse().map_err(|e| format!("{e}"))?;
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::option;
+
+    #[test]
+    fn an_option_is_a_name_and_a_value_that_may_hold_anything_printable() {
+        let (name, value) = option("title=a = b").expect("a good option");
+        assert_eq!((name.as_str(), value.as_str()), ("title", "a = b"));
+        assert!(option("title").is_err());
+        assert!(option("Title=x").is_err());
+        assert!(option("title=a\nb").is_err());
+    }
+}

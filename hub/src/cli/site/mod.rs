@@ -1,0 +1,132 @@
+//! `kolga site`: the sites. Commands with arguments of their own are a file each; those that only name a site
+//! and ask for a task on it are in `act`.
+
+mod act;
+mod delete;
+mod install;
+
+use clap::Subcommand;
+use kolga_protocol::names::{HostName, ServerName};
+use kolga_protocol::task::Kind;
+
+use super::client::Client;
+use super::page::{self, Part};
+use super::platform::condition;
+use super::screen::Screen;
+use super::table::Table;
+use super::time::{age, instant};
+use super::trouble::Trouble;
+use crate::wire::Site;
+use act::Act;
+use delete::Delete;
+use install::Install;
+
+/// What can be done with sites.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Install a new site
+    #[command(after_help = "\
+Examples:
+  kolga site install hello.example.org --server web1 --profile static --follow
+  kolga site install blog.example.org --server web1 --profile wordpress --platform wp \\
+        --alias www.blog.example.org --option title='My blog' --follow
+
+The passwords of the site are made on its server and stay there; the result names the file, and
+`kolga-worker secret show HOST` prints it there.")]
+    Install(Install),
+    /// Delete a site with its files and its database
+    #[command(after_help = "Example:\n  kolga site delete blog.example.org --follow")]
+    Delete(Delete),
+    /// Show visitors the site again that was disabled
+    Enable(Act),
+    /// Show visitors a page that says that the site is switched off
+    #[command(after_help = "\
+Files, database and settings stay as they are; `kolga site enable` brings the site back. An operator of the
+server can put another page in place of the built-in one: `[pages]` in its worker.toml.")]
+    Disable(Act),
+    /// List the sites
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only those on this server
+        #[arg(long, value_name = "SERVER")]
+        server: Option<ServerName>,
+        #[command(flatten)]
+        part: Part,
+    },
+    /// Show one site
+    Show {
+        /// Its name
+        host: HostName,
+    },
+}
+
+impl Command {
+    pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
+        match self {
+            Self::Install(install) => install.run(client, screen).await,
+            Self::Delete(delete) => delete.run(client, screen).await,
+            Self::Enable(act) => act.ask(Kind::SiteEnable, client, screen).await,
+            Self::Disable(act) => act.ask(Kind::SiteDisable, client, screen).await,
+            Self::List { server, part } => list(client, screen, server, part).await,
+            Self::Show { host } => {
+                let site: Site = client.get(&format!("/v1/sites/{host}"), &[]).await?;
+                if screen.is_json() {
+                    return Ok(screen.json(&site)?);
+                }
+                Ok(describe(&site).show(screen)?)
+            }
+        }
+    }
+}
+
+async fn list(
+    client: &Client,
+    screen: &Screen,
+    server: Option<ServerName>,
+    part: Part,
+) -> Result<(), Trouble> {
+    let list = page::List {
+        path: "/v1/sites",
+        query: server
+            .map(|server| ("server", server.to_string()))
+            .into_iter()
+            .collect(),
+        command: "kolga site list",
+        cursor: "after",
+        empty: "No sites here. Install one with: kolga site install --help",
+    };
+    let heading = Table::headed(["HOST", "SERVER", "PROFILE", "PLATFORM", "STATE", "AGE"]);
+    list.show(client, screen, part, heading, |table, site: &Site| {
+        table.row([
+            site.host.as_str().into(),
+            site.server.as_str().into(),
+            site.profile.as_str().into(),
+            site.platform.as_ref().map_or("", AsRef::as_ref).into(),
+            condition(site.condition),
+            age(site.created_at).into(),
+        ]);
+    })
+    .await
+}
+
+fn describe(site: &Site) -> Table {
+    let mut table = Table::pairs();
+    table.pair("site", site.host.as_str());
+    table.pair_if("url", site.url.as_deref());
+    table.pair("server", site.server.as_str());
+    table.pair("profile", site.profile.as_str());
+    table.pair_if("platform", site.platform.as_ref());
+    table.pair("state", condition(site.condition));
+    if !site.enabled {
+        table.pair("visitors get", "the page that says that it is switched off");
+    }
+    for alias in &site.aliases {
+        table.pair("alias", alias);
+    }
+    for (name, value) in &site.options {
+        table.pair("option", format!("{name}={value}"));
+    }
+    table.pair("asked for", instant(site.created_at));
+    table.pair_if("last task", site.task.map(|id| id.to_string()));
+    table
+}

@@ -1,0 +1,191 @@
+//! Step `swap_vhost`: visitors get another face of a site: the site as it is to be now, or a page in its place.
+//! The file is tested aside, swapped in, tested among the others and loaded, or nothing is changed.
+//!
+//! Undo needs the host, the run, which the new file's first line names, and the text that was there before,
+//! which holds no secret.
+
+use std::sync::Arc;
+
+use kolga_protocol::id::Run;
+use kolga_protocol::names::HostName;
+use serde::{Deserialize, Serialize};
+
+use crate::cx::Cx;
+use crate::face::Face;
+use crate::site::{Site, VHOST_MARK, vhost_mark};
+use crate::step::{Step, UndoError};
+
+/// Shows another face of a site.
+pub struct SwapVhost {
+    /// Whose.
+    pub site: Arc<Site>,
+    /// Which.
+    pub face: Face,
+}
+
+/// What was found.
+#[derive(Serialize, Deserialize)]
+pub struct Record {
+    host: HostName,
+    run: Run,
+    /// The file's text; `None` when there was none.
+    previous: Option<String>,
+    /// Whether it says already what it is to say.
+    same: bool,
+}
+
+impl Step for SwapVhost {
+    const NAME: &'static str = "swap_vhost";
+    type Record = Record;
+
+    async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
+        let host = &self.site.host;
+        let previous = cx.spoke.nginx.vhost(host)?;
+        if let Some(text) = &previous {
+            anyhow::ensure!(
+                text.starts_with(VHOST_MARK),
+                "{} does not begin with the line that Kolga writes there: whose is it? Move it away, or \
+                 give it that line back",
+                cx.spoke.nginx.vhost_path(host).display()
+            );
+        }
+        let wanted = self
+            .site
+            .vhost_text(&cx.spoke, &cx.run.to_string(), self.face)?;
+        let body = |text: &str| text.split_once('\n').map(|(_, body)| body.to_owned());
+        Ok(Record {
+            host: host.clone(),
+            run: cx.run,
+            same: previous.as_deref().and_then(body) == body(&wanted),
+            previous,
+        })
+    }
+
+    async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
+        if record.same {
+            return Ok(());
+        }
+        let text = self
+            .site
+            .vhost_text(&cx.spoke, &record.run.to_string(), self.face)?;
+        cx.spoke.nginx.publish(cx, &record.host, &text).await?;
+        cx.log.info(format!(
+            "visitors of {} get {}",
+            self.site.url,
+            self.face.name()
+        ));
+        Ok(())
+    }
+
+    async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
+        if record.same {
+            return Ok(());
+        }
+        let nginx = &cx.spoke.nginx;
+        let mark = vhost_mark(&record.run.to_string());
+        let undone = match nginx.vhost(&record.host) {
+            // Neither what was there nor ours: somebody has put his own there meanwhile, and it stays.
+            Ok(Some(text))
+                if !text.starts_with(&mark) && Some(&text) != record.previous.as_ref() =>
+            {
+                nginx.restore(cx, &record.host, Some(&text)).await
+            }
+            Ok(_) => {
+                let previous = record.previous.as_deref();
+                nginx.restore(cx, &record.host, previous).await
+            }
+            Err(error) => Err(error),
+        };
+        undone.map_err(|error| {
+            let path = nginx.vhost_path(&record.host);
+            UndoError::leaves(
+                format!("{} or what nginx loaded of it", path.display()),
+                error,
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::testing::{site, site_context};
+    use crate::testing::Scratch;
+
+    fn scene(scratch: &Scratch, face: Face) -> (Cx, SwapVhost, std::path::PathBuf, String) {
+        let cx = site_context(scratch);
+        let site = site(&cx);
+        let path = cx.spoke.nginx.vhost_path(&site.host);
+        let before = site
+            .vhost_text(&cx.spoke, "an earlier run", Face::Site)
+            .expect("a text");
+        std::fs::write(&path, &before).expect("published");
+        (cx, SwapVhost { site, face }, path, before)
+    }
+
+    #[tokio::test]
+    async fn undo_is_right_when_it_never_ran_ran_by_half_and_ran_whole() {
+        let scratch = Scratch::new();
+        let (cx, step, path, before) = scene(&scratch, Face::Maintenance);
+        let record = Step::inspect(&step, &cx).await.expect("ours");
+        SwapVhost::undo(&cx, &record).await.expect("never ran");
+        let there = || std::fs::read_to_string(&path).expect("there");
+        assert_eq!(there(), before);
+
+        let owner = cx.run.to_string();
+        let after = step.site.vhost_text(&cx.spoke, &owner, step.face);
+        let after = after.expect("a text");
+        std::fs::write(&path, &after).expect("swapped, not loaded");
+        SwapVhost::undo(&cx, &record).await.expect("ran by half");
+        assert_eq!(there(), before);
+
+        Step::apply(&step, &cx, &record).await.expect("whole");
+        assert_eq!(there(), after);
+        assert!(
+            after.contains("503") && after.contains("Retry-After"),
+            "{after}"
+        );
+        SwapVhost::undo(&cx, &record).await.expect("ran whole");
+        SwapVhost::undo(&cx, &record).await.expect("twice");
+        assert_eq!(there(), before);
+    }
+
+    #[tokio::test]
+    async fn what_says_already_what_it_is_to_say_is_not_touched() {
+        let scratch = Scratch::new();
+        let (cx, step, path, before) = scene(&scratch, Face::Site);
+        let record = Step::inspect(&step, &cx).await.expect("ours");
+        Step::apply(&step, &cx, &record)
+            .await
+            .expect("nothing to do");
+        assert_eq!(std::fs::read_to_string(&path).expect("there"), before);
+    }
+
+    #[tokio::test]
+    async fn a_strangers_file_is_refused_and_survives_an_undo() {
+        let scratch = Scratch::new();
+        let (cx, step, path, _) = scene(&scratch, Face::Disabled);
+        let record = Step::inspect(&step, &cx).await.expect("ours");
+        std::fs::write(&path, "# mine\n").expect("planted");
+        assert!(Step::inspect(&step, &cx).await.is_err());
+        SwapVhost::undo(&cx, &record)
+            .await
+            .expect("nothing of ours");
+        assert_eq!(std::fs::read_to_string(&path).expect("there"), "# mine\n");
+    }
+
+    #[tokio::test]
+    async fn an_operators_own_page_takes_the_place_of_ours() {
+        let scratch = Scratch::new();
+        let (cx, step, _, _) = scene(&scratch, Face::Disabled);
+        let text = step.site.vhost_text(&cx.spoke, "a run", step.face);
+        assert!(text.expect("a text").contains("switched off"));
+        let mut config = cx.spoke.config.clone();
+        config.pages.disabled = Some("/srv/pages/off.html".into());
+        let spoke = crate::spoke::Spoke::open(config, None).await.expect("open");
+        let text = step.site.vhost_text(&spoke, "a run", step.face);
+        let text = text.expect("a text");
+        assert!(text.contains("alias /srv/pages/off.html;"), "{text}");
+        assert!(!text.contains("switched off"), "{text}");
+    }
+}

@@ -59,14 +59,12 @@ impl Operation for Create {
             )));
         }
         let tasks: Vec<TaskId> = (0..self.count).map(|_| TaskId::generate()).collect();
-        if objects::has_row(&self.params) {
-            if self.count != 1 {
-                return Ok(Err(Refusal::invalid(
-                    "bad_count",
-                    format!("a {} task can be made once only", self.params.kind()),
-                    "leave count out".to_owned(),
-                )));
-            }
+        if self.count != 1 && objects::has_row(&self.params) {
+            return Ok(Err(Refusal::invalid(
+                "bad_count",
+                format!("a {} task can be made once only", self.params.kind()),
+                "leave count out".to_owned(),
+            )));
         }
         if let Err(refusal) = objects::claim(tx, &self.server, &self.params, tasks[0]).await? {
             return Ok(Err(refusal));

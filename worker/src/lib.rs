@@ -15,6 +15,7 @@ pub mod files;
 pub mod intake;
 pub mod journal;
 pub mod layout;
+pub mod opcache;
 pub mod outgoing;
 pub mod plan;
 pub mod process;

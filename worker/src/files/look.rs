@@ -34,19 +34,42 @@ pub enum Kind {
     Other,
 }
 
+/// How something looks from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looks {
+    /// What it is.
+    pub kind: Kind,
+    /// Its mode, without the kind.
+    pub mode: u32,
+    /// Its owner's number.
+    pub owner: u32,
+}
+
 impl Dir {
     /// What stands at this name, links not followed; `None` when nothing does.
     ///
     /// # Errors
     /// When it cannot be told.
     pub fn kind(&self, name: impl AsRef<OsStr>) -> anyhow::Result<Option<Kind>> {
+        Ok(self.looks(name)?.map(|looks| looks.kind))
+    }
+
+    /// How what stands at this name looks, links not followed; `None` when nothing does.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn looks(&self, name: impl AsRef<OsStr>) -> anyhow::Result<Option<Looks>> {
         let name = component(name.as_ref())?;
         match rustix::fs::statat(&*self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile => Kind::File,
-                FileType::Directory => Kind::Dir,
-                FileType::Symlink => Kind::Link,
-                _ => Kind::Other,
+            Ok(stat) => Ok(Some(Looks {
+                kind: match FileType::from_raw_mode(stat.st_mode) {
+                    FileType::RegularFile => Kind::File,
+                    FileType::Directory => Kind::Dir,
+                    FileType::Symlink => Kind::Link,
+                    _ => Kind::Other,
+                },
+                mode: stat.st_mode & 0o7777,
+                owner: stat.st_uid,
             })),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => {

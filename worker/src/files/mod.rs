@@ -20,12 +20,12 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use kolga_protocol::fault;
-use rustix::fs::{Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
 pub use acl::Access;
 pub use copy::Copied;
-pub use look::{Identity, Kind};
+pub use look::{Identity, Kind, Looks};
 pub use users::user_id;
 
 /// How often a lookup is tried again when somebody renames on the way (openat2(2), `EAGAIN`).
@@ -181,6 +181,39 @@ impl Dir {
         fault::point("files:moved");
         target.sync()?;
         self.sync()
+    }
+
+    /// Gives a file another name in this folder beside the one it has. Never over anything.
+    ///
+    /// # Errors
+    /// When nothing is there, it is a folder, or something has the other name.
+    pub fn link(&self, name: impl AsRef<OsStr>, other: impl AsRef<OsStr>) -> anyhow::Result<()> {
+        let (name, other) = (component(name.as_ref())?, component(other.as_ref())?);
+        rustix::fs::linkat(&*self.fd, name, &*self.fd, other, AtFlags::empty())
+            .with_context(|| format!("cannot name {} {} too", self.shown(name), other.display()))?;
+        self.sync()
+    }
+
+    /// Gives back to `name` the file that is called `other`, in place of the one that may be there; the
+    /// other name goes.
+    ///
+    /// # Errors
+    /// When there is no `other`, or it cannot be moved.
+    pub fn put_back(
+        &self,
+        other: impl AsRef<OsStr>,
+        name: impl AsRef<OsStr>,
+    ) -> anyhow::Result<()> {
+        let (other, name) = (component(other.as_ref())?, component(name.as_ref())?);
+        rustix::fs::renameat(&*self.fd, other, &*self.fd, name)
+            .with_context(|| format!("cannot put {} back", self.shown(name)))?;
+        // Where both names were the same file's, rename(2) has left both.
+        match rustix::fs::unlinkat(&*self.fd, other, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => self.sync(),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot remove {}", self.shown(other)))
+            }
+        }
     }
 
     /// Makes names that were added or removed here durable.

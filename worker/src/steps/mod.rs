@@ -9,6 +9,7 @@ pub mod create_database;
 pub mod create_database_user;
 pub mod drop_database;
 pub mod drop_database_user;
+pub mod drop_old_settings;
 pub mod empty_trash;
 pub mod forget_site;
 pub mod make_site_folders;
@@ -22,6 +23,7 @@ pub mod register_site;
 pub mod reserve_site;
 pub mod rewrite_entry;
 pub mod run_installer;
+pub mod swap_settings;
 pub mod swap_vhost;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -107,6 +109,7 @@ steps! {
     check_site::CheckSite,
     register_site::RegisterSite,
     swap_vhost::SwapVhost,
+    swap_settings::SwapSettings,
     rewrite_entry::RewriteEntry,
     unpublish_vhost::UnpublishVhost,
     trash_site::TrashSite,
@@ -117,6 +120,7 @@ steps! {
 finals! {
     drop_database::DropDatabase,
     drop_database_user::DropDatabaseUser,
+    drop_old_settings::DropOldSettings,
     empty_trash::EmptyTrash,
     forget_site::ForgetSite,
 }

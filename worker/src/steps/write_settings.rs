@@ -47,7 +47,7 @@ impl Step for WriteSettings {
     }
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        let text = self.text(cx)?;
+        let text = text(&self.site, &self.file, cx)?;
         let top = layout::sites(&cx.spoke.config)?.dir(record.host.as_str())?;
         let (folder, name) = split(&top, self.file.path.as_ref())?;
         folder.write_new(name, text.as_bytes(), self.file.mode.0)
@@ -70,35 +70,33 @@ impl Step for WriteSettings {
     }
 }
 
-impl WriteSettings {
-    fn text(&self, cx: &Cx) -> anyhow::Result<String> {
-        let site = &self.site;
-        let secrets = cx
-            .spoke
-            .secrets
-            .load(&site.host)?
-            .context("the site's secrets are gone")?;
-        let database = match &site.database {
-            None => None,
-            Some(name) => Some(Database {
-                socket: cx.spoke.need_mariadb()?.socket().display().to_string(),
-                name: name.clone(),
-                user: name.clone(),
-                password: secrets
-                    .database_password
-                    .context("the site's secrets hold no password for the database")?
-                    .expose()
-                    .to_owned(),
-            }),
-        };
-        let expose =
-            |(name, secret): (_, crate::secrets::Secret)| (name, secret.expose().to_owned());
-        let values = Settings {
-            public: site.public_values()?,
-            database,
-            secrets: secrets.values.into_iter().map(expose).collect(),
-        };
-        let source = site.profile.text(&self.file.template)?;
-        template::settings(self.file.template.as_str(), source, &values)
-    }
+/// What a site's settings say: its database is `site.database`, the user has the same name, and the secrets
+/// are those that the spoke holds of it now.
+pub(super) fn text(site: &Site, file: &SettingsFile, cx: &Cx) -> anyhow::Result<String> {
+    let secrets = cx
+        .spoke
+        .secrets
+        .load(&site.host)?
+        .context("the site's secrets are gone")?;
+    let database = match &site.database {
+        None => None,
+        Some(name) => Some(Database {
+            socket: cx.spoke.need_mariadb()?.socket().display().to_string(),
+            name: name.clone(),
+            user: name.clone(),
+            password: secrets
+                .database_password
+                .context("the site's secrets hold no password for the database")?
+                .expose()
+                .to_owned(),
+        }),
+    };
+    let expose = |(name, secret): (_, crate::secrets::Secret)| (name, secret.expose().to_owned());
+    let values = Settings {
+        public: site.public_values()?,
+        database,
+        secrets: secrets.values.into_iter().map(expose).collect(),
+    };
+    let source = site.profile.text(&file.template)?;
+    template::settings(file.template.as_str(), source, &values)
 }

@@ -2,7 +2,8 @@
 //! and notes what became of it. Woken by the store, never by a clock.
 //!
 //! Whatever has gathered while the last batch was on its way is the next one; `pack` puts tasks of one server
-//! into one message. A batch is noted in the same transaction that takes the next one. What the broker confirms
+//! into one message. A batch is noted in the same transaction that takes the next one; where none follows, in that
+//! of whatever comes next, which mostly is what the worker reports of it. What the broker confirms
 //! and the hub dies before noting is sent again with the same identity, and the worker knows it.
 
 mod pack;
@@ -11,6 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use kolga_protocol::fault;
 use kolga_protocol::link::{PublishError, Publisher};
 use kolga_protocol::names::ServerName;
@@ -101,12 +103,24 @@ impl Relay {
         let take = self.store.write(Take { most: BATCH });
         match done {
             None => take.await,
+            Some(done) if self.is_last(done) => {
+                let noted = self.store.write_at_leisure(done.clone()).await;
+                noted.map(|()| Vec::new())
+            }
             Some(done) => {
                 // Handed over in this order, and gathered into one transaction.
                 let (noted, taken) = tokio::join!(self.store.write(done.clone()), take);
                 noted.and(taken)
             }
         }
+    }
+
+    /// Whether nothing has come into the outbox since this batch was taken, and nothing of it goes back there.
+    fn is_last(&self, done: &Published) -> bool {
+        let whole = i64::try_from(done.results.len()).is_ok_and(|taken| taken < BATCH);
+        let gone = |(_, fate): &(Item, Fate)| *fate == Fate::Confirmed;
+        let outbox = &self.store.signals().outbox;
+        whole && done.results.iter().all(gone) && outbox.notified().now_or_never().is_none()
     }
 
     async fn note_last(&self, done: Option<Published>) {

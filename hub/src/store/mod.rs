@@ -118,7 +118,27 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; then nothing was changed.
     pub async fn write<O: Operation>(&self, operation: O) -> Result<O::Answer, StoreError> {
-        let (pending, answer) = tx::Pending::new(operation);
+        self.hand_over(operation, false).await
+    }
+
+    /// Does one operation, durably, that nobody waits for: it lets others come along for a moment, and so
+    /// often costs no transaction of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing was changed.
+    pub async fn write_at_leisure<O: Operation>(
+        &self,
+        operation: O,
+    ) -> Result<O::Answer, StoreError> {
+        self.hand_over(operation, true).await
+    }
+
+    async fn hand_over<O: Operation>(
+        &self,
+        operation: O,
+        can_wait: bool,
+    ) -> Result<O::Answer, StoreError> {
+        let (pending, answer) = tx::Pending::new(operation, can_wait);
         self.queue
             .send(Box::new(pending))
             .await

@@ -182,6 +182,8 @@ pub(super) trait AnyOperation: Send {
         &'a mut self,
         tx: &'a mut Tx<'_>,
     ) -> Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'a>>;
+    /// Whether nobody is kept waiting when it is.
+    fn can_wait(&self) -> bool;
     fn committed(self: Box<Self>);
     fn failed(self: Box<Self>, reason: &str);
 }
@@ -189,16 +191,21 @@ pub(super) trait AnyOperation: Send {
 /// An operation, and where its answer goes.
 pub(super) struct Pending<O: Operation> {
     operation: O,
+    can_wait: bool,
     outcome: Option<Outcome<O::Answer>>,
     reply: oneshot::Sender<Result<O::Answer, StoreError>>,
 }
 
 impl<O: Operation> Pending<O> {
     #[allow(clippy::type_complexity)]
-    pub(super) fn new(operation: O) -> (Self, oneshot::Receiver<Result<O::Answer, StoreError>>) {
+    pub(super) fn new(
+        operation: O,
+        can_wait: bool,
+    ) -> (Self, oneshot::Receiver<Result<O::Answer, StoreError>>) {
         let (reply, answer) = oneshot::channel();
         let pending = Self {
             operation,
+            can_wait,
             outcome: None,
             reply,
         };
@@ -215,6 +222,10 @@ impl<O: Operation> AnyOperation for Pending<O> {
             self.outcome = Some(self.operation.apply(tx).await?);
             Ok(())
         })
+    }
+
+    fn can_wait(&self) -> bool {
+        self.can_wait
     }
 
     fn committed(self: Box<Self>) {

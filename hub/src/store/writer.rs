@@ -1,5 +1,5 @@
 //! The one writer: whatever operations have gathered while it was busy become one transaction. Under load
-//! batches form by themselves; when idle an operation waits for nobody.
+//! batches form by themselves; when idle an operation waits for nobody, but for what nobody waits for.
 //!
 //! When a batch fails, each of its operations is tried alone, so that one that the database refuses takes
 //! no other with it. A lost connection is made anew.
@@ -20,6 +20,8 @@ use super::{Policy, outbox, prune};
 
 /// Operations in one transaction at most: bounds the time that the first of them waits.
 const BATCH: usize = 256;
+/// How long what can wait does so for others that it could go with.
+const LEISURE: Duration = Duration::from_millis(5);
 /// Between two tries to reach a database that is away.
 const RECONNECT: Duration = Duration::from_millis(500);
 /// How often it is tried before the operations at hand are answered with an error.
@@ -60,6 +62,10 @@ impl Writer {
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Box<dyn AnyOperation>>) {
         let mut batch = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut batch, BATCH).await > 0 {
+            if batch.iter().all(|operation| operation.can_wait()) {
+                let more = queue.recv_many(&mut batch, BATCH);
+                tokio::time::timeout(LEISURE, more).await.ok();
+            }
             self.commit(std::mem::take(&mut batch)).await;
         }
         if let Err(error) = self.connection.close().await {

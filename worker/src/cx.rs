@@ -21,6 +21,19 @@ pub struct Cx {
     pub stop: Stop,
 }
 
+impl Cx {
+    /// The same context that listens to another word to stop.
+    #[must_use]
+    pub fn same(&self, stop: Stop) -> Self {
+        Self {
+            spoke: Arc::clone(&self.spoke),
+            run: self.run,
+            log: self.log.clone(),
+            stop,
+        }
+    }
+}
+
 /// Why a task is told to end early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopCause {

@@ -1,12 +1,13 @@
 //! nginx: one file a site, tested aside, swapped in, tested whole, reloaded; or nothing changed.
 //!
 //! A new site's file is first tested in a configuration around it alone, so that a bad line is found while
-//! it can hurt nobody. Only then does it go among the others. Swap, test and reload are one turn that no
-//! two tasks of a spoke take at once: neither may test or load the half-way state of the other.
+//! it can hurt nobody. Only then does it go among the others, in [`turn`]. Tasks that change sites at the same
+//! time share one test and one reload.
 
 mod answer;
 mod complaint;
 mod stage;
+mod turn;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,14 +15,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kolga_protocol::names::HostName;
-use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::Instant;
 
 use crate::config;
 use crate::cx::{Cx, Stop};
 use crate::files::Dir;
 use crate::process::Command;
 use kolga_protocol::fault;
+
+use turn::{Change, Turns};
 
 pub use answer::Answer;
 
@@ -34,8 +35,8 @@ const OLD_WORKERS: Duration = Duration::from_millis(250);
 /// The web server.
 #[derive(Debug)]
 pub struct Nginx {
-    config: config::Nginx,
-    turn: Arc<Mutex<()>>,
+    config: Arc<config::Nginx>,
+    turns: Arc<Turns>,
 }
 
 impl Nginx {
@@ -44,8 +45,8 @@ impl Nginx {
     #[must_use]
     pub fn new(config: &config::Nginx, previous: Option<&Self>) -> Self {
         Self {
-            config: config.clone(),
-            turn: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.turn)),
+            config: Arc::new(config.clone()),
+            turns: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.turns)),
         }
     }
 
@@ -72,28 +73,8 @@ impl Nginx {
     /// # Errors
     /// When nginx does not accept it or cannot be reloaded. What was there before is there again then.
     pub async fn publish(&self, cx: &Cx, host: &HostName, text: &str) -> anyhow::Result<()> {
-        let _turn = self.take_turn().await?;
-        self.ensure_include()?;
-        self.stage_in_turn(cx, host, text).await?;
-        cx.stop.check()?;
-        let previous = self.vhost(host)?;
-        // From here on it takes only moments, and a stop in between would leave a file that was never
-        // loaded, or the other way round.
-        let cx = unstoppable(cx);
-        self.sites_dir()?
-            .write_atomically(file_name(host), text.as_bytes(), 0o644)?;
-        fault::point("nginx:swapped");
-        let loaded = match fault::fail("nginx:load") {
-            Ok(()) => self.load(&cx, Some(host)).await,
-            Err(ordered) => Err(ordered.into()),
-        };
-        if loaded.is_err()
-            && let Err(error) = self.put_back(&cx, host, previous.as_deref()).await
-        {
-            cx.log
-                .warn(format!("nginx could not be put back: {error:#}"));
-        }
-        loaded
+        let text = text.to_owned();
+        self.change(cx, host, Change::Publish(text)).await
     }
 
     /// Makes a site's file what it was, or takes it away, and reloads; also when the file is that already,
@@ -107,10 +88,8 @@ impl Nginx {
         host: &HostName,
         previous: Option<&str>,
     ) -> anyhow::Result<()> {
-        let _turn = self.take_turn().await?;
-        let cx = unstoppable(cx);
-        self.clear_stage()?;
-        self.put_back(&cx, host, previous).await
+        let previous = previous.map(str::to_owned);
+        self.change(cx, host, Change::Restore(previous)).await
     }
 
     /// Tests what serves.
@@ -154,21 +133,6 @@ impl Nginx {
         &self.config
     }
 
-    async fn put_back(
-        &self,
-        cx: &Cx,
-        host: &HostName,
-        previous: Option<&str>,
-    ) -> anyhow::Result<()> {
-        let dir = self.sites_dir()?;
-        match previous {
-            Some(text) => dir.write_atomically(file_name(host), text.as_bytes(), 0o644)?,
-            None => dir.remove_file(file_name(host))?,
-        }
-        fault::point("nginx:put_back");
-        self.load(cx, Some(host)).await
-    }
-
     async fn load(&self, cx: &Cx, host: Option<&HostName>) -> anyhow::Result<()> {
         self.run(cx, &self.config.test, host).await?;
         fault::point("nginx:tested");
@@ -176,7 +140,6 @@ impl Nginx {
             .await
             .context("nginx was not told of its new configuration")?;
         fault::point("nginx:reloaded");
-        tokio::time::sleep(OLD_WORKERS).await;
         Ok(())
     }
 
@@ -206,35 +169,13 @@ impl Nginx {
             .map(drop)
     }
 
-    /// Waits for this process's own turn, and for other processes': `kolga-worker check` may be run beside
-    /// the worker. The kernel ends the lock with whoever holds it.
-    async fn take_turn(&self) -> anyhow::Result<(MutexGuard<'_, ()>, Dir)> {
-        let turn = self.turn.lock().await;
-        let dir = self.sites_dir()?;
-        let give_up = Instant::now() + PATIENCE;
-        while !dir.try_lock()? {
-            anyhow::ensure!(
-                Instant::now() < give_up,
-                "another program holds the lock on {}: see who with `fuser`",
-                dir.path().display()
-            );
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Ok((turn, dir))
-    }
-
     fn sites_dir(&self) -> anyhow::Result<Dir> {
         Dir::open(&self.config.sites_dir).context("cannot get at the folder of nginx's sites")
     }
 }
 
 fn unstoppable(cx: &Cx) -> Cx {
-    Cx {
-        spoke: Arc::clone(&cx.spoke),
-        run: cx.run,
-        log: cx.log.clone(),
-        stop: Stop::never(),
-    }
+    cx.same(Stop::never())
 }
 
 fn file_name(host: &HostName) -> String {

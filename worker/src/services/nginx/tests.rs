@@ -1,5 +1,8 @@
 //! nginx, the real one of the test stack; and what needs none.
 
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+
 use super::*;
 use crate::testing::{Scratch, config, context, stack_config};
 
@@ -153,10 +156,11 @@ async fn a_failing_reload_puts_the_old_file_back() {
 #[tokio::test]
 async fn a_spoke_after_a_reload_shares_its_turn_with_the_one_before() {
     let scratch = Scratch::new();
+    std::fs::create_dir(scratch.path().join("vhosts")).expect("made");
     let before = Nginx::new(&config(scratch.path()).nginx, None);
     let after = Nginx::new(&config(scratch.path()).nginx, Some(&before));
-    let _turn = before.turn.lock().await;
-    assert!(after.turn.try_lock().is_err());
+    let _turn = before.take_turn().await.expect("free");
+    assert!(after.take_turn().now_or_never().is_none());
 }
 
 #[tokio::test]
@@ -171,4 +175,122 @@ async fn a_site_that_does_not_answer_is_named_when_the_task_stops() {
     cx.stop.fire(crate::cx::StopCause::Cancelled);
     let error = body(&cx, &host("away"), "x").await.expect_err("stopped");
     assert!(crate::process::was_stopped(&error));
+}
+
+/// A spoke whose nginx does not load a file with the word `rot` in it, and notes its reloads.
+fn counted(scratch: &Scratch) -> (Cx, std::path::PathBuf) {
+    std::fs::create_dir(scratch.path().join("vhosts")).expect("made");
+    let mut config = config(scratch.path());
+    let (vhosts, reloads) = (
+        scratch.path().join("vhosts"),
+        scratch.path().join("reloads"),
+    );
+    let shell = |script: String| vec!["/bin/sh".to_owned(), "-c".to_owned(), script];
+    config.nginx.test = shell(format!(
+        "for f in {}/*.conf; do if grep -q rot $f; then echo \"nginx: [emerg] rot in $f:1\" >&2; exit 1; fi; done",
+        vhosts.display()
+    ));
+    config.nginx.reload = shell(format!("echo once >> {}", reloads.display()));
+    (context(config).0, reloads)
+}
+
+fn lines(path: &std::path::Path) -> usize {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().count()
+}
+
+#[tokio::test]
+async fn changes_that_come_while_somebody_has_the_turn_share_one_reload() {
+    let scratch = Scratch::new();
+    let (cx, reloads) = counted(&scratch);
+    let nginx = &cx.spoke.nginx;
+    let hosts: Vec<HostName> = (0..6).map(|n| host(&format!("n{n}"))).collect();
+    let turn = nginx.take_turn().await.expect("free");
+    let mut all = Box::pin(join_all(
+        hosts.iter().map(|host| nginx.publish(&cx, host, "good")),
+    ));
+    assert!((&mut all).now_or_never().is_none(), "they wait");
+    drop(turn);
+    for done in all.await {
+        done.expect("published");
+    }
+    assert_eq!(lines(&reloads), 1);
+    for host in &hosts {
+        assert_eq!(nginx.vhost(host).expect("read").as_deref(), Some("good"));
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_wrong_among_several_fails_alone() {
+    let scratch = Scratch::new();
+    let (cx, reloads) = counted(&scratch);
+    let nginx = &cx.spoke.nginx;
+    let hosts = ["a", "b", "c", "d"].map(host);
+    let texts = ["good", "rot", "good", "good"];
+    nginx.publish(&cx, &hosts[1], "before").await.expect("new");
+    nginx.publish(&cx, &hosts[3], "before").await.expect("new");
+    let turn = nginx.take_turn().await.expect("free");
+    let wishes = hosts.iter().zip(texts).enumerate();
+    let mut all = Box::pin(join_all(wishes.map(async |(index, (host, text))| {
+        if index == 3 {
+            nginx.restore(&cx, host, None).await
+        } else {
+            nginx.publish(&cx, host, text).await
+        }
+    })));
+    assert!((&mut all).now_or_never().is_none(), "they wait");
+    drop(turn);
+    let done = all.await;
+    let there: Vec<_> = hosts
+        .iter()
+        .map(|host| nginx.vhost(host).expect("read"))
+        .collect();
+    let there: Vec<_> = there.iter().map(Option::as_deref).collect();
+    assert_eq!(there, [Some("good"), Some("before"), Some("good"), None]);
+    let failed: Vec<_> = done.iter().map(Result::is_err).collect();
+    assert_eq!(failed, [false, true, false, false]);
+    let error = format!("{:#}", done[1].as_ref().expect_err("wrong"));
+    assert!(
+        error.contains(hosts[1].as_str()) && error.contains("line 1"),
+        "{error}"
+    );
+    assert!(lines(&reloads) >= 3 + 2, "each that is right was loaded");
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_waits_for_any_more_is_not_made() {
+    let scratch = Scratch::new();
+    let (cx, _) = counted(&scratch);
+    let nginx = &cx.spoke.nginx;
+    let (gone, next) = (host("gone"), host("next"));
+    let turn = nginx.take_turn().await.expect("free");
+    let mut waits = Box::pin(nginx.publish(&cx, &gone, "good"));
+    assert!((&mut waits).now_or_never().is_none(), "it waits");
+    drop(waits);
+    drop(turn);
+    nginx.publish(&cx, &next, "good").await.expect("published");
+    assert_eq!(nginx.vhost(&gone).expect("read"), None);
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn several_sites_published_at_once_all_answer() {
+    let cx = on_stack();
+    let nginx = &cx.spoke.nginx;
+    let port = nginx.config().port;
+    let hosts: Vec<HostName> = (0..8).map(|n| host(&format!("many{n}"))).collect();
+    let published = hosts.iter().map(async |host| {
+        let text = vhost(host, port, &format!("return 200 'I am {host}';"));
+        nginx.publish(&cx, host, &text).await
+    });
+    for done in join_all(published).await {
+        done.expect("published");
+    }
+    for host in &hosts {
+        let wanted = format!("I am {host}");
+        body(&cx, host, &wanted).await.expect("answers");
+    }
+    for done in join_all(hosts.iter().map(|host| nginx.restore(&cx, host, None))).await {
+        done.expect("taken off");
+    }
 }

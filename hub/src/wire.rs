@@ -134,6 +134,36 @@ pub enum Condition {
     Failed,
 }
 
+/// A lock that an operator has put on something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Locked {
+    /// Since when.
+    pub at: UnixMillis,
+    /// Who locked it.
+    pub by: String,
+    /// Why; may be empty.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Locked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "locked by {}", self.by)?;
+        match self.reason.as_str() {
+            "" => Ok(()),
+            reason => write!(f, ": {reason}"),
+        }
+    }
+}
+
+/// `POST /v1/platforms/{server}/{name}/lock`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewLock {
+    /// Why, for those whom the lock will be in the way.
+    #[serde(default)]
+    pub reason: Option<OptionValue>,
+}
+
 /// Code that sites share, on one server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
@@ -151,6 +181,9 @@ pub struct Platform {
     pub version: Option<String>,
     /// Where it lies on the spoke, once built.
     pub path: Option<String>,
+    /// That it takes no new sites, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked: Option<Locked>,
     /// The last task that was asked for it.
     pub task: Option<TaskId>,
     /// When it was asked for.

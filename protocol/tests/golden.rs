@@ -11,8 +11,8 @@ use kolga_protocol::message::{
 };
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
-    Kind, Output, Params, ping, platform_build, server_print, server_verify, site_delete,
-    site_disable, site_enable, site_install,
+    Kind, Output, Params, ping, platform_build, platform_delete, server_print, server_verify,
+    site_delete, site_disable, site_enable, site_install,
 };
 use uuid::Uuid;
 
@@ -220,6 +220,14 @@ fn sample(kind: Kind) -> (Params, Output) {
                 version: Some("6.1.9".to_owned()),
                 files: 3000,
                 bytes: 60_000_000,
+            }),
+        ),
+        Kind::PlatformDelete => (
+            Params::PlatformDelete(platform_delete::Params {
+                platform: "wp61".parse().expect("a name"),
+            }),
+            Output::PlatformDelete(platform_delete::Output {
+                path: "/var/lib/kolga/platforms/wp61".to_owned(),
             }),
         ),
         Kind::SiteInstall => (

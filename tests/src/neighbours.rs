@@ -10,7 +10,7 @@ use kolga_protocol::task::Kind;
 use sqlx::{AssertSqlSafe, Executor as _};
 
 use crate::hub::Hub;
-use crate::scenario::{SERVER, Scenario, platform_name};
+use crate::scenario::{SERVER, SPARE, Scenario, platform_name};
 use crate::stack::Stack;
 use crate::world::{maria, reload_web};
 
@@ -61,6 +61,10 @@ pub enum Stranger {
     User,
     /// A folder where the platform's would be.
     PlatformFolder,
+    /// The platform's own folder, marked as somebody else's.
+    PlatformOfAnother,
+    /// A site that no book tells of, with a link into the platform.
+    LinkIntoPlatform,
     /// The site's own folder, marked as somebody else's.
     FolderOfAnother,
     /// The site's own vhost, written by somebody else.
@@ -76,6 +80,7 @@ impl Stranger {
         let mut all = match scenario.kind {
             Kind::Ping | Kind::ServerVerify | Kind::ServerPrint => vec![],
             Kind::PlatformBuild => vec![Self::PlatformFolder],
+            Kind::PlatformDelete => vec![Self::PlatformOfAnother, Self::LinkIntoPlatform],
             Kind::SiteInstall => vec![Self::Folder, Self::Vhost],
             Kind::SiteDelete => vec![Self::FolderOfAnother, Self::VhostOfAnother],
             Kind::SiteEnable | Kind::SiteDisable => vec![Self::VhostOfAnother],
@@ -117,11 +122,16 @@ impl Stranger {
                 std::fs::write(&places.vhost, vhost(stack, &host)).expect("a vhost");
                 away.files.push((places.vhost, None));
             }
-            Self::FolderOfAnother => {
-                let mark = places.folder.join(".kolga-owner");
-                let was = std::fs::read(&mark).expect("a mark");
-                std::fs::write(&mark, "somebody else").expect("another mark");
-                away.files.push((mark, Some(was)));
+            Self::FolderOfAnother => away.mark_as_anothers(&places.folder),
+            Self::PlatformOfAnother => {
+                away.mark_as_anothers(&stack.spoke(SERVER, "platforms").join(SPARE));
+            }
+            Self::LinkIntoPlatform => {
+                plant_folder(&places.folder);
+                let code = stack.spoke(SERVER, "platforms").join(SPARE).join("code");
+                let link = places.folder.join("theme");
+                std::os::unix::fs::symlink(code, link).expect("a link");
+                away.files.push((places.folder, None));
             }
             Self::VhostOfAnother => {
                 let was = std::fs::read(&places.vhost).expect("a vhost");
@@ -183,6 +193,13 @@ impl Planted {
             }
         }
         reload_web(&self.stack, SERVER);
+    }
+
+    fn mark_as_anothers(&mut self, folder: &std::path::Path) {
+        let mark = folder.join(".kolga-owner");
+        let was = std::fs::read(&mark).expect("a mark");
+        std::fs::write(&mark, "somebody else").expect("another mark");
+        self.files.push((mark, Some(was)));
     }
 
     async fn now(&self, statement: &str) {

@@ -54,6 +54,7 @@ scenarios! {
     server_verify = ServerVerify;
     server_print = ServerPrint;
     platform_build_wordpress = PlatformBuild "wordpress";
+    platform_delete_wordpress = PlatformDelete "wordpress";
     site_install_static = SiteInstall "static";
     site_install_php = SiteInstall "php";
     site_install_wordpress = SiteInstall "wordpress";

@@ -5,6 +5,7 @@
 //! <platforms>/<platform>/.kolga-owner      which run built it
 //! <platforms>/<platform>/code/             the code that sites share
 //! <platforms>/.<platform>.new-<run>/       the same while it is being built
+//! <platforms>/.<platform>.gone-<run>/      the same while it is being deleted
 //! <sites>/<host>/.kolga-owner              which run made it
 //! <sites>/<host>/…                         what its profile wants
 //! <sites>/.trash/<run>/                    a site that the task <run> is deleting
@@ -27,6 +28,12 @@ pub const TRASH: &str = ".trash";
 #[must_use]
 pub fn new_platform(platform: &PlatformName, run: Run) -> String {
     format!(".{platform}.new-{run}")
+}
+
+/// The name of a platform's folder while it is being deleted.
+#[must_use]
+pub fn gone_platform(platform: &PlatformName, run: Run) -> String {
+    format!(".{platform}.gone-{run}")
 }
 
 /// A platform's folder.

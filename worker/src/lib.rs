@@ -32,6 +32,7 @@ pub mod step;
 pub mod steps;
 pub mod tasks;
 pub mod unpack;
+pub mod usage;
 pub mod watchdog;
 
 #[cfg(test)]

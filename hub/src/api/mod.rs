@@ -57,7 +57,14 @@ pub fn router(app: Arc<App>, token: Token, stop: CancellationToken) -> Router {
             "/v1/platforms",
             get(objects::platforms).post(objects::add_platform),
         )
-        .route("/v1/platforms/{server}/{name}", get(objects::platform))
+        .route(
+            "/v1/platforms/{server}/{name}",
+            get(objects::platform).delete(objects::delete_platform),
+        )
+        .route(
+            "/v1/platforms/{server}/{name}/lock",
+            post(objects::lock_platform).delete(objects::unlock_platform),
+        )
         .route("/v1/sites", get(objects::sites).post(objects::add_site))
         .route(
             "/v1/sites/{host}",

@@ -55,6 +55,37 @@ pub(super) async fn add_platform(
     ))
 }
 
+pub(super) async fn delete_platform(
+    State(api): State<Api>,
+    Path((server, platform)): Path<(String, String)>,
+    Who(who): Who,
+) -> Result<Json<wire::TaskAnswer>, ApiError> {
+    let (server, platform) = (name(&server)?, name(&platform)?);
+    let task = api.app.delete_platform(&server, &platform, &who).await?;
+    Ok(Json(wire::TaskAnswer { task }))
+}
+
+pub(super) async fn lock_platform(
+    State(api): State<Api>,
+    Path((server, platform)): Path<(String, String)>,
+    Who(who): Who,
+    Body(lock): Body<wire::NewLock>,
+) -> Result<Json<wire::Platform>, ApiError> {
+    let (server, platform) = (name(&server)?, name(&platform)?);
+    let locked = api.app.lock_platform(&server, &platform, Some(lock), &who);
+    Ok(Json(locked.await?))
+}
+
+pub(super) async fn unlock_platform(
+    State(api): State<Api>,
+    Path((server, platform)): Path<(String, String)>,
+    Who(who): Who,
+) -> Result<Json<wire::Platform>, ApiError> {
+    let (server, platform) = (name(&server)?, name(&platform)?);
+    let unlocked = api.app.lock_platform(&server, &platform, None, &who);
+    Ok(Json(unlocked.await?))
+}
+
 pub(super) async fn sites(
     State(api): State<Api>,
     Asked(part): Asked<Part>,

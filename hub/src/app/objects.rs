@@ -1,13 +1,15 @@
 //! Platforms and sites: what there should be, and the tasks that bring it about.
 
 use kolga_protocol::names::{HostName, PlatformName, ServerName};
-use kolga_protocol::task::{Params, platform_build, site_delete, site_install};
+use kolga_protocol::task::{Params, platform_build, platform_delete, site_delete, site_install};
 
 use super::{App, unknown};
 use crate::store::StoreError;
 use crate::store::objects::{Forget, unknown_site};
+use crate::store::platforms::{ForgetPlatform, LockPlatform};
 use crate::wire::{
-    Condition, NewPlatform, NewSite, NewSiteTask, Platform, PlatformAnswer, Site, SiteAnswer, Task,
+    Condition, NewLock, NewPlatform, NewSite, NewSiteTask, Platform, PlatformAnswer, Site,
+    SiteAnswer, Task,
 };
 
 impl App {
@@ -43,6 +45,57 @@ impl App {
             .platform(server, name)
             .await?
             .ok_or_else(|| unknown(&format!("platform {name} on server {server}")))
+    }
+
+    /// Deletes a platform that no site uses. One that was never built only leaves the list; the answer is then
+    /// the task that did not build it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not there, busy or in use, or the database failed.
+    pub async fn delete_platform(
+        &self,
+        server: &ServerName,
+        name: &PlatformName,
+        who: &str,
+    ) -> Result<Task, StoreError> {
+        let platform = self.platform(server, name).await?;
+        if let (Condition::Failed, Some(task)) = (platform.condition, platform.task) {
+            let forget = ForgetPlatform {
+                server: server.clone(),
+                name: name.clone(),
+                task,
+                requested_by: who.to_owned(),
+            };
+            self.store.write(forget).await?;
+            return self.task(task).await;
+        }
+        let platform = name.clone();
+        let params = Params::PlatformDelete(platform_delete::Params { platform });
+        self.make_one(server.clone(), params, who).await
+    }
+
+    /// Locks a platform against new sites; without a lock, takes it off.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not there, or the database failed.
+    pub async fn lock_platform(
+        &self,
+        server: &ServerName,
+        name: &PlatformName,
+        lock: Option<NewLock>,
+        who: &str,
+    ) -> Result<Platform, StoreError> {
+        let locked = lock.is_some();
+        let reason = lock.and_then(|lock| lock.reason);
+        let change = LockPlatform {
+            server: server.clone(),
+            name: name.clone(),
+            locked,
+            reason: reason.map(String::from).unwrap_or_default(),
+            requested_by: who.to_owned(),
+        };
+        self.store.write(change).await?;
+        self.platform(server, name).await
     }
 
     /// Installs a site.

@@ -8,6 +8,7 @@ use kolga_protocol::task::{
 };
 use sqlx::{AnyConnection, Row};
 
+use super::platforms;
 use super::rows::json;
 use super::tx::{Operation, Outcome, Refusal, Tx};
 
@@ -15,7 +16,10 @@ use super::tx::{Operation, Outcome, Refusal, Tx};
 pub(super) fn has_row(params: &Params) -> bool {
     matches!(
         params,
-        Params::PlatformBuild(_) | Params::SiteInstall(_) | Params::SiteDelete(_)
+        Params::PlatformBuild(_)
+            | Params::PlatformDelete(_)
+            | Params::SiteInstall(_)
+            | Params::SiteDelete(_)
     )
 }
 
@@ -28,6 +32,7 @@ pub(super) async fn claim(
 ) -> Result<Outcome<()>, sqlx::Error> {
     match params {
         Params::PlatformBuild(params) => claim_platform(tx, server, params, task).await,
+        Params::PlatformDelete(params) => platforms::claim_removal(tx, server, params, task).await,
         Params::SiteInstall(params) => claim_site(tx, server, params, task).await,
         Params::SiteDelete(params) => claim_removal(tx, server, params, task).await,
         Params::SiteEnable(site_enable::Params { site })
@@ -82,23 +87,10 @@ async fn claim_site(
     task: TaskId,
 ) -> Result<Outcome<()>, sqlx::Error> {
     let host = &params.site;
-    if let Some(platform) = &params.platform {
-        let condition: Option<String> =
-            sqlx::query_scalar("SELECT condition FROM platform WHERE server = $1 AND name = $2")
-                .bind(server.as_str())
-                .bind(platform.as_str())
-                .fetch_optional(&mut *tx.connection)
-                .await?;
-        // One that is still being built will do: on the spoke the tasks run in this order.
-        if !condition.is_some_and(|condition| matches!(condition.as_str(), "ready" | "pending")) {
-            return Ok(Err(Refusal::not_found(
-                "platform_unknown",
-                format!("server {server} has no platform {platform}"),
-                format!(
-                    "build it with `kolga platform add`, or see `kolga platform list`; for site {host}"
-                ),
-            )));
-        }
+    if let Some(platform) = &params.platform
+        && let Err(refusal) = platforms::takes_sites(tx, server, platform).await?
+    {
+        return Ok(Err(refusal));
     }
     let mut names: Vec<&str> = vec![host.as_str()];
     names.extend(params.aliases.iter().map(|alias| alias.as_str()));

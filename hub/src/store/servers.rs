@@ -88,7 +88,7 @@ impl Operation for RemoveServer {
                 "server_in_use",
                 format!("server {} has {}", self.name, kept_by.join(", ")),
                 format!(
-                    "delete its sites, and see `kolga task list --server {}`",
+                    "delete its sites and platforms, and see `kolga task list --server {}`",
                     self.name
                 ),
             )));

@@ -10,6 +10,7 @@ use kolga_protocol::task::{Output, Params};
 use sqlx::{AnyConnection, Row};
 
 use super::objects::{free_names, remove_site};
+use super::platforms;
 use super::rows::{TaskRow, json};
 use super::tx::Tx;
 
@@ -92,6 +93,9 @@ async fn settle_row(
             .bind(output.map(|output| output.path.clone()))
             .execute(connection)
             .await?;
+        }
+        Params::PlatformDelete(params) => {
+            platforms::settle_removal(connection, server, params, task, made).await?;
         }
         Params::SiteEnable(params) if made => {
             set_face(connection, server, &params.site, true).await?

@@ -272,7 +272,54 @@ async fn a_platform_is_asked_for_before_the_site_that_needs_it() {
     let answer = hub.post("/v1/platforms", platform).await;
     assert_eq!(answer["platform"]["condition"], "pending");
     assert_eq!(hub.get("/v1/platforms/web1/wp").await["name"], "wp");
+
+    let lock = json!({"reason": "being looked at"});
+    let locked = hub.post("/v1/platforms/web1/wp/lock", lock).await;
+    assert_eq!(locked["locked"]["reason"], "being looked at");
+    let refused = hub.request(reqwest::Method::POST, "/v1/sites").json(&site);
+    let refused = refused.send().await.expect("answered");
+    assert_eq!(refused.status(), StatusCode::CONFLICT);
+    let refused: Value = refused.json().await.expect("JSON");
+    assert_eq!(refused["error"]["code"], "platform_locked");
+    let hint = refused["error"]["hint"].as_str().expect("what to do");
+    assert!(
+        hint.contains("kolga platform unlock wp --server web1"),
+        "{hint}"
+    );
+    let unlock = hub.request(reqwest::Method::DELETE, "/v1/platforms/web1/wp/lock");
+    let unlocked: Value = unlock
+        .send()
+        .await
+        .expect("answered")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(unlocked["locked"], Value::Null);
+
     hub.post("/v1/sites", site).await;
+    let delete = hub.request(reqwest::Method::DELETE, "/v1/platforms/web1/wp");
+    let busy: Value = delete
+        .send()
+        .await
+        .expect("answered")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(busy["error"]["code"], "platform_busy");
+    // One that could not be built is only forgotten.
+    let build = answer["task"]["id"].as_str().expect("an id");
+    hub.post(&format!("/v1/tasks/{build}/cancel"), json!({}))
+        .await;
+    let delete = hub.request(reqwest::Method::DELETE, "/v1/platforms/web1/wp");
+    let forgotten: Value = delete
+        .send()
+        .await
+        .expect("answered")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(forgotten["task"]["kind"], "platform.build");
+    assert_eq!(hub.get("/v1/platforms").await["items"], json!([]));
     hub.end().await;
 }
 

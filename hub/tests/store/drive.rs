@@ -7,6 +7,7 @@ use kolga_hub::store::Store;
 use kolga_hub::store::cancel::Cancel;
 use kolga_hub::store::doubt::{CheckDue, Unknown};
 use kolga_hub::store::objects::Forget;
+use kolga_hub::store::platforms::{ForgetPlatform, LockPlatform};
 use kolga_hub::store::prune::{Prune, PruneAudit, What};
 use kolga_hub::store::published::{Fate, Published, Unblock};
 use kolga_hub::store::read::Filter;
@@ -15,10 +16,10 @@ use kolga_hub::store::retry::{Retry, RetryDue};
 use kolga_hub::store::servers::{AddServer, Heard, RemoveServer};
 use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
 use kolga_protocol::message::{Level, LogLines, ReportBody, StepPhase, StepReport};
-use kolga_protocol::names::HostName;
+use kolga_protocol::names::{HostName, PlatformName};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
-    Output, Params, platform_build, site_delete, site_disable, site_install,
+    Output, Params, platform_build, platform_delete, site_delete, site_disable, site_install,
 };
 
 use crate::database::{
@@ -164,15 +165,7 @@ async fn end(store: &Store, id: TaskId, last: ReportBody) {
 }
 
 async fn objects(store: &Store) {
-    let build = make(
-        store,
-        Params::PlatformBuild(platform_build::Params {
-            platform: "shared".parse().expect("a platform"),
-            profile: "static".parse().expect("a profile"),
-            source: "/srv/source".parse().expect("a path"),
-        }),
-    )
-    .await;
+    let build = make(store, build(&"shared".parse().expect("a platform"))).await;
     let built = Output::PlatformBuild(platform_build::Output {
         path: "/srv/shared".to_owned(),
         version: None,
@@ -219,6 +212,48 @@ async fn objects(store: &Store) {
         requested_by: "test".to_owned(),
     };
     store.write(forget).await.expect("it was never installed");
+    platforms(store).await;
+}
+
+/// The platform that no site uses any more: locked, deleted in vain, deleted; and one that was never built.
+async fn platforms(store: &Store) {
+    let web1 = server("web1");
+    let shared: PlatformName = "shared".parse().expect("a platform");
+    for locked in [true, false] {
+        let lock = LockPlatform {
+            server: web1.clone(),
+            name: shared.clone(),
+            locked,
+            reason: "old".to_owned(),
+            requested_by: "test".to_owned(),
+        };
+        store.write(lock).await.expect("it is there");
+    }
+    let delete = Params::PlatformDelete(platform_delete::Params { platform: shared });
+    let first = make(store, delete.clone()).await;
+    end(store, first, because(Event::Failed, "a link leads there")).await;
+    let second = make(store, delete).await;
+    let path = "/srv/shared".to_owned();
+    let deleted = Output::PlatformDelete(platform_delete::Output { path });
+    end(store, second, success(&deleted)).await;
+    let name: PlatformName = "never".parse().expect("a platform");
+    let never = make(store, build(&name)).await;
+    end(store, never, because(Event::Failed, "no disk")).await;
+    let forget = ForgetPlatform {
+        server: web1,
+        name,
+        task: never,
+        requested_by: "test".to_owned(),
+    };
+    store.write(forget).await.expect("it was never built");
+}
+
+fn build(name: &PlatformName) -> Params {
+    Params::PlatformBuild(platform_build::Params {
+        platform: name.clone(),
+        profile: "static".parse().expect("a profile"),
+        source: "/srv/source".parse().expect("a path"),
+    })
 }
 
 async fn doubt(store: &Store) {

@@ -6,6 +6,7 @@ mod ending;
 mod fill;
 mod listing;
 mod plans;
+mod platforms;
 mod pruning;
 mod recorder;
 mod reporting;
@@ -72,6 +73,9 @@ scenarios! {
         an_end_is_taken_though_the_news_before_it_was_lost,
         a_message_that_was_lost_is_sent_again,
         a_new_journal_puts_everything_of_its_server_in_doubt,;
+    platforms:
+        a_platform_stays_while_a_site_uses_it_and_is_gone_when_deleted,
+        a_locked_platform_takes_no_new_sites_and_keeps_those_it_has,;
     listing:
         pages_of_tasks_meet_without_gap_or_overlap,
         tasks_are_found_by_server_state_and_object,

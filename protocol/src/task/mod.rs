@@ -6,6 +6,7 @@
 
 pub mod ping;
 pub mod platform_build;
+pub mod platform_delete;
 pub mod server_print;
 pub mod server_verify;
 pub mod site_delete;
@@ -241,6 +242,7 @@ tasks! {
     ServerPrint = server_print, "server.print";
     SiteEnable = site_enable, "site.enable";
     SiteDisable = site_disable, "site.disable";
+    PlatformDelete = platform_delete, "platform.delete";
 }
 
 impl Payload {

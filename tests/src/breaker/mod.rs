@@ -68,7 +68,7 @@ impl Breaker {
         let hub = Hub::with_servers(&stack, &settings, &[SERVER]).await;
         let worker = Worker::start(&stack, SERVER, &hand.orders()).await;
         neighbours::plant(&stack, &hub).await;
-        scenario.prepare(&hub).await;
+        scenario.prepare(&hub, &stack).await;
         let host = scenario.host();
         let hosts: Vec<&str> = neighbours::HOSTS.iter().copied().chain([&*host]).collect();
         let mut breaker = Self {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::hub::{Hub, Request};
 use crate::stack::Stack;
 
-pub use platform::{build_platform as platform, platform_name};
+pub use platform::{SPARE, build_platform as platform, platform_name};
 
 /// Where scenarios run.
 pub const SERVER: &str = "web1";
@@ -45,7 +45,7 @@ impl Scenario {
         let built_in = kolga_worker::profile::built_in_names();
         match kind {
             Kind::Ping | Kind::ServerVerify | Kind::ServerPrint => vec![None],
-            Kind::PlatformBuild => built_in
+            Kind::PlatformBuild | Kind::PlatformDelete => built_in
                 .into_iter()
                 .filter(|profile| needs(profile).platform)
                 .map(Some)
@@ -84,7 +84,7 @@ impl Scenario {
     /// what is looked for is put together once.
     pub fn owns(self) -> impl Fn(&str) -> bool {
         let (host, database) = (self.host(), self.database());
-        let is_build = self.kind == Kind::PlatformBuild;
+        let is_build = self.is_a_platform();
         // In grants the underscores of a database's name are escaped.
         let escaped = database.as_deref().map(|name| name.replace('_', "\\_"));
         move |name| {
@@ -97,7 +97,10 @@ impl Scenario {
     }
 
     /// What has to be there once, before all tries.
-    pub async fn prepare(self, hub: &Hub) {
+    pub async fn prepare(self, hub: &Hub, stack: &Stack) {
+        if self.kind == Kind::PlatformDelete {
+            platform::build(hub, stack, self.profile.expect("a profile")).await;
+        }
         if self.is_a_site() && self.platform().is_some() {
             platform(hub).await;
         }
@@ -125,6 +128,7 @@ impl Scenario {
                 let body = json!({"name": name, "server": SERVER, "profile": self.profile, "source": source});
                 Request::post("/v1/platforms", body)
             }
+            Kind::PlatformDelete => platform::deletion(),
             Kind::SiteInstall => self.installation(),
             Kind::SiteDelete => self.deletion(),
             Kind::SiteEnable | Kind::SiteDisable => self.site_task(self.kind, json!({})),
@@ -135,7 +139,10 @@ impl Scenario {
     pub async fn after(self, hub: &Hub, stack: &Stack, number: usize) {
         match self.kind {
             Kind::Ping | Kind::ServerVerify | Kind::ServerPrint => {}
-            Kind::PlatformBuild => platform::remove(stack, number),
+            Kind::PlatformBuild => platform::remove(hub, &platform_name(number)).await,
+            Kind::PlatformDelete => {
+                platform::build(hub, stack, self.profile.expect("a profile")).await
+            }
             Kind::SiteInstall => {
                 let task = hub.ask(&self.deletion()).await;
                 hub.succeeds(&task).await;
@@ -159,7 +166,11 @@ impl Scenario {
     /// Whether it works on a site of its own.
     #[must_use]
     pub fn is_a_site(self) -> bool {
-        self.profile.is_some() && self.kind != Kind::PlatformBuild
+        self.profile.is_some() && !self.is_a_platform()
+    }
+
+    fn is_a_platform(self) -> bool {
+        matches!(self.kind, Kind::PlatformBuild | Kind::PlatformDelete)
     }
 
     fn site_task(self, kind: Kind, params: Value) -> Request {

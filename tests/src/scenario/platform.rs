@@ -1,6 +1,6 @@
 //! The platforms that scenarios build, and that their sites share.
 
-use crate::hub::Hub;
+use crate::hub::{Hub, Request};
 use crate::scenario::SERVER;
 use crate::stack::Stack;
 
@@ -35,21 +35,33 @@ pub(super) fn archive(stack: &Stack, profile: &str) -> String {
     path
 }
 
-/// A platform is not removed by any task yet, so each try builds another one.
+/// Each try builds another one, so that an attempt that is late cannot pass for the next one's.
 #[must_use]
 pub fn platform_name(number: usize) -> String {
     format!("try{number}")
 }
 
-/// Takes a built platform away by hand, so that the next try begins with the same world.
-pub(super) fn remove(stack: &Stack, number: usize) {
-    let name = platform_name(number);
-    let folder = stack.spoke(SERVER, "platforms").join(&name);
-    std::fs::remove_dir_all(folder).expect("the platform lies there");
-    let entry = stack
-        .spoke(SERVER, "state_dir")
-        .join(format!("platforms/{name}.json"));
-    std::fs::remove_file(entry).expect("the platform is registered");
+/// The platform that tries delete.
+pub const SPARE: &str = "try-spare";
+
+/// Asks for the deletion of the one that tries delete.
+pub(super) fn deletion() -> Request {
+    Request::delete(&format!("/v1/platforms/{SERVER}/{SPARE}"))
+}
+
+/// Takes a built platform away, so that the next try begins with the same world.
+pub(super) async fn remove(hub: &Hub, name: &str) {
+    let request = Request::delete(&format!("/v1/platforms/{SERVER}/{name}"));
+    let task = hub.ask(&request).await;
+    hub.succeeds(&task).await;
+}
+
+/// Builds the one that tries delete.
+pub(super) async fn build(hub: &Hub, stack: &Stack, profile: &str) {
+    let task = hub
+        .build(SERVER, SPARE, profile, &archive(stack, profile))
+        .await;
+    hub.succeeds(&task).await;
 }
 
 /// Builds the WordPress platform that sites share, unless it is there.

@@ -1,6 +1,7 @@
 //! Looking at what is there, without following a link.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use rustix::fs::{AtFlags, FileType};
@@ -103,6 +104,22 @@ impl Dir {
             Err(Errno::NOENT) => Ok(None),
             Err(error) => {
                 Err(error).with_context(|| format!("cannot look at {}", self.shown(name)))
+            }
+        }
+    }
+
+    /// Where the link at this name leads, as it says itself; `None` when it is gone.
+    ///
+    /// # Errors
+    /// When something else is there, or it cannot be read.
+    pub fn link_target(&self, name: impl AsRef<OsStr>) -> anyhow::Result<Option<PathBuf>> {
+        use std::os::unix::ffi::OsStringExt as _;
+        let name = component(name.as_ref())?;
+        match rustix::fs::readlinkat(&*self.fd, name, Vec::new()) {
+            Ok(target) => Ok(Some(OsString::from_vec(target.into_bytes()).into())),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot read the link {}", self.shown(name)))
             }
         }
     }

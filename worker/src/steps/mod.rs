@@ -11,6 +11,7 @@ pub mod drop_database;
 pub mod drop_database_user;
 pub mod drop_old_settings;
 pub mod empty_trash;
+pub mod forget_platform;
 pub mod forget_site;
 pub mod make_site_folders;
 pub mod overlay_platform;
@@ -20,6 +21,7 @@ pub mod publish_platform;
 pub mod publish_vhost;
 pub mod register_platform;
 pub mod register_site;
+pub mod remove_platform;
 pub mod reserve_site;
 pub mod rewrite_entry;
 pub mod run_installer;
@@ -27,6 +29,7 @@ pub mod swap_settings;
 pub mod swap_vhost;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod trash_platform;
 pub mod trash_site;
 pub mod unpack_platform;
 pub mod unpublish_vhost;
@@ -113,6 +116,7 @@ steps! {
     rewrite_entry::RewriteEntry,
     unpublish_vhost::UnpublishVhost,
     trash_site::TrashSite,
+    trash_platform::TrashPlatform,
     probe_server::ProbeServer,
     print_lines::PrintLines,
 }
@@ -123,6 +127,8 @@ finals! {
     drop_old_settings::DropOldSettings,
     empty_trash::EmptyTrash,
     forget_site::ForgetSite,
+    remove_platform::RemovePlatform,
+    forget_platform::ForgetPlatform,
 }
 
 fn unknown(name: &str) -> UndoError {

@@ -22,7 +22,7 @@ fn corrupt(what: &'static str, reason: impl std::fmt::Display) -> StoreError {
 }
 
 /// A column of JSON.
-fn from_json<T: serde::de::DeserializeOwned>(
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(
     what: &'static str,
     text: &str,
 ) -> Result<T, StoreError> {

@@ -9,7 +9,8 @@ use super::{corrupt, from_json, parse};
 use crate::store::{Store, StoreError};
 use crate::wire::{Condition, Platform, Site};
 
-const PLATFORM: &str = "SELECT server, name, profile, source, condition, version, path, task, created_at FROM platform";
+const PLATFORM: &str = "SELECT server, name, profile, source, condition, version, path, locked,
+    task, created_at FROM platform";
 const SITE: &str =
     "SELECT host, server, profile, platform, aliases, options, condition, enabled, url, task,
     created_at FROM site";
@@ -98,6 +99,7 @@ impl Store {
 
 fn platform(row: &AnyRow) -> Result<Platform, StoreError> {
     let text = |column| row.try_get::<String, _>(column);
+    let locked: Option<String> = row.try_get("locked")?;
     Ok(Platform {
         name: parse("a platform", &text("name")?)?,
         server: parse("a server", &text("server")?)?,
@@ -106,6 +108,7 @@ fn platform(row: &AnyRow) -> Result<Platform, StoreError> {
         condition: condition(&text("condition")?)?,
         version: row.try_get("version")?,
         path: row.try_get("path")?,
+        locked: locked.map(|text| from_json("a lock", &text)).transpose()?,
         task: Some(parse("a task id", &text("task")?)?),
         created_at: UnixMillis(row.try_get("created_at")?),
     })

@@ -1,4 +1,6 @@
-//! `kolga platform`: code that sites share.
+//! `kolga platform`: code that sites share. Commands that name one and act on it are in `act`.
+
+mod act;
 
 use clap::{Args, Subcommand};
 use kolga_protocol::names::{PlatformName, ProfileName, ServerName, SpokePath};
@@ -11,6 +13,7 @@ use super::table::{Cell, Table};
 use super::time::{age, instant};
 use super::trouble::Trouble;
 use crate::wire::{Condition, NewPlatform, Platform, PlatformAnswer};
+use act::{Delete, Lock, Named};
 
 /// What can be done with platforms.
 #[derive(Debug, Subcommand)]
@@ -31,13 +34,24 @@ Examples:
         part: Part,
     },
     /// Show one platform
-    Show {
-        /// Its name
-        name: PlatformName,
-        /// The server that it is on
-        #[arg(long, value_name = "SERVER")]
-        server: ServerName,
-    },
+    Show(Named),
+    /// Delete a platform that no site uses
+    #[command(
+        visible_alias = "rm",
+        after_help = "\
+Example:
+  kolga platform delete wp-6.1 --server web1 --follow
+
+Refused while a site uses it: by the hub's list, by the server's own, and by links and vhosts on its disk."
+    )]
+    Delete(Delete),
+    /// Let a platform take no new sites; those that are on it stay and work
+    #[command(after_help = "\
+Example:
+  kolga platform lock wp-6.1 --server web1 --reason 'use wp-6.2'")]
+    Lock(Lock),
+    /// Let a platform take new sites again
+    Unlock(Named),
 }
 
 /// `kolga platform add`
@@ -63,9 +77,11 @@ impl Command {
         match self {
             Self::Add(add) => add.run(client, screen).await,
             Self::List { server, part } => list(client, screen, server, part).await,
-            Self::Show { name, server } => {
-                let path = format!("/v1/platforms/{server}/{name}");
-                let platform: Platform = client.get(&path, &[]).await?;
+            Self::Delete(delete) => delete.run(client, screen).await,
+            Self::Lock(lock) => lock.run(client, screen).await,
+            Self::Unlock(named) => act::unlock(named, client, screen).await,
+            Self::Show(named) => {
+                let platform: Platform = client.get(&named.path(), &[]).await?;
                 if screen.is_json() {
                     return Ok(screen.json(&platform)?);
                 }
@@ -117,7 +133,7 @@ async fn list(
                 platform.name.as_str().into(),
                 platform.server.as_str().into(),
                 platform.profile.as_str().into(),
-                condition(platform.condition),
+                state(platform),
                 platform.version.as_deref().unwrap_or_default().into(),
                 age(platform.created_at).into(),
             ]);
@@ -132,12 +148,26 @@ fn describe(platform: &Platform) -> Table {
     table.pair("server", platform.server.as_str());
     table.pair("profile", platform.profile.as_str());
     table.pair("state", condition(platform.condition));
+    if let Some(locked) = &platform.locked {
+        table.pair(
+            "takes no sites",
+            format!("{locked}, since {}", instant(locked.at)),
+        );
+    }
     table.pair_if("version", platform.version.as_deref());
     table.pair("source", platform.source.as_str());
     table.pair_if("path", platform.path.as_deref());
     table.pair("asked for", instant(platform.created_at));
     table.pair_if("last task", platform.task.map(|id| id.to_string()));
     table
+}
+
+/// How far a platform is, and whether it takes sites.
+fn state(platform: &Platform) -> Cell {
+    match (platform.condition, &platform.locked) {
+        (Condition::Ready, Some(_)) => Cell::styled(Style::Warn, "locked"),
+        (other, _) => condition(other),
+    }
 }
 
 /// How far a platform or a site is, for people.

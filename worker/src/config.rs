@@ -206,6 +206,9 @@ pub struct Nginx {
     /// The addresses that sites listen on; all of this machine's, at `port`, when there is none here.
     #[serde(default)]
     pub listen: Vec<SocketAddr>,
+    /// A folder of the operator's with lines for nginx that single sites get besides: `<host>.conf`. Nobody but
+    /// root and the worker's user may write there.
+    pub snippets: Option<PathBuf>,
     /// Where the worker itself reaches nginx, to check a site.
     pub check_address: SocketAddr,
 }
@@ -217,8 +220,8 @@ pub struct Php {
     /// The command line interpreter.
     #[serde(default = "php_binary")]
     pub binary: PathBuf,
-    /// The socket of php-fpm.
-    pub fpm_socket: PathBuf,
+    /// The socket of php-fpm; Debian's of the newest version when none is named.
+    pub fpm_socket: Option<PathBuf>,
 }
 
 /// MariaDB, reached over its socket as an account that may create databases and users.
@@ -310,6 +313,7 @@ impl Config {
             ("nginx.staged", &self.nginx.staged),
         ]);
         for (name, page) in [
+            ("nginx.snippets", &self.nginx.snippets),
             ("pages.disabled", &self.pages.disabled),
             ("pages.maintenance", &self.pages.maintenance),
         ] {
@@ -320,7 +324,7 @@ impl Config {
         }
         if let Some(php) = &self.php {
             folders.insert("php.binary", &php.binary);
-            folders.insert("php.fpm_socket", &php.fpm_socket);
+            folders.extend(php.fpm_socket.as_ref().map(|it| ("php.fpm_socket", it)));
         }
         for (name, path) in folders {
             // These reach configuration files of nginx, so they are as plain as names are.

@@ -18,6 +18,7 @@ use crate::layout;
 use crate::profile::Profile;
 use crate::profile::template::{self, Cover, Listen, PlainPath, PublicFile, Vhost};
 use crate::registry::{Registry, SiteEntry};
+use crate::services::nginx::snippet;
 use crate::spoke::Spoke;
 
 /// The site.
@@ -154,6 +155,7 @@ impl Site {
                 .map(PlainPath::new)
                 .transpose()?,
             fpm_socket: fpm_socket.map(PlainPath::new).transpose()?,
+            snippet: snippet::of(&spoke.config, &self.host)?,
         };
         template::vhost(place.as_str(), self.profile.text(place)?, &values)
     }

@@ -215,6 +215,7 @@ fn render_all(profile: &Profile, at: &dyn Fn(&str) -> String) -> anyhow::Result<
         platform: platform.clone(),
         settings,
         fpm_socket,
+        snippet: "    # a remark\n".to_owned(),
     };
     let text = |place: &Place| profile.text(place).with_context(|| at(place.as_str()));
     let place = &manifest.vhost.template;

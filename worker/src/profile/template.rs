@@ -85,6 +85,8 @@ pub struct Vhost {
     pub settings: Option<PlainPath>,
     /// php-fpm's socket, where the site needs PHP.
     pub fpm_socket: Option<PlainPath>,
+    /// Lines that the operator of the spoke wants in the site's `server` block besides; mostly none.
+    pub snippet: String,
 }
 
 /// What the vhost of a page that stands in for a site may speak of.

@@ -6,6 +6,7 @@
 
 mod answer;
 mod complaint;
+pub mod snippet;
 mod stage;
 mod turn;
 

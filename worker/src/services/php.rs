@@ -1,4 +1,4 @@
-//! PHP: the command line that installers run with, and whether php-fpm answers.
+//! PHP: the command line that installers run with, and where php-fpm is and whether it answers.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,13 +20,38 @@ pub struct Php {
     fpm_socket: PathBuf,
 }
 
+/// Where Debian's php-fpm makes its sockets, one a version, and a name for the one that is the default.
+const SOCKETS: &str = "/run/php";
+const DEFAULT_SOCKET: &str = "/run/php/php-fpm.sock";
+
+/// Debian's socket of the newest version that there is.
+fn newest_socket(folder: &Path) -> Option<PathBuf> {
+    let version = |name: &str| {
+        let version = name.strip_prefix("php")?.strip_suffix("-fpm.sock")?;
+        let (major, minor) = version.split_once('.')?;
+        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+    };
+    let entries = std::fs::read_dir(folder).ok()?;
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let newest = names
+        .filter_map(|name| {
+            let name = name.into_string().ok()?;
+            version(&name).map(|version| (version, name))
+        })
+        .max()?;
+    Some(folder.join(newest.1))
+}
+
 impl Php {
     /// From the configuration; nothing is started.
     #[must_use]
     pub fn new(config: &config::Php) -> Self {
+        let named = config.fpm_socket.clone();
         Self {
             binary: config.binary.clone(),
-            fpm_socket: config.fpm_socket.clone(),
+            fpm_socket: named
+                .or_else(|| newest_socket(Path::new(SOCKETS)))
+                .unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET)),
         }
     }
 
@@ -79,5 +104,28 @@ impl Php {
         let text = String::from_utf8_lossy(&answer);
         let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         Ok(body.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Scratch;
+
+    #[test]
+    fn the_socket_of_the_newest_version_is_found_by_itself() {
+        let scratch = Scratch::new();
+        assert_eq!(newest_socket(scratch.path()), None);
+        assert_eq!(newest_socket(&scratch.path().join("missing")), None);
+        for name in [
+            "php8.2-fpm.sock",
+            "php8.10-fpm.sock",
+            "php-fpm.sock",
+            "php9.x-fpm.sock",
+        ] {
+            std::fs::write(scratch.path().join(name), "").expect("written");
+        }
+        let found = newest_socket(scratch.path()).expect("found");
+        assert!(found.ends_with("php8.10-fpm.sock"), "{}", found.display());
     }
 }

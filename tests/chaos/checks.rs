@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::databases;
 use crate::effects::Effects;
 use crate::ledger::Ledger;
-use crate::load::plans;
+use crate::load::{PRINTED, plans};
 use crate::settle::Settled;
 use crate::system::{SPOKES, System};
 use crate::world;
@@ -193,11 +193,17 @@ impl Held {
         }
     }
 
-    /// Of every attempt at a site that counts the lines are there in order, each once, up to where it was
+    /// Of every attempt at what prints numbered lines these are there in order, each once, up to where it was
     /// stopped; all of them if it succeeded. Where reports were lost with their queue the hub says so.
     async fn logs(&self, system: &System, looked: &mut Looked) -> anyhow::Result<Check> {
         let mut against = Vec::new();
-        for task in self.effects.by_task().keys() {
+        let installers = self.effects.by_task();
+        for (task, shown) in &self.tasks {
+            let (all, number): (u64, fn(&str) -> Option<u64>) = match shown["kind"].as_str() {
+                Some("server.print") => (PRINTED, printed),
+                _ if installers.contains_key(task) => (40, counted),
+                _ => continue,
+            };
             let log = system
                 .api
                 .find(&format!("/v1/tasks/{task}/log?limit=10000"))
@@ -220,7 +226,7 @@ impl Held {
                     told.insert(attempt);
                 }
                 // What was read together comes as one entry.
-                for number in said.lines().filter_map(counted) {
+                for number in said.lines().filter_map(number) {
                     looked.lines += 1;
                     let before = last.insert(attempt, number).unwrap_or_default();
                     let lost = number > before && told.contains(&attempt);
@@ -229,11 +235,10 @@ impl Held {
                     }
                 }
             }
-            let shown = &self.tasks[task.as_str()];
             let attempt = shown["attempt"].as_u64().unwrap_or_default();
             let lines = last.get(&attempt).copied().unwrap_or_default();
-            if shown["state"] == "succeeded" && lines != 40 && !told.contains(&attempt) {
-                against.push(format!("{task}.{attempt}: ends with line {lines} of 40"));
+            if shown["state"] == "succeeded" && lines != all && !told.contains(&attempt) {
+                against.push(format!("{task}.{attempt}: ends with line {lines} of {all}"));
             }
         }
         Ok(Check {
@@ -267,6 +272,12 @@ impl Held {
 fn counted(text: &str) -> Option<u64> {
     let rest = text.split_once("counted line ")?.1;
     rest.split(' ').next()?.parse().ok()
+}
+
+/// A line of `server.print`: a number with leading zeros and nothing else.
+fn printed(text: &str) -> Option<u64> {
+    let digits = text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
 }
 
 fn text(value: &Value, name: &str) -> String {

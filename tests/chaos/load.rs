@@ -1,9 +1,10 @@
-//! The load: sites that are installed and deleted over and over, some of them cancelled on the way, mixed with
-//! many small tasks.
+//! The load: sites that are installed and deleted over and over, some of them cancelled on the way, a WordPress on
+//! a platform among them, mixed with many small tasks.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::ensure;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -16,6 +17,15 @@ use crate::system::{SPOKES, System};
 
 /// How often a site's task is cancelled, in a hundred.
 const CANCELLED: u64 = 12;
+/// Lines that a `server.print` has.
+pub const PRINTED: u64 = 200;
+/// The spoke that has a platform, and what it is called. Not the one with the small disks.
+const WITH_PLATFORM: &str = "web3";
+const PLATFORM: &str = "wp";
+/// Where Debian puts WordPress.
+const WORDPRESS: &str = "/usr/share/wordpress";
+/// How long it may take to copy it.
+const BUILD: Duration = Duration::from_secs(300);
 
 /// A site that comes and goes.
 #[derive(Clone, Debug)]
@@ -38,7 +48,34 @@ pub fn plans() -> Vec<Plan> {
             });
         }
     }
+    plans.push(Plan {
+        server: WITH_PLATFORM,
+        host: format!("wordpress.{WITH_PLATFORM}.chaos.test"),
+        profile: "wordpress",
+    });
     plans
+}
+
+/// Builds the platform, before anything fails.
+pub async fn prepare(system: &System) -> anyhow::Result<()> {
+    let platform = json!({
+        "name": PLATFORM, "server": WITH_PLATFORM, "profile": "wordpress", "source": WORDPRESS,
+    });
+    let made = system.api.post("/v1/platforms", &platform).await;
+    let task = match &made {
+        Answer::Done(made) => made["task"]["id"].as_str(),
+        Answer::Refused | Answer::Unknown => None,
+    };
+    let built = match task {
+        Some(task) => system.api.finished(task, BUILD).await,
+        None => None,
+    };
+    let state = built.as_ref().map(|task| &task["state"]);
+    ensure!(
+        state.is_some_and(|state| state == "succeeded"),
+        "the platform is not built: {made:?}, {built:?}"
+    );
+    Ok(())
 }
 
 /// The load while it lasts.
@@ -140,7 +177,8 @@ impl Client {
                 }
                 let site = json!({
                     "host": plan.host, "server": plan.server, "profile": plan.profile,
-                    "platform": null, "aliases": [], "options": options,
+                    "platform": (plan.profile == "wordpress").then_some(PLATFORM),
+                    "aliases": [], "options": options,
                 });
                 self.api.post("/v1/sites", &site).await
             }
@@ -154,10 +192,13 @@ impl Client {
     async fn small_tasks(mut self, server: &'static str) {
         while !self.stop.is_cancelled() {
             self.pause(300, 900).await;
-            let verify = self.random.percent(10);
-            let (path, body) = match verify {
-                true => (format!("/v1/servers/{server}/verify"), json!({})),
-                false => (
+            let (path, body) = match self.random.below(10) {
+                0 => (format!("/v1/servers/{server}/verify"), json!({})),
+                1 => (
+                    "/v1/tasks".to_owned(),
+                    json!({"server": server, "kind": "server.print", "params": {"lines": PRINTED}}),
+                ),
+                _ => (
                     format!("/v1/servers/{server}/ping"),
                     json!({"count": 1 + self.random.below(12)}),
                 ),
@@ -165,8 +206,8 @@ impl Client {
             let Answer::Done(made) = self.api.post(&path, &body).await else {
                 continue;
             };
-            let pings = made["tasks"].as_array().into_iter().flatten();
-            for task in pings.chain([&made["task"]["id"]]) {
+            let tasks = made["tasks"].as_array().into_iter().flatten();
+            for task in tasks.chain([&made["task"]["id"]]) {
                 if let Some(task) = task.as_str() {
                     self.ledger.accepted(task);
                 }

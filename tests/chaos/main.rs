@@ -104,6 +104,7 @@ async fn chaos(system: &Arc<System>, arguments: &Arguments) -> anyhow::Result<bo
     println!();
     let mut random = Random::new(seed);
     let ledger = Arc::new(Ledger::default());
+    load::prepare(system).await?;
     let load = Load::start(system, &ledger, &mut random);
     let began = Instant::now();
     let lasts = Duration::from_secs(arguments.minutes * 60);

@@ -46,6 +46,8 @@ pub async fn check(
                     .unwrap_or_default();
                 matches!(effects[..], [run] if runs.get(run) == Some(&plan.host))
             }
+            // What only a whole WordPress shows: database, settings, content and theme.
+            (true, "wordpress") => status == 200 && page.contains("wp-site-blocks"),
             (true, _) => status == 200 && page.contains("made by Kolga"),
         };
         if !right {

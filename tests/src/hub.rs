@@ -1,7 +1,9 @@
 //! A hub under test, and the HTTP API through which the tests use it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -421,10 +423,17 @@ fn spawn(stack: &Stack, folder: &std::path::Path, orders: &Orders) -> Child {
         .expect("kolga starts")
 }
 
-/// A port that is free now.
+/// A port that is free now, and that no other test of this process was given.
 fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if given.insert(port) {
+            return port;
+        }
+    }
 }
 
 /// Empties every queue of the system, so that a test begins with nothing on its way.

@@ -1,6 +1,6 @@
 //! The whole-system harness: real binaries, a real broker, real databases and web servers.
 //!
-//! [`stack`] finds what `deploy/test` has started; [`hub`] and [`worker`] run the programs under test as
+//! [`stack`] finds what `deploy/test` has started, and [`cell`] gives one of several away; [`hub`] and [`worker`] run the programs under test as
 //! the services' own user; [`world`] takes snapshots of everything that a task could leave behind;
 //! [`scenario`] is the list of tasks that have to bear every fault; [`breaker`] kills hub and worker at every
 //! named point and makes every step and undo fail, by [`orders`], among [`neighbours`] that must not be
@@ -8,12 +8,14 @@
 //! and journals.
 
 pub mod breaker;
+pub mod cell;
 pub mod hub;
 pub mod model;
 pub mod neighbours;
 pub mod orders;
 pub mod proxy;
 pub mod scenario;
+pub mod spent;
 pub mod stack;
 pub mod wait;
 pub mod worker;

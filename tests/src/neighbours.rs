@@ -35,7 +35,7 @@ pub async fn plant(stack: &Stack, hub: &Hub) {
     let places = Places::of(stack, "stranger.kolga.test");
     plant_folder(&places.folder);
     std::fs::write(&places.vhost, vhost(stack, "stranger.kolga.test")).expect("a vhost");
-    reload_web(stack, SERVER);
+    reload_web(stack, SERVER).await;
     let mut server = maria(stack).await;
     for statement in [
         "CREATE DATABASE IF NOT EXISTS stranger_data COMMENT 'not of Kolga'",
@@ -163,7 +163,7 @@ impl Stranger {
                 away.statements.push(back);
             }
         }
-        reload_web(stack, SERVER);
+        reload_web(stack, SERVER).await;
         away
     }
 }
@@ -192,7 +192,7 @@ impl Planted {
                 None => std::fs::remove_file(path).expect("still there"),
             }
         }
-        reload_web(&self.stack, SERVER);
+        reload_web(&self.stack, SERVER).await;
     }
 
     fn mark_as_anothers(&mut self, folder: &std::path::Path) {

@@ -19,11 +19,26 @@ impl Stack {
     /// When the tests were not started by `deploy/test`.
     #[must_use]
     pub fn load() -> Self {
-        let from = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name}: run deploy/test"));
-        let text = std::fs::read_to_string(from("KOLGA_TEST_STACK")).expect("stack.json");
+        Self::read(&from_environment("KOLGA_TEST_STACK"))
+    }
+
+    /// All that there are: this one, and others beside it which know nothing of it.
+    ///
+    /// # Panics
+    /// When one of them is not there.
+    #[must_use]
+    pub fn load_all() -> Vec<Self> {
+        let others = std::env::var("KOLGA_TEST_OTHER_STACKS").unwrap_or_default();
+        let others = others.split(':').filter(|path| !path.is_empty());
+        let others = others.map(Self::read);
+        others.chain([Self::load()]).collect()
+    }
+
+    fn read(path: &str) -> Self {
+        let text = std::fs::read_to_string(path).expect("stack.json");
         Self {
             described: serde_json::from_str(&text).expect("stack.json is JSON"),
-            bin: PathBuf::from(from("KOLGA_TEST_BIN_DIR")),
+            bin: PathBuf::from(from_environment("KOLGA_TEST_BIN_DIR")),
         }
     }
 
@@ -172,4 +187,8 @@ impl Stack {
         let text = String::from_utf8(told.stdout).expect("a number");
         text.trim().parse().expect("a number")
     }
+}
+
+fn from_environment(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name}: run deploy/test"))
 }

@@ -5,19 +5,28 @@ use super::points::steps;
 use crate::scenario::SERVER;
 use crate::worker::{Worker, command};
 
-/// Steps of a scenario that is like another whose failing undos are tried.
-const UNDOS: usize = 2;
+/// Steps whose failing undo another scenario of this run has tried already.
+const KNOWN_UNDOS: usize = 1;
 
 impl Breaker {
-    /// Makes each step fail where it looks, before it acts and after it acted, with every undo run twice.
+    /// Makes each step fail where it looks, before it acts or after it acted, with every undo run twice; the last
+    /// one after it acted, so that every step is undone.
     ///
     /// # Panics
     /// When anything is left, or the wrong step failed.
     pub(super) async fn fail_everywhere(&mut self) {
-        let most = if self.is_like_another() { 1 } else { 3 };
-        for step in steps(&self.points, "intended:") {
-            for at in self.choice.some(&["inspect", "apply", "applied"], most) {
-                self.fail(&step, at).await;
+        let all = steps(&self.points, "intended:");
+        for step in &all {
+            let places: &[&str] = match Some(step) == all.last() {
+                true => &["applied"],
+                false => &["inspect", "apply", "applied"],
+            };
+            let named = |at: &&str| format!("{at}:{step}");
+            for at in self
+                .choice
+                .some("places at which a step fails", places, 1, named)
+            {
+                self.fail(step, at).await;
             }
         }
         for step in steps(&self.points, "finish:") {
@@ -47,13 +56,18 @@ impl Breaker {
     /// When it does not.
     pub(super) async fn fail_every_undo(&mut self) {
         let all = steps(&self.points, "intended:");
-        let Some(last) = all.last() else { return };
-        let most = if self.is_like_another() {
-            UNDOS
-        } else {
-            all.len()
+        let Some(last) = all.last().cloned() else {
+            return;
         };
-        for (number, step) in self.choice.some(&all, most).into_iter().enumerate() {
+        let (mut chosen, known): (Vec<String>, Vec<String>) = all
+            .into_iter()
+            .partition(|step| self.new.undos.contains(step));
+        self.choice.all_of("undos that fail, of new steps", &chosen);
+        chosen.extend(
+            self.choice
+                .some("undos that fail", &known, KNOWN_UNDOS, Clone::clone),
+        );
+        for (number, step) in chosen.into_iter().enumerate() {
             let before = self.begin().await;
             let order = format!("fail@applied:{last},fail@undo:{step}");
             self.hand.give(&order);

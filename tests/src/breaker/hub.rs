@@ -10,9 +10,6 @@ use super::points::Point;
 use crate::hub::TASK;
 use crate::wait::until;
 
-/// Passes of one point at which it is killed, where not all are wanted.
-const PASSES: usize = 2;
-
 impl Breaker {
     /// Kills the hub at each of its points, and once again at its next start.
     ///
@@ -23,10 +20,10 @@ impl Breaker {
         for point in self.hub_points.clone() {
             by_name.entry(point.name.clone()).or_default().push(point);
         }
-        let most = if self.is_like_another() { 1 } else { PASSES };
         let mut killed = BTreeSet::new();
-        for (name, passes) in &by_name {
-            for point in self.choice.some(passes, most) {
+        let chosen = self.choice.hub(&by_name, &self.new.at_hub);
+        for (name, passes) in &chosen {
+            for point in passes {
                 match self.kill_hub(&[point.kill()]).await {
                     0 => self.table.missed(),
                     _ => drop(killed.insert(name.clone())),
@@ -37,15 +34,21 @@ impl Breaker {
                 killed.insert(name.clone());
             }
         }
-        let missed: Vec<&String> = by_name
+        let missed: Vec<&String> = chosen
             .keys()
             .filter(|name| !killed.contains(*name))
             .collect();
         assert!(missed.is_empty(), "the hub was never killed at {missed:?}");
-        assert!(killed.len() >= 7, "only {killed:?}");
+        assert!(
+            by_name.len() >= 7 && !killed.is_empty(),
+            "only {killed:?} of {by_name:?}"
+        );
         let points: Vec<Point> = by_name.into_values().flatten().collect();
-        for point in self.choice.some(&points, 1) {
-            let again = 1 + self.choice.below(6);
+        for point in self
+            .choice
+            .some("pairs of kills of the hub", &points, 1, Point::kill)
+        {
+            let again = 1 + self.choice.below(&point.kill(), 6);
             self.kill_hub(&[point.kill(), format!("kill@{again}")])
                 .await;
         }

@@ -7,8 +7,9 @@ use super::points::{self, Point};
 use crate::scenario::SERVER;
 use crate::worker::Worker;
 
-/// Pairs of a kill and a second one during recovery, where not all are wanted.
+/// Pairs of a kill and a second one during recovery, where not all are wanted; and where most was tried already.
 const PAIRS: usize = 3;
+const FEWER_PAIRS: usize = 1;
 /// The longest chain of kills: a recovery that passes more points than this makes no progress.
 const LONGEST: usize = 500;
 
@@ -21,16 +22,12 @@ struct Fallen {
 }
 
 impl Breaker {
-    /// Kills the worker at each of its points, then at some again during recovery.
+    /// Kills the worker at the points that were chosen, then at some again during recovery.
     ///
     /// # Panics
     /// When anything is left, or a point was never reached.
     pub(super) async fn kill_everywhere(&mut self) {
-        let like_another = self.is_like_another();
-        let all = self.points.clone();
-        // What a profile has of its own: an installer, and links to the platform's code.
-        let its_own = |point: &Point| point.step == "run_installer";
-        let chosen = self.choice.points(&all, like_another, its_own);
+        let chosen = self.chosen.clone();
         let mut fallen = Vec::new();
         for point in &chosen {
             match self.kill(&point.kill(), point, |_| None).await {
@@ -42,11 +39,12 @@ impl Breaker {
             }
         }
         let names: BTreeSet<&String> = fallen.iter().map(|(point, _)| &point.name).collect();
-        let of = all.iter().map(|point| &point.name).collect::<BTreeSet<_>>();
+        let all = self.points.iter().map(|point| &point.name);
+        let of: BTreeSet<&String> = all.collect();
         println!("killed at {} of {} names", names.len(), of.len());
-        assert!(names.len() > 5, "only {names:?}");
+        assert!(!names.is_empty(), "the worker was never killed");
         self.kill_again(&fallen).await;
-        self.kill_again_and_again(&chosen).await;
+        self.kill_again_and_again().await;
     }
 
     /// Kills once more at a point of the recovery that follows.
@@ -59,7 +57,9 @@ impl Breaker {
                     .map(move |point| (first.clone(), point.clone()))
             })
             .collect();
-        for (first, second) in self.choice.some(&pairs, PAIRS) {
+        let most = if self.new.mostly { PAIRS } else { FEWER_PAIRS };
+        let named = |(first, second): &(Point, Point)| first.kill() + &second.kill();
+        for (first, second) in self.choice.some("pairs of kills", &pairs, most, named) {
             let order = second.kill();
             let again = |deaths: usize| (deaths == 1).then(|| order.clone());
             if self
@@ -74,19 +74,24 @@ impl Breaker {
 
     /// Kills at the last effect, then at the first point of the recovery, then at a later one of the recovery
     /// of that, and so on, until one comes through.
-    async fn kill_again_and_again(&mut self, chosen: &[Point]) {
+    async fn kill_again_and_again(&mut self) {
         let (stride, from) = match self.choice.is_all() {
             true => (1, 0),
-            false => (4, self.choice.below(4)),
+            false => (4, self.choice.below("chain", 4)),
         };
-        let last = |wanted: fn(&Point) -> bool| chosen.iter().rfind(|point| wanted(point));
+        let last = |wanted: fn(&Point) -> bool| self.points.iter().rfind(|point| wanted(point));
         let starts = [
             last(|point| point.name.starts_with("applied:")),
             last(|point| point.name == "committed"),
         ];
-        for start in starts.into_iter().flatten() {
+        let starts: Vec<Point> = starts.into_iter().flatten().cloned().collect();
+        let most = if self.new.mostly { starts.len() } else { 1 };
+        for start in self
+            .choice
+            .some("chains of kills", &starts, most, Point::kill)
+        {
             let again = |deaths: usize| Some(format!("kill@{}", 1 + from + (deaths - 1) * stride));
-            let fallen = self.kill(&start.kill(), start, again).await;
+            let fallen = self.kill(&start.kill(), &start, again).await;
             let deaths = fallen.map_or(0, |fallen| fallen.deaths.len());
             assert!(deaths > 1, "it was killed {deaths} times");
         }
@@ -104,28 +109,34 @@ impl Breaker {
         self.hand.give(order);
         let task = self.hub.ask(&self.request()).await;
         let mut deaths: Vec<String> = Vec::new();
-        while self.worker_dies(&task).await {
-            assert!(
-                self.worker.was_killed(),
-                "{order}: {:?}",
-                self.worker.ended()
-            );
-            deaths.push(self.hand.killed_at().expect("it notes where it dies"));
-            assert!(deaths.len() < LONGEST, "{order}: no progress: {deaths:?}");
-            match again(deaths.len()) {
-                Some(next) => self.hand.give(&next),
-                None => self.hand.calm(),
+        let (recovery, shown) = loop {
+            while self.worker_dies(&task).await {
+                assert!(
+                    self.worker.was_killed(),
+                    "{order}: {:?}",
+                    self.worker.ended()
+                );
+                deaths.push(self.hand.killed_at().expect("it notes where it dies"));
+                assert!(deaths.len() < LONGEST, "{order}: no progress: {deaths:?}");
+                match again(deaths.len()) {
+                    Some(next) => self.hand.give(&next),
+                    None => self.hand.calm(),
+                }
+                self.worker = Worker::spawn(&self.stack, SERVER, &self.hand.orders());
             }
-            self.worker = Worker::spawn(&self.stack, SERVER, &self.hand.orders());
-        }
-        let recovery = points::read(&self.hand.passed());
-        let shown = self.hub.show(&task).await;
+            let recovery = points::read(&self.hand.passed());
+            self.hand.calm();
+            let shown = self.hub.show(&task).await;
+            // A heartbeat may have been on its way to its point.
+            if self.worker.ended().is_none() {
+                break (recovery, shown);
+            }
+        };
         let wanted: &[&str] = match deaths.is_empty() || point.is_past_return() {
             true => &["succeeded"],
             false => &["succeeded", "interrupted"],
         };
         let fault = format!("killed at {}", deaths.join(", then at "));
-        self.hand.calm();
         self.judge(&fault, &shown, before, wanted).await;
         let state = shown["state"].as_str().unwrap_or_default();
         let fault = match deaths.as_slice() {

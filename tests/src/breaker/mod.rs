@@ -1,10 +1,13 @@
 //! Breaks one task at every place where it can be broken, and judges what is left each time.
 //!
 //! The places are not listed here: a run in which nothing breaks notes every point that worker and hub pass
-//! (`protocol/src/fault.rs`), and the steps are read off that. One file a way of breaking: [`kill`] the worker,
-//! and again while it recovers; kill the [`hub`]; [`fail`] a step, with each undo run twice, or fail an undo;
-//! put [`strangers`] in the way. [`table`] says what came of it.
+//! (`protocol/src/fault.rs`), and the [`points`] and steps are read off that. Which of them are broken in this run
+//! is a [`choice`] by a seed, which leaves out what other scenarios of the run have tried ([`mod@claims`]). One file a
+//! way of breaking: [`kill`] the worker, and again while it recovers; kill the [`hub`]; [`fail`] a step, with each
+//! undo run twice, or fail an undo; put [`strangers`] in the way. [`table`] says what came of it.
 
+mod choice;
+mod claims;
 mod fail;
 mod hub;
 mod kill;
@@ -12,18 +15,24 @@ mod points;
 mod strangers;
 mod table;
 
+use std::time::Instant;
+
 use kolga_protocol::object::Lane;
 use serde_json::Value;
 
+use crate::cell::Cell;
 use crate::hub::{Hub, Settings, TASK};
 use crate::neighbours;
 use crate::orders::Hand;
 use crate::scenario::{SERVER, Scenario, platform_name};
+use crate::spent::Spent;
 use crate::stack::Stack;
 use crate::wait::until;
 use crate::worker::Worker;
 use crate::world::{Difference, Watcher, World, clear};
-use points::{Choice, Point};
+use choice::Choice;
+use claims::{New, claims};
+use points::Point;
 use table::Table;
 
 /// A system in which things are broken.
@@ -42,9 +51,19 @@ pub struct Breaker {
     /// Every point that an unbroken run passes, in the worker and in the hub.
     points: Vec<Point>,
     hub_points: Vec<Point>,
+    /// Those at which the worker is killed in this run.
+    chosen: Vec<Point>,
+    /// What no other scenario of this run has tried.
+    new: New,
     table: Table,
     choice: Choice,
     tries: usize,
+    /// Where the time goes.
+    spent: Spent,
+    /// When the try began.
+    began: Instant,
+    /// The last to be dropped: by then hub and worker are gone.
+    cell: Cell,
 }
 
 impl Breaker {
@@ -54,10 +73,15 @@ impl Breaker {
     /// # Panics
     /// When even that does not work.
     pub async fn new(scenario: Scenario) -> Self {
-        let stack = Stack::load();
+        let cell = Cell::take();
+        let mut spent = Spent::default();
+        let began = Instant::now();
+        let stack = cell.stack().clone();
         clear(&stack, SERVER).await;
-        // An undo that was told to fail fails each time.
-        let stack = stack.with_setting(SERVER, "limits", "undo_patience_seconds", 1.into());
+        spent.since("clearing", began);
+        let began = Instant::now();
+        // An undo that was told to fail fails each time, and one that was not may not fail even once.
+        let stack = stack.with_setting(SERVER, "limits", "undo_patience_seconds", 0.into());
         let (mut hand, mut hub_hand) = (Hand::new(), Hand::new());
         hand.calm();
         hub_hand.calm();
@@ -67,13 +91,18 @@ impl Breaker {
         };
         let hub = Hub::with_servers(&stack, &settings, &[SERVER]).await;
         let worker = Worker::start(&stack, SERVER, &hand.orders()).await;
+        spent.since("starting", began);
+        let began = Instant::now();
         neighbours::plant(&stack, &hub).await;
+        spent.since("planting neighbours", began);
+        let began = Instant::now();
         scenario.prepare(&hub, &stack).await;
+        spent.since("preparing", began);
         let host = scenario.host();
         let hosts: Vec<&str> = neighbours::HOSTS.iter().copied().chain([&*host]).collect();
         let mut breaker = Self {
             watcher: Watcher::new(&stack, SERVER, &hosts),
-            choice: Choice::new(),
+            choice: Choice::new(&scenario.name()),
             scenario,
             stack,
             hub,
@@ -84,12 +113,26 @@ impl Breaker {
             before: None,
             points: Vec::new(),
             hub_points: Vec::new(),
+            chosen: Vec::new(),
+            new: New::default(),
             table: Table::default(),
             tries: 0,
+            spent,
+            began: Instant::now(),
+            cell,
         };
         breaker.succeed().await;
         breaker.succeed().await;
+        breaker.choose();
         breaker
+    }
+
+    /// Takes what no other scenario of this run has taken, and some of the rest.
+    fn choose(&mut self) {
+        let task = self.scenario.kind.to_string();
+        let mut claims = claims();
+        self.new = claims.take(&task, &self.points, &self.hub_points);
+        self.chosen = self.choice.points(&task, &self.points, &mut claims);
     }
 
     /// One run that nothing breaks.
@@ -142,13 +185,15 @@ impl Breaker {
         }
         let name = self.scenario.name();
         self.table.print(&name);
-        let file = format!("{}/log/faults.tsv", self.stack.text("/dir"));
+        self.choice.print();
+        let file = format!("{}/log/faults.tsv", Stack::load().text("/dir"));
         self.table.append(file.as_ref(), &name);
         assert!(
             self.table.total() > 0,
             "nothing was broken, so nothing is proven"
         );
         self.worker.stop().await;
+        drop(self.cell);
     }
 
     async fn timed(&mut self, what: &str, phase: impl AsyncFnOnce(&mut Self)) {
@@ -160,16 +205,24 @@ impl Breaker {
             self.scenario.name(),
             took.as_secs_f64()
         );
+        println!("  {}", std::mem::take(&mut self.spent));
+        println!("  looks: {}", self.watcher.spent());
     }
 
     /// The next try: everything rests. The world as it is before it.
     async fn begin(&mut self) -> World {
         self.tries += 1;
+        let began = Instant::now();
         self.worker.rests().await;
-        match self.before.take() {
+        self.spent.since("waiting for rest", began);
+        let began = Instant::now();
+        let before = match self.before.take() {
             Some(before) => before,
             None => self.watcher.rest().await,
-        }
+        };
+        self.spent.since("looking before", began);
+        self.began = Instant::now();
+        before
     }
 
     fn request(&self) -> crate::hub::Request {
@@ -180,9 +233,11 @@ impl Breaker {
     async fn tidy_up(&mut self) {
         self.hand.calm();
         self.hub_hand.calm();
+        let began = Instant::now();
         self.scenario
             .after(&self.hub, &self.stack, self.tries)
             .await;
+        self.spent.since("tidying up", began);
     }
 
     /// Compares the world with the one before the task, or with the one after it; and makes ready for the
@@ -205,7 +260,10 @@ impl Breaker {
             wrong.extend(foreign.compare(&foreign_of(scenario, now)));
             wrong
         };
+        self.spent.since("tries", self.began);
+        let began = Instant::now();
         let (_, wrong) = self.watcher.settle(judged).await;
+        self.spent.since("looking after", began);
         let lines: Vec<String> = wrong.iter().map(ToString::to_string).collect();
         assert!(
             lines.is_empty(),
@@ -241,11 +299,6 @@ impl Breaker {
             (finished && self.worker.status().is_some_and(rests)).then_some(false)
         })
         .await
-    }
-
-    /// Whether another scenario passes nearly all the points of this one: the sites that need more do.
-    fn is_like_another(&self) -> bool {
-        self.scenario.is_a_site() && self.scenario.profile != Some("php")
     }
 }
 

@@ -56,5 +56,5 @@ pub async fn clear(stack: &Stack, server: &str) {
                 .expect("dropped");
         }
     }
-    reload_web(stack, server);
+    reload_web(stack, server).await;
 }

@@ -21,10 +21,26 @@ pub async fn maria(stack: &Stack) -> MySqlConnection {
         .expect("MariaDB")
 }
 
-pub(super) async fn note(world: &mut World, stack: &Stack) {
-    let mut server = maria(stack).await;
+/// A connection that is kept from one look to the next.
+#[derive(Default)]
+pub(super) struct Databases(Option<MySqlConnection>);
+
+impl Databases {
+    pub(super) async fn look(&mut self, stack: &Stack) -> World {
+        let mut server = match self.0.take() {
+            Some(kept) => kept,
+            None => maria(stack).await,
+        };
+        let mut world = World::default();
+        note(&mut world, &mut server).await;
+        self.0 = Some(server);
+        world
+    }
+}
+
+async fn note(world: &mut World, server: &mut MySqlConnection) {
     for [database, comment] in list(
-        &mut server,
+        server,
         format!(
             "SELECT schema_name, schema_comment FROM information_schema.schemata
              WHERE schema_name NOT IN {SYSTEM}"
@@ -36,7 +52,7 @@ pub(super) async fn note(world: &mut World, stack: &Stack) {
         world.note(format!("database {database}"), String::new(), comment);
     }
     for [database, name, sort] in list(
-        &mut server,
+        server,
         format!(
             "SELECT table_schema, table_name, table_type FROM information_schema.tables
              WHERE table_schema NOT IN {SYSTEM}
@@ -52,12 +68,12 @@ pub(super) async fn note(world: &mut World, stack: &Stack) {
     {
         // The application writes into a site's own tables with every visit.
         let sum = match sort == "BASE TABLE" && !database.starts_with("k_") {
-            true => checksum(&mut server, &database, &name).await,
+            true => checksum(server, &database, &name).await,
             false => String::new(),
         };
         world.note(format!("table {database}.{name}"), sort, sum);
     }
-    grants(world, &mut server).await;
+    grants(world, server).await;
 }
 
 async fn checksum(server: &mut MySqlConnection, database: &str, table: &str) -> String {

@@ -18,6 +18,7 @@ mod web;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::spent::Spent;
 use crate::stack::Stack;
 
 pub use clear::clear;
@@ -108,8 +109,11 @@ pub struct Watcher {
     hosts: Vec<String>,
     uid: u32,
     hashes: tree::Hashes,
+    databases: databases::Databases,
     broker: queues::Broker,
     client: reqwest::Client,
+    /// What its looks took.
+    spent: Spent,
 }
 
 impl Watcher {
@@ -125,24 +129,39 @@ impl Watcher {
             hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
             uid: stack.uid(),
             hashes: tree::Hashes::default(),
+            databases: databases::Databases::default(),
             broker: queues::Broker::default(),
             client: web::client(),
+            spent: Spent::default(),
         }
     }
 
     /// Everything, as it is now.
     pub async fn look(&mut self) -> World {
         let mut world = World::default();
+        let began = Instant::now();
         self.files(&mut world);
-        databases::note(&mut world, &self.stack).await;
-        let port = self.stack.http_port(&self.server);
-        web::note(&mut world, &self.client, port, &self.hosts).await;
+        self.spent.since("files", began);
+        let began = Instant::now();
         processes::note(&mut world, &self.stack, &self.server, self.uid);
         temporary::note(&mut world, &self.stack, self.uid);
-        self.broker
-            .note(&mut world, &self.stack, &self.server)
-            .await;
+        self.spent.since("processes", began);
+        let began = Instant::now();
+        let (databases, web, queues) = tokio::join!(
+            self.databases.look(&self.stack),
+            web::look(&self.client, &self.stack, &self.server, &self.hosts),
+            self.broker.look(&self.stack, &self.server),
+        );
+        self.spent.since("services", began);
+        for part in [databases, web, queues] {
+            world.0.extend(part.0);
+        }
         world
+    }
+
+    /// What its looks took since this was last asked.
+    pub fn spent(&mut self) -> Spent {
+        std::mem::take(&mut self.spent)
     }
 
     /// Looks until `judge` finds nothing, or what it finds is not of the sort that goes away by itself. What

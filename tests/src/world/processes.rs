@@ -33,7 +33,8 @@ pub(super) fn note(world: &mut World, stack: &Stack, server: &str, uid: u32) {
         }
         let environ = std::fs::read(process.join("environ")).unwrap_or_default();
         let marked = environ.windows(11).any(|window| window == b"KOLGA_TASK=");
-        if marked && !is_of_others(&process, &config) && !is_elsewhere(&command, stack) {
+        let elsewhere = is_elsewhere(&command, stack) || lives_elsewhere(&environ, stack);
+        if marked && !is_of_others(&process, &config) && !elsewhere {
             *commands.entry(format!("process {command}")).or_default() += 1;
         }
     }
@@ -43,6 +44,14 @@ pub(super) fn note(world: &mut World, stack: &Stack, server: &str, uid: u32) {
 /// Of another set of services, of another run of the tests or of the demo.
 fn is_elsewhere(command: &str, stack: &Stack) -> bool {
     command.contains("/var/tmp/kolga-") && !command.contains(&format!("{}/", stack.text("/dir")))
+}
+
+/// The worker gives its children its own folder for a home.
+fn lives_elsewhere(environ: &[u8], stack: &Stack) -> bool {
+    let mut variables = environ.split(|&byte| byte == 0);
+    let home = variables.find_map(|variable| variable.strip_prefix(b"HOME="));
+    let home = home.map(String::from_utf8_lossy).unwrap_or_default();
+    home.starts_with("/var/tmp/kolga-") && !home.starts_with(&format!("{}/", stack.text("/dir")))
 }
 
 /// What the worker has open, counted: the numbers differ from one process to the next.

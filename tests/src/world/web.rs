@@ -1,27 +1,45 @@
 //! The web server's running configuration, by what it does: what each name is answered with. A file that
 //! was changed without a reload, or a reload without the file, shows in a different answer.
 
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
 
 use super::World;
 use crate::stack::Stack;
+use crate::wait::until;
 
-/// How often the same answer has to come before it counts.
-const TIMES: u32 = 4;
+/// How long nginx may take to let its old processes go: 100 ms on an idle machine.
+const RELOAD: Duration = Duration::from_secs(20);
 
-/// Makes the web server read its configuration anew.
+/// Makes the web server read its configuration anew, and waits until only the new one answers.
 ///
 /// # Panics
-/// When it does not run.
-pub fn reload_web(stack: &Stack, server: &str) {
+/// When it does not run, or does not take the configuration.
+pub async fn reload_web(stack: &Stack, server: &str) {
+    let master = master(stack, server);
+    let old = children(master);
+    kill_process(master, Signal::HUP).expect("reloaded");
+    until("nginx has taken its configuration", RELOAD, async || {
+        let now = children(master);
+        (!now.is_empty() && now.is_disjoint(&old)).then_some(())
+    })
+    .await;
+}
+
+fn master(stack: &Stack, server: &str) -> Pid {
     let pid = std::fs::read_to_string(stack.spoke(server, "nginx_pid")).expect("nginx runs");
-    let pid = pid
-        .trim()
-        .parse()
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
-    rustix::process::kill_process(pid.expect("a pid"), rustix::process::Signal::HUP)
-        .expect("reloaded");
+    let pid = pid.trim().parse().ok().and_then(Pid::from_raw);
+    pid.expect("a pid")
+}
+
+/// The processes that take connections, also those of a former configuration that have not ended yet.
+fn children(master: Pid) -> BTreeSet<String> {
+    let list = format!("/proc/{0}/task/{0}/children", master.as_raw_nonzero());
+    let list = std::fs::read_to_string(list).expect("nginx runs");
+    list.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
 pub(super) fn client() -> reqwest::Client {
@@ -33,28 +51,34 @@ pub(super) fn client() -> reqwest::Client {
         .expect("a client")
 }
 
-/// Notes how each name is answered.
-pub(super) async fn note(world: &mut World, client: &reqwest::Client, port: u16, hosts: &[String]) {
-    let url = format!("http://127.0.0.1:{port}/");
-    let asked = hosts.iter().map(|host| lasting_answer(client, &url, host));
-    let answers = futures_util::future::join_all(asked).await;
-    for (host, (status, hash)) in hosts.iter().zip(answers) {
-        world.note(format!("web {host}"), status, hash);
+/// How each name is answered. At a reload nginx lets the processes of its former configuration answer beside the
+/// new ones for a moment, so it counts when there was only one, the same before and after.
+///
+/// # Panics
+/// When nginx does not come to rest.
+pub(super) async fn look(
+    client: &reqwest::Client,
+    stack: &Stack,
+    server: &str,
+    hosts: &[String],
+) -> World {
+    let master = master(stack, server);
+    let url = format!("http://127.0.0.1:{}/", stack.http_port(server));
+    let began = Instant::now();
+    loop {
+        let before = children(master);
+        let asked = hosts.iter().map(|host| answer(client, &url, host));
+        let answers = futures_util::future::join_all(asked).await;
+        if before.len() == 1 && before == children(master) {
+            let mut world = World::default();
+            for (host, (status, hash)) in hosts.iter().zip(answers) {
+                world.note(format!("web {host}"), status, hash);
+            }
+            return world;
+        }
+        assert!(began.elapsed() < RELOAD, "nginx does not come to rest");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// The answer that stays. nginx lets the workers of its former configuration go only after the new ones are
-/// there, so for a moment either may answer.
-async fn lasting_answer(client: &reqwest::Client, url: &str, host: &str) -> (String, String) {
-    let mut shown = (String::new(), String::new());
-    let mut times = 0;
-    while times < TIMES {
-        let now = answer(client, url, host).await;
-        times = if now.0 == shown.0 { times + 1 } else { 1 };
-        shown = now;
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    shown
 }
 
 async fn answer(client: &reqwest::Client, url: &str, host: &str) -> (String, String) {

@@ -95,6 +95,8 @@ config_write() {
             printf '\n[gates]\nload_per_cpu = 100\nmemory_pressure_percent = 90\ndisk_free_mib = 0\n'
             # Tests make tasks stuck on purpose, and do not wait a minute for each.
             printf '\n[limits]\nundo_patience_seconds = 4\n'
+            # Most tests look whether nothing is left of a site; those about the trash turn it on.
+            printf '\n[trash]\nkeep_days = 0\n'
         } | write_for "$STACK_USER" 0600 "$STACK/$spoke/worker.toml"
     done
     config_json "$@" | write_for root 0600 "$STACK/stack.json"

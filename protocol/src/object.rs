@@ -18,6 +18,8 @@ pub enum Object {
     Platform(PlatformName),
     /// A site on it.
     Site(HostName),
+    /// Its trash: what was a site's and is kept for a while.
+    Trash,
 }
 
 impl fmt::Display for Object {
@@ -26,6 +28,7 @@ impl fmt::Display for Object {
             Self::Server => f.write_str("server"),
             Self::Platform(name) => write!(f, "platform:{name}"),
             Self::Site(host) => write!(f, "site:{host}"),
+            Self::Trash => f.write_str("trash"),
         }
     }
 }

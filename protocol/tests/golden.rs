@@ -12,7 +12,7 @@ use kolga_protocol::message::{
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, ping, platform_build, platform_delete, server_print, server_verify,
-    site_delete, site_disable, site_enable, site_install,
+    site_delete, site_disable, site_enable, site_install, trash_empty, trash_list, trash_restore,
 };
 use uuid::Uuid;
 
@@ -189,6 +189,20 @@ fn the_bytes_of_answers_and_heartbeats() {
     );
 }
 
+fn an_installation() -> site_install::Params {
+    site_install::Params {
+        site: "www.example.org".parse().expect("a name"),
+        aliases: vec!["*.example.org".parse().expect("an alias")],
+        profile: "wordpress".parse().expect("a name"),
+        platform: Some("wp61".parse().expect("a name")),
+        options: [(
+            "title".parse().expect("a name"),
+            "Ägir".parse().expect("a value"),
+        )]
+        .into(),
+    }
+}
+
 /// One of each type; the match fails to compile when a type is added without bytes.
 fn sample(kind: Kind) -> (Params, Output) {
     match kind {
@@ -231,17 +245,7 @@ fn sample(kind: Kind) -> (Params, Output) {
             }),
         ),
         Kind::SiteInstall => (
-            Params::SiteInstall(site_install::Params {
-                site: "www.example.org".parse().expect("a name"),
-                aliases: vec!["*.example.org".parse().expect("an alias")],
-                profile: "wordpress".parse().expect("a name"),
-                platform: Some("wp61".parse().expect("a name")),
-                options: [(
-                    "title".parse().expect("a name"),
-                    "Ägir".parse().expect("a value"),
-                )]
-                .into(),
-            }),
+            Params::SiteInstall(an_installation()),
             Output::SiteInstall(site_install::Output {
                 url: "http://www.example.org/".to_owned(),
                 path: "/var/lib/kolga/sites/www.example.org".to_owned(),
@@ -275,6 +279,43 @@ fn sample(kind: Kind) -> (Params, Output) {
             Output::SiteDisable(site_disable::Output {
                 url: "http://www.example.org/".to_owned(),
                 changed: false,
+            }),
+        ),
+        Kind::TrashList => (
+            Params::TrashList(trash_list::Params {}),
+            Output::TrashList(trash_list::Output {
+                items: vec![trash_list::Item {
+                    id: run().task,
+                    why: "site.delete".to_owned(),
+                    at: UnixMillis(1_700_000_000_000),
+                    site: an_installation(),
+                    folder: true,
+                    database: Some("k_www".to_owned()),
+                    bytes: 1_000_000,
+                }],
+                more: 2,
+            }),
+        ),
+        Kind::TrashRestore => (
+            Params::TrashRestore(trash_restore::Params {
+                item: run().task,
+                site: an_installation(),
+            }),
+            Output::TrashRestore(trash_restore::Output {
+                url: "http://www.example.org/".to_owned(),
+                path: "/var/lib/kolga/sites/www.example.org".to_owned(),
+                database: Some("k_www".to_owned()),
+                enabled: true,
+            }),
+        ),
+        Kind::TrashEmpty => (
+            Params::TrashEmpty(trash_empty::Params {
+                item: Some(run().task),
+                older_than_days: Some(30),
+            }),
+            Output::TrashEmpty(trash_empty::Output {
+                items: 3,
+                bytes: 1_000_000,
             }),
         ),
         Kind::ServerPrint => (

@@ -78,10 +78,14 @@ impl Stranger {
     #[must_use]
     pub fn of(scenario: Scenario) -> Vec<Self> {
         let mut all = match scenario.kind {
-            Kind::Ping | Kind::ServerVerify | Kind::ServerPrint => vec![],
+            Kind::Ping
+            | Kind::ServerVerify
+            | Kind::ServerPrint
+            | Kind::TrashList
+            | Kind::TrashEmpty => vec![],
             Kind::PlatformBuild => vec![Self::PlatformFolder],
             Kind::PlatformDelete => vec![Self::PlatformOfAnother, Self::LinkIntoPlatform],
-            Kind::SiteInstall => vec![Self::Folder, Self::Vhost],
+            Kind::SiteInstall | Kind::TrashRestore => vec![Self::Folder, Self::Vhost],
             Kind::SiteDelete => vec![Self::FolderOfAnother, Self::VhostOfAnother],
             Kind::SiteEnable | Kind::SiteDisable => vec![Self::VhostOfAnother],
         };

@@ -53,6 +53,11 @@ scenarios! {
     ping = Ping;
     server_verify = ServerVerify;
     server_print = ServerPrint;
+    trash_list = TrashList;
+    trash_restore_static = TrashRestore "static";
+    trash_restore_php = TrashRestore "php";
+    trash_empty_static = TrashEmpty "static";
+    trash_empty_php = TrashEmpty "php";
     platform_build_wordpress = PlatformBuild "wordpress";
     platform_delete_wordpress = PlatformDelete "wordpress";
     site_install_static = SiteInstall "static";

@@ -41,6 +41,9 @@ pub struct Config {
     /// What visitors see where there is no site to see.
     #[serde(default)]
     pub pages: Pages,
+    /// How long what is not needed any more is kept.
+    #[serde(default)]
+    pub trash: Trash,
     /// The web server.
     pub nginx: Nginx,
     /// PHP, when sites may need it.
@@ -182,6 +185,20 @@ pub struct Pages {
     pub disabled: Option<PathBuf>,
     /// Instead of a site that a task is working on: an HTML file.
     pub maintenance: Option<PathBuf>,
+}
+
+/// What was a site's: the folder and the database of one that was deleted, the database of one that moved.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Trash {
+    /// Days after which the worker destroys it by itself. With 0 nothing is kept: the task itself destroys it.
+    pub keep_days: u32,
+}
+
+impl Default for Trash {
+    fn default() -> Self {
+        Self { keep_days: 14 }
+    }
 }
 
 /// nginx, and how the worker may test and reload it. Every command is an argv; none goes to a shell.

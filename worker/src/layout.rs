@@ -8,7 +8,7 @@
 //! <platforms>/.<platform>.gone-<run>/      the same while it is being deleted
 //! <sites>/<host>/.kolga-owner              which run made it
 //! <sites>/<host>/…                         what its profile wants
-//! <sites>/.trash/<run>/                    a site that the task <run> is deleting
+//! <sites>/.trash/<run>/                    a site that the task <run> has deleted or is deleting
 //! ```
 
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use crate::files::Dir;
 
 /// The folder of a platform's code, in the platform's own.
 pub const CODE: &str = "code";
-/// The folder of sites that are being deleted, among the sites: no host begins with a dot.
+/// The folder of sites that are deleted, among the sites: no host begins with a dot.
 pub const TRASH: &str = ".trash";
 
 /// The name of a platform's folder while it is being built.

@@ -31,6 +31,7 @@ pub mod start;
 pub mod step;
 pub mod steps;
 pub mod tasks;
+pub mod trash;
 pub mod unpack;
 pub mod usage;
 pub mod watchdog;

@@ -135,6 +135,22 @@ impl Secrets {
         }
     }
 
+    /// Moves a site's secrets to another folder of the worker's own, never over anything.
+    ///
+    /// # Errors
+    /// When there are none, something is in the way, or they cannot be moved.
+    pub fn move_out(&self, host: &HostName, target: &Dir, name: &str) -> anyhow::Result<()> {
+        self.dir()?.move_to(file_name(host), target, name)
+    }
+
+    /// The way back of [`Secrets::move_out`].
+    ///
+    /// # Errors
+    /// When there are none, the site has others, or they cannot be moved.
+    pub fn move_in(&self, source: &Dir, name: &str, host: &HostName) -> anyhow::Result<()> {
+        source.move_to(name, &self.dir()?, file_name(host))
+    }
+
     fn dir(&self) -> anyhow::Result<Dir> {
         Dir::open_or_make(&self.folder, 0o700).context("cannot get at the secrets of sites")
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use kolga_protocol::id::Run;
 use kolga_protocol::names::{
     DatabaseName, HostName, OptionName, OptionValue, PlatformName, SiteAlias,
 };
@@ -48,18 +49,21 @@ impl Site {
     ///
     /// # Errors
     /// When the profile, the platform or the options do not go together, or a name is taken.
-    pub fn new(params: &Params, spoke: &Spoke) -> anyhow::Result<Self> {
+    pub fn new(params: &Params, spoke: &Spoke, run: Run) -> anyhow::Result<Self> {
         let profile = spoke.profiles.get(&params.profile)?.clone();
         let code = needed_code(spoke, params.platform.as_ref(), &profile)?;
         need_services(spoke, &profile)?;
         refuse_taken_names(&spoke.registry, &params.site, &params.aliases)?;
-        let needs_database = profile.manifest.needs.database;
+        let database = match profile.manifest.needs.database {
+            true => Some(free_database(spoke, &params.site, run)?),
+            false => None,
+        };
         Ok(Self {
             options: profile.complete_options(&params.site, &params.options)?,
             host: params.site.clone(),
             aliases: params.aliases.clone(),
             platform: params.platform.clone(),
-            database: needs_database.then(|| DatabaseName::for_site(&params.site)),
+            database,
             url: layout::url(&spoke.config, &params.site),
             folder: layout::site(&spoke.config, &params.site),
             code,
@@ -191,6 +195,15 @@ fn needed_code(
     }
 }
 
+/// The name for a new site's database: the site's own, or another one while that lies in the trash.
+fn free_database(spoke: &Spoke, host: &HostName, run: Run) -> anyhow::Result<DatabaseName> {
+    let name = DatabaseName::for_site(host);
+    match spoke.trash.holds_database(&name)? {
+        true => Ok(DatabaseName::beside(host, run)),
+        false => Ok(name),
+    }
+}
+
 fn need_services(spoke: &Spoke, profile: &Profile) -> anyhow::Result<()> {
     if profile.manifest.needs.php {
         spoke.need_php()?;
@@ -223,6 +236,19 @@ pub fn refuse_taken_names(
     host: &HostName,
     aliases: &[SiteAlias],
 ) -> anyhow::Result<()> {
+    refuse_taken_names_but(registry, host, aliases, None)
+}
+
+/// The same for a site that is to have them in place of the names that it has.
+///
+/// # Errors
+/// Names the name and the site.
+pub fn refuse_taken_names_but(
+    registry: &Registry,
+    host: &HostName,
+    aliases: &[SiteAlias],
+    but: Option<&HostName>,
+) -> anyhow::Result<()> {
     let mut wanted = BTreeSet::from([SiteAlias::from(host.clone())]);
     for alias in aliases {
         anyhow::ensure!(
@@ -230,7 +256,8 @@ pub fn refuse_taken_names(
             "{alias} is named twice: once is enough"
         );
     }
-    for site in registry.sites.list()? {
+    let sites = registry.sites.list()?.into_iter();
+    for site in sites.filter(|site| Some(&site.host) != but) {
         anyhow::ensure!(
             site.host != *host,
             "there is a site {host} on this spoke already: delete it first"

@@ -8,6 +8,7 @@ use crate::secrets::Secrets;
 use crate::services::mariadb::Mariadb;
 use crate::services::nginx::Nginx;
 use crate::services::php::Php;
+use crate::trash::Trash;
 
 /// The spoke: its configuration, its services, its folders, its profiles.
 pub struct Spoke {
@@ -23,6 +24,8 @@ pub struct Spoke {
     pub secrets: Secrets,
     /// What the spoke holds.
     pub registry: Registry,
+    /// What was a site's, and is kept for a while.
+    pub trash: Trash,
     /// What kinds of sites it can make.
     pub profiles: Profiles,
     /// How commands are started and held together.
@@ -42,6 +45,7 @@ impl Spoke {
             php: config.php.as_ref().map(Php::new),
             secrets: Secrets::new(&config.state_dir),
             registry: Registry::new(&config.state_dir),
+            trash: Trash::new(&config.state_dir),
             profiles: Profiles::load(&config.profiles.directories),
             supervision: previous.map_or_else(Supervision::plain, |it| it.supervision.clone()),
             config,

@@ -21,7 +21,7 @@ use crate::run::Runner;
 use crate::signals::{Signal, Signals};
 use crate::spoke::Spoke;
 use crate::watchdog::Pulse;
-use crate::{outgoing, process};
+use crate::{outgoing, process, trash};
 
 /// How long the last reports may take to leave before the worker does.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -118,7 +118,10 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
     tracing::info!(%server, pid = std::process::id(), "the worker runs");
 
-    let grace = serve(config_path, &mut signals, spoke, &runner, &backlog).await;
+    let (spokes, spoke_now) = watch::channel(spoke);
+    let sweeping = tokio::spawn(trash::sweep::run(spoke_now));
+    let grace = serve(config_path, &mut signals, &spokes, &runner, &backlog).await;
+    sweeping.abort();
     tracing::info!(?grace, "draining: no more tasks are taken");
     drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
     pulse.stopping();
@@ -144,16 +147,18 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
 async fn serve(
     config_path: &Path,
     signals: &mut Signals,
-    mut spoke: Arc<Spoke>,
+    spokes: &watch::Sender<Arc<Spoke>>,
     runner: &Runner,
     backlog: &watch::Sender<usize>,
 ) -> Duration {
+    let now = || Arc::clone(&spokes.borrow());
     while let Signal::Reload = signals.next().await {
-        match reload(config_path, &spoke).await {
+        match reload(config_path, &now()).await {
             Ok(fresh) => {
-                spoke = Arc::new(fresh);
+                let spoke = Arc::new(fresh);
                 runner.reload(Arc::clone(&spoke));
                 backlog.send_replace(spoke.config.limits.backlog);
+                spokes.send_replace(spoke);
                 tracing::info!("the configuration was read anew");
             }
             Err(error) => {
@@ -161,7 +166,7 @@ async fn serve(
             }
         }
     }
-    Duration::from_secs(spoke.config.limits.grace_seconds)
+    Duration::from_secs(now().config.limits.grace_seconds)
 }
 
 async fn reload(config_path: &Path, old: &Spoke) -> anyhow::Result<Spoke> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use kolga_protocol::id::Attempt;
+use kolga_protocol::id::{Attempt, TaskId};
 use kolga_protocol::state::State;
 use serde::Serialize;
 
@@ -148,6 +148,38 @@ impl Follow {
             Err(Trouble::TaskFailed)
         }
     }
+}
+
+/// Waits for the end of a task that was made to learn something, and shows nothing of it unless it fails.
+pub(super) async fn outcome(
+    client: &Client,
+    screen: &Screen,
+    task: TaskId,
+) -> Result<TaskDetail, Trouble> {
+    let path = format!("/v1/tasks/{task}");
+    let made: TaskDetail = client.get(&path, &[]).await?;
+    let mut events = Events::open(client, task).await?;
+    loop {
+        tokio::select! {
+            event = events.next() => if event?.is_none() { break },
+            () = tokio::time::sleep(QUIET) => {
+                let now: TaskDetail = client.get(&path, &[]).await?;
+                if let Some(what) = now.task.waiting {
+                    screen.note(&format!("{} {}", result::subject(&made.task), result::waits(Some(&what))));
+                }
+            }
+            _ = tokio::signal::ctrl_c() => return Err(Trouble::Interrupted),
+        }
+    }
+    let ended: TaskDetail = client.get(&path, &[]).await?;
+    if ended.task.state == State::Succeeded {
+        return Ok(ended);
+    }
+    match screen.is_json() {
+        true => screen.json(&ended)?,
+        false => result::show(screen, &ended, false)?,
+    }
+    Err(Trouble::TaskFailed)
 }
 
 async fn detail(client: &Client, task: &Task) -> Result<TaskDetail, Trouble> {

@@ -1,6 +1,6 @@
 //! The operator's command line: reads the arguments, asks the hub over HTTP, shows what it says.
 //!
-//! One file a noun (`server`, `platform`, `site`, `task`), each with its arguments and its commands.
+//! One file a noun (`server`, `platform`, `site`, `trash`, `task`), each with its arguments and its commands.
 //! `client` speaks HTTP, `page` turns the pages of long lists, `events` holds on to a live stream, `follow` shows one; `screen` is the only
 //! way to stdout, `trouble` the only judge of exit codes. `serve` alone hands on to the daemon instead of
 //! to the API.
@@ -22,6 +22,7 @@ mod site;
 mod table;
 mod task;
 mod time;
+mod trash;
 mod trouble;
 
 use std::path::PathBuf;
@@ -126,6 +127,9 @@ enum Ask {
     /// Sites
     #[command(subcommand)]
     Site(site::Command),
+    /// The trash of a server: what was a site's, and is kept for a while
+    #[command(subcommand)]
+    Trash(trash::Command),
     /// Tasks: what was asked for, and how it went
     #[command(subcommand)]
     Task(task::Command),
@@ -158,6 +162,7 @@ impl Ask {
             Self::Server(command) => command.run(&client, screen).await,
             Self::Platform(command) => command.run(&client, screen).await,
             Self::Site(command) => command.run(&client, screen).await,
+            Self::Trash(command) => command.run(&client, screen).await,
             Self::Task(command) => command.run(&client, screen).await,
             Self::Bench(args) => args.run(&client, screen).await,
         }

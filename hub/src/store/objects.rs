@@ -20,6 +20,7 @@ pub(super) fn has_row(params: &Params) -> bool {
             | Params::PlatformDelete(_)
             | Params::SiteInstall(_)
             | Params::SiteDelete(_)
+            | Params::TrashRestore(_)
     )
 }
 
@@ -35,9 +36,14 @@ pub(super) async fn claim(
         Params::PlatformDelete(params) => platforms::claim_removal(tx, server, params, task).await,
         Params::SiteInstall(params) => claim_site(tx, server, params, task).await,
         Params::SiteDelete(params) => claim_removal(tx, server, params, task).await,
+        Params::TrashRestore(params) => claim_site(tx, server, &params.site, task).await,
         Params::SiteEnable(site_enable::Params { site })
         | Params::SiteDisable(site_disable::Params { site }) => ready_site(tx, server, site).await,
-        Params::Ping(_) | Params::ServerVerify(_) | Params::ServerPrint(_) => Ok(Ok(())),
+        Params::Ping(_)
+        | Params::ServerVerify(_)
+        | Params::ServerPrint(_)
+        | Params::TrashList(_)
+        | Params::TrashEmpty(_) => Ok(Ok(())),
     }
 }
 

@@ -75,7 +75,11 @@ async fn settle_row(
     let made = end == State::Succeeded;
     let condition = if made { "ready" } else { "failed" };
     match params {
-        Params::Ping(_) | Params::ServerVerify(_) | Params::ServerPrint(_) => {}
+        Params::Ping(_)
+        | Params::ServerVerify(_)
+        | Params::ServerPrint(_)
+        | Params::TrashList(_)
+        | Params::TrashEmpty(_) => {}
         Params::PlatformBuild(params) => {
             let output = match output {
                 Some(Output::PlatformBuild(output)) => Some(output),
@@ -109,18 +113,17 @@ async fn settle_row(
                 Some(Output::SiteInstall(output)) => Some(output.url.clone()),
                 _ => None,
             };
-            let touched = sqlx::query(
-                "UPDATE site SET condition = $3, url = $4 WHERE host = $1 AND task = $2",
-            )
-            .bind(params.site.as_str())
-            .bind(task.to_string())
-            .bind(condition)
-            .bind(url)
-            .execute(&mut *connection)
-            .await?
-            .rows_affected();
-            if touched == 1 && !made {
-                free_names(connection, &params.site).await?;
+            settle_new(connection, &params.site, task, end, url).await?;
+        }
+        Params::TrashRestore(params) => {
+            let output = match output {
+                Some(Output::TrashRestore(output)) => Some(output),
+                _ => None,
+            };
+            let (host, url) = (&params.site.site, output.map(|output| output.url.clone()));
+            settle_new(connection, host, task, end, url).await?;
+            if let Some(output) = output {
+                set_face(connection, server, host, output.enabled).await?;
             }
         }
         Params::SiteDelete(params) => {
@@ -143,6 +146,30 @@ async fn settle_row(
                     .await?;
             }
         }
+    }
+    Ok(())
+}
+
+/// A site that was to be is there now, or its names are free again.
+async fn settle_new(
+    connection: &mut AnyConnection,
+    host: &HostName,
+    task: TaskId,
+    end: State,
+    url: Option<String>,
+) -> Result<(), sqlx::Error> {
+    let made = end == State::Succeeded;
+    let touched =
+        sqlx::query("UPDATE site SET condition = $3, url = $4 WHERE host = $1 AND task = $2")
+            .bind(host.as_str())
+            .bind(task.to_string())
+            .bind(if made { "ready" } else { "failed" })
+            .bind(url)
+            .execute(&mut *connection)
+            .await?
+            .rows_affected();
+    if touched == 1 && !made {
+        free_names(connection, host).await?;
     }
     Ok(())
 }

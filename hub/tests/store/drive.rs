@@ -20,6 +20,7 @@ use kolga_protocol::names::{HostName, PlatformName};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Output, Params, platform_build, platform_delete, site_delete, site_disable, site_install,
+    trash_restore,
 };
 
 use crate::database::{
@@ -197,12 +198,33 @@ async fn objects(store: &Store) {
     let delete = Params::SiteDelete(site_delete::Params { site: host(name) });
     let third = make(store, delete.clone()).await;
     end(store, third, because(Event::Failed, "nginx is away")).await;
-    let fourth = make(store, delete).await;
+    let fourth = make(store, delete.clone()).await;
     let deleted = Output::SiteDelete(site_delete::Output {
         path: format!("/srv/{name}"),
         database: None,
     });
     end(store, fourth, success(&deleted)).await;
+    let wish = match install(name) {
+        Params::SiteInstall(wish) => wish,
+        _ => panic!("another kind of task"),
+    };
+    let restore = make(
+        store,
+        Params::TrashRestore(trash_restore::Params {
+            item: fourth,
+            site: wish,
+        }),
+    )
+    .await;
+    let restored = Output::TrashRestore(trash_restore::Output {
+        url: format!("http://{name}/"),
+        path: format!("/srv/{name}"),
+        database: None,
+        enabled: false,
+    });
+    end(store, restore, success(&restored)).await;
+    let fifth = make(store, delete).await;
+    end(store, fifth, success(&deleted)).await;
     let name = "never.example.org";
     let never = make(store, install(name)).await;
     end(store, never, because(Event::Failed, "no disk")).await;

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::{HostName, ascii_name, lower_or_digit, name_type};
+use crate::id::Run;
 
 name_type!(
     /// A database or its user: 1 to 32 of `a-z 0-9 _`, beginning with a letter. 32 is the longest
@@ -29,14 +30,26 @@ impl DatabaseName {
     /// and ten hexadecimal digits of its SHA-256.
     #[must_use]
     pub fn for_site(host: &HostName) -> Self {
-        let readable: String = host
-            .as_str()
-            .bytes()
-            .map(|b| if lower_or_digit(b) { b as char } else { '_' })
-            .take(19)
-            .collect();
-        let digest = Sha256::digest(host.as_str().as_bytes());
-        let hex: String = digest.iter().take(5).map(|b| format!("{b:02x}")).collect();
-        Self(format!("k_{readable}_{hex}").replace("__", "_"))
+        named_by(host, host.as_str())
     }
+
+    /// The name that a site's next database gets, which this run makes while the one before it is still
+    /// there.
+    #[must_use]
+    pub fn beside(host: &HostName, run: Run) -> Self {
+        // No host holds a blank, so this is never what `for_site` digests.
+        named_by(host, &format!("{host} {run}"))
+    }
+}
+
+fn named_by(host: &HostName, digested: &str) -> DatabaseName {
+    let readable: String = host
+        .as_str()
+        .bytes()
+        .map(|b| if lower_or_digit(b) { b as char } else { '_' })
+        .take(19)
+        .collect();
+    let digest = Sha256::digest(digested.as_bytes());
+    let hex: String = digest.iter().take(5).map(|b| format!("{b:02x}")).collect();
+    DatabaseName(format!("k_{readable}_{hex}").replace("__", "_"))
 }

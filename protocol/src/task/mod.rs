@@ -13,6 +13,9 @@ pub mod site_delete;
 pub mod site_disable;
 pub mod site_enable;
 pub mod site_install;
+pub mod trash_empty;
+pub mod trash_list;
+pub mod trash_restore;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -243,6 +246,9 @@ tasks! {
     SiteEnable = site_enable, "site.enable";
     SiteDisable = site_disable, "site.disable";
     PlatformDelete = platform_delete, "platform.delete";
+    TrashList = trash_list, "trash.list";
+    TrashRestore = trash_restore, "trash.restore";
+    TrashEmpty = trash_empty, "trash.empty";
 }
 
 impl Payload {

@@ -82,6 +82,8 @@ impl Breaker {
         let began = Instant::now();
         // An undo that was told to fail fails each time, and one that was not may not fail even once.
         let stack = stack.with_setting(SERVER, "limits", "undo_patience_seconds", 0.into());
+        let keep_days = if scenario.keeps_trash() { 14 } else { 0 };
+        let stack = stack.with_setting(SERVER, "trash", "keep_days", keep_days.into());
         let (mut hand, mut hub_hand) = (Hand::new(), Hand::new());
         hand.calm();
         hub_hand.calm();
@@ -309,6 +311,7 @@ fn own_shape(scenario: Scenario, number: usize, world: &World) -> World {
         .only(scenario.owns())
         .shape()
         .renamed(&platform_name(number), "this-try")
+        .without_runs()
 }
 
 /// What is not the task's and must be as it was.

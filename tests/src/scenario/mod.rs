@@ -2,6 +2,7 @@
 //! cannot be forgotten. How to make the world ready for one, how to ask for it, and how to tidy up after it.
 
 mod platform;
+mod trash;
 
 use std::sync::LazyLock;
 
@@ -44,7 +45,8 @@ impl Scenario {
     fn profiles(kind: Kind) -> Vec<Option<&'static str>> {
         let built_in = kolga_worker::profile::built_in_names();
         match kind {
-            Kind::Ping | Kind::ServerVerify | Kind::ServerPrint => vec![None],
+            Kind::Ping | Kind::ServerVerify | Kind::ServerPrint | Kind::TrashList => vec![None],
+            Kind::TrashRestore | Kind::TrashEmpty => vec![Some("static"), Some("php")],
             Kind::PlatformBuild | Kind::PlatformDelete => built_in
                 .into_iter()
                 .filter(|profile| needs(profile).platform)
@@ -85,6 +87,7 @@ impl Scenario {
     pub fn owns(self) -> impl Fn(&str) -> bool {
         let (host, database) = (self.host(), self.database());
         let is_build = self.is_a_platform();
+        let keeps_trash = self.keeps_trash();
         // In grants the underscores of a database's name are escaped.
         let escaped = database.as_deref().map(|name| name.replace('_', "\\_"));
         move |name| {
@@ -93,6 +96,7 @@ impl Scenario {
                 || named(&database)
                 || named(&escaped)
                 || is_build && name.contains("/try")
+                || keeps_trash && (name.contains("/.trash") || name.contains("/trash/"))
         }
     }
 
@@ -107,6 +111,9 @@ impl Scenario {
         if self.is_a_site() && self.kind != Kind::SiteInstall {
             self.install(hub).await;
         }
+        if matches!(self.kind, Kind::TrashRestore | Kind::TrashEmpty) {
+            self.delete(hub).await;
+        }
         if self.kind == Kind::SiteEnable {
             self.on_the_site(hub, Kind::SiteDisable).await;
         }
@@ -120,7 +127,9 @@ impl Scenario {
             Request::post("/v1/tasks", body)
         };
         match self.kind {
-            Kind::Ping | Kind::ServerVerify => task(json!({})),
+            Kind::Ping | Kind::ServerVerify | Kind::TrashList => task(json!({})),
+            Kind::TrashRestore => trash::restore(stack),
+            Kind::TrashEmpty => trash::empty(stack),
             Kind::ServerPrint => task(json!({"lines": 50})),
             Kind::PlatformBuild => {
                 let source = platform::archive(stack, self.profile.expect("a profile"));
@@ -138,15 +147,17 @@ impl Scenario {
     /// Makes the world ready for the next try after one that did all that it should.
     pub async fn after(self, hub: &Hub, stack: &Stack, number: usize) {
         match self.kind {
-            Kind::Ping | Kind::ServerVerify | Kind::ServerPrint => {}
+            Kind::Ping | Kind::ServerVerify | Kind::ServerPrint | Kind::TrashList => {}
             Kind::PlatformBuild => platform::remove(hub, &platform_name(number)).await,
             Kind::PlatformDelete => {
                 platform::build(hub, stack, self.profile.expect("a profile")).await
             }
-            Kind::SiteInstall => {
-                let task = hub.ask(&self.deletion()).await;
-                hub.succeeds(&task).await;
+            Kind::TrashRestore => self.delete(hub).await,
+            Kind::TrashEmpty => {
+                self.install(hub).await;
+                self.delete(hub).await;
             }
+            Kind::SiteInstall => self.delete(hub).await,
             Kind::SiteDelete => self.install(hub).await,
             Kind::SiteEnable => self.on_the_site(hub, Kind::SiteDisable).await,
             Kind::SiteDisable => self.on_the_site(hub, Kind::SiteEnable).await,
@@ -156,6 +167,17 @@ impl Scenario {
     async fn install(self, hub: &Hub) {
         let task = hub.ask(&self.installation()).await;
         hub.succeeds(&task).await;
+    }
+
+    async fn delete(self, hub: &Hub) {
+        let task = hub.ask(&self.deletion()).await;
+        hub.succeeds(&task).await;
+    }
+
+    /// Whether the spoke keeps what it needs no more: only where that is what is tried.
+    #[must_use]
+    pub fn keeps_trash(self) -> bool {
+        matches!(self.kind, Kind::TrashRestore | Kind::TrashEmpty)
     }
 
     async fn on_the_site(self, hub: &Hub, kind: Kind) {

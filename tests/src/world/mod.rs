@@ -18,6 +18,8 @@ mod web;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use kolga_protocol::id::TaskId;
+
 use crate::spent::Spent;
 use crate::stack::Stack;
 
@@ -60,6 +62,12 @@ impl World {
         self.each(|name, thing| Some((name.replace(from, to), thing.clone())))
     }
 
+    /// The same with one name in place of every run that a name holds: two tries are two runs.
+    #[must_use]
+    pub fn without_runs(&self) -> Self {
+        self.each(|name, thing| Some((without_runs(name), thing.clone())))
+    }
+
     /// Only the things whose name is wanted.
     #[must_use]
     pub fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
@@ -95,6 +103,23 @@ impl World {
         for (name, count) in counts {
             self.note(name, format!("×{count}"), String::new());
         }
+    }
+}
+
+/// A run is a UUID and a number behind a dot.
+fn without_runs(name: &str) -> String {
+    const UUID: usize = 36;
+    let is_uuid = |at: usize| {
+        name.get(at..at + UUID)
+            .is_some_and(|text| text.contains('-') && text.parse::<TaskId>().is_ok())
+    };
+    match (0..name.len()).find(|&at| is_uuid(at)) {
+        Some(at) => {
+            let rest = &name[at + UUID..];
+            let rest = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+            format!("{}this-run{}", &name[..at], without_runs(rest))
+        }
+        None => name.to_owned(),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Final step `empty_trash`: removes for good what [`super::trash_site`] moved aside.
+//! Final step `empty_trash`: removes for good what this run moved aside: a site's folder
+//! ([`super::trash_site`]) and its secrets ([`super::swap_secrets`]).
 
 use kolga_protocol::id::Run;
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use crate::cx::Cx;
 use crate::step::FinalStep;
 use crate::steps::trash_site;
 
-/// Removes a site's folder from the trash.
+/// Removes what this run has put into the trash.
 pub struct EmptyTrash;
 
 /// What finishing needs.
@@ -25,6 +26,7 @@ impl FinalStep for EmptyTrash {
     }
 
     async fn finish(cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        trash_site::empty(cx, record.run).await
+        trash_site::empty(cx, record.run).await?;
+        cx.spoke.trash.forget(record.run)
     }
 }

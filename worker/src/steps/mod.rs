@@ -10,9 +10,13 @@ pub mod create_database_user;
 pub mod drop_database;
 pub mod drop_database_user;
 pub mod drop_old_settings;
+pub mod empty_item;
 pub mod empty_trash;
+pub mod file_trash;
+pub mod forget_item;
 pub mod forget_platform;
 pub mod forget_site;
+pub mod lock_database_user;
 pub mod make_site_folders;
 pub mod overlay_platform;
 pub mod print_lines;
@@ -25,14 +29,18 @@ pub mod remove_platform;
 pub mod reserve_site;
 pub mod rewrite_entry;
 pub mod run_installer;
+pub mod swap_entry;
+pub mod swap_secrets;
 pub mod swap_settings;
 pub mod swap_vhost;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod trash_platform;
 pub mod trash_site;
+pub mod unlock_database_user;
 pub mod unpack_platform;
 pub mod unpublish_vhost;
+pub mod untrash_site;
 pub mod write_settings;
 pub mod write_site_files;
 
@@ -114,6 +122,10 @@ steps! {
     swap_vhost::SwapVhost,
     swap_settings::SwapSettings,
     rewrite_entry::RewriteEntry,
+    swap_entry::SwapEntry,
+    swap_secrets::SwapSecrets,
+    untrash_site::UntrashSite,
+    unlock_database_user::UnlockDatabaseUser,
     unpublish_vhost::UnpublishVhost,
     trash_site::TrashSite,
     trash_platform::TrashPlatform,
@@ -129,6 +141,10 @@ finals! {
     forget_site::ForgetSite,
     remove_platform::RemovePlatform,
     forget_platform::ForgetPlatform,
+    lock_database_user::LockDatabaseUser,
+    file_trash::FileTrash,
+    empty_item::EmptyItem,
+    forget_item::ForgetItem,
 }
 
 fn unknown(name: &str) -> UndoError {

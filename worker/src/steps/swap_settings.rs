@@ -216,7 +216,7 @@ mod tests {
         config.profiles.directories = vec![scratch.path().join("profiles")];
         let cx = context(config).0;
         let params = serde_json::from_str(r#"{"site": "www.example.org", "profile": "own"}"#);
-        let site = Site::new(&params.expect("parameters"), &cx.spoke).expect("a site");
+        let site = Site::new(&params.expect("parameters"), &cx.spoke, cx.run).expect("a site");
         let key = Secret::generate(32).expect("made");
         let secrets = SiteSecrets {
             owner: "a run".to_owned(),

@@ -20,5 +20,5 @@ pub(crate) fn site_context(scratch: &Scratch) -> Cx {
 pub(crate) fn site(cx: &Cx) -> Arc<Site> {
     let params = serde_json::from_str(r#"{"site": "www.example.org", "profile": "static"}"#);
     let params = params.expect("parameters");
-    Arc::new(Site::new(&params, &cx.spoke).expect("a site"))
+    Arc::new(Site::new(&params, &cx.spoke, cx.run).expect("a site"))
 }

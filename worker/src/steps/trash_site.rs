@@ -91,7 +91,7 @@ impl Step for TrashSite {
 }
 
 /// Removes for good what the run moved to the trash.
-pub(super) async fn empty(cx: &Cx, run: Run) -> anyhow::Result<()> {
+pub(crate) async fn empty(cx: &Cx, run: Run) -> anyhow::Result<()> {
     let sites = layout::sites(&cx.spoke.config)?;
     let Some(trash) = trash_if_there(&sites)? else {
         return Ok(());

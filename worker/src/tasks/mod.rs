@@ -11,6 +11,9 @@ mod server_verify;
 mod site_delete;
 mod site_enable;
 mod site_install;
+mod trash_empty;
+mod trash_list;
+mod trash_restore;
 
 use kolga_protocol::task::{Output, Params};
 
@@ -40,6 +43,9 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::SiteDelete(params) => site_delete::plan(params, cx),
         Params::SiteEnable(params) => site_enable::plan(params, cx),
         Params::SiteDisable(params) => site_enable::plan_disable(params, cx),
+        Params::TrashList(_) => trash_list::plan(cx),
+        Params::TrashRestore(params) => trash_restore::plan(params, cx),
+        Params::TrashEmpty(params) => trash_empty::plan(params, cx),
         Params::ServerPrint(params) => Ok(server_print::plan(params)),
         Params::ServerVerify(_) => Ok(server_verify::plan()),
     }

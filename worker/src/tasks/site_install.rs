@@ -20,7 +20,7 @@ use crate::steps::write_settings::WriteSettings;
 use crate::steps::write_site_files::WriteSiteFiles;
 
 pub(super) fn plan(params: &site_install::Params, cx: &Cx) -> anyhow::Result<Plan> {
-    let site = Arc::new(Site::new(params, &cx.spoke)?);
+    let site = Arc::new(Site::new(params, &cx.spoke, cx.run)?);
     let output = output(&site, cx);
     let manifest = site.profile.manifest.clone();
 

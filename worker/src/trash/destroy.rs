@@ -1,0 +1,48 @@
+//! Destroying an item of the trash: final, and done again until it is done.
+
+use kolga_protocol::fault;
+use kolga_protocol::id::Run;
+use tokio::sync::Mutex;
+
+use super::Item;
+use crate::cx::Cx;
+use crate::steps::trash_site;
+
+/// One at a time: a task and the sweep may want the same.
+static ONE: Mutex<()> = Mutex::const_new(());
+
+/// Destroys what this run has put into the trash; nothing has to be there. Gives back whether there was.
+///
+/// # Errors
+/// When a part cannot be destroyed; what could be is gone, and the rest is known still.
+pub async fn destroy(cx: &Cx, run: Run) -> anyhow::Result<bool> {
+    let _one = ONE.lock().await;
+    let Some(item) = cx.spoke.trash.take(run, true)? else {
+        return Ok(false);
+    };
+    fault::point("trash:begun");
+    trash_site::empty(cx, run).await?;
+    fault::point("trash:folder");
+    drop_database(cx, &item).await?;
+    cx.spoke.trash.forget(run)?;
+    cx.log
+        .info(format!("destroyed what was {}", item.entry.host));
+    Ok(true)
+}
+
+async fn drop_database(cx: &Cx, item: &Item) -> anyhow::Result<()> {
+    let Some(name) = &item.entry.database else {
+        return Ok(());
+    };
+    let mariadb = cx.spoke.need_mariadb()?;
+    let comment = mariadb.comment_of(name).await?;
+    if comment.is_some_and(|comment| comment != item.entry.owner) {
+        cx.log.warn(format!(
+            "the database {name} is not the one that lay in the trash: it stays, and so does its user"
+        ));
+        return Ok(());
+    }
+    mariadb.drop_database_of(name, &item.entry.owner).await?;
+    fault::point("trash:database");
+    mariadb.drop_user(name).await
+}

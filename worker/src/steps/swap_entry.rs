@@ -130,7 +130,7 @@ mod tests {
                 assert_eq!(sites.list().expect("read"), was);
             }
             Step::apply(&step, &cx, &record).await.expect("whole");
-            assert_eq!(sites.list().expect("read"), [after]);
+            assert_eq!(sites.list().expect("read"), std::slice::from_ref(&after));
             SwapEntry::undo(&cx, &record).await.expect("ran whole");
             SwapEntry::undo(&cx, &record).await.expect("twice");
             assert_eq!(sites.list().expect("read"), was);

@@ -178,6 +178,9 @@ mod tests {
         assert!(Step::apply(&step, &cx, &record).await.is_err());
         UntrashSite::undo(&cx, &record).await.expect("undone");
         assert!(planted.exists());
-        assert_eq!(cx.spoke.trash.list().expect("read"), [step.0.clone()]);
+        assert_eq!(
+            cx.spoke.trash.list().expect("read"),
+            std::slice::from_ref(&step.0)
+        );
     }
 }

@@ -40,7 +40,7 @@ async fn what_is_old_enough_is_destroyed_and_nothing_else() {
     assert!(trash.take(begun.run, true).expect("taken").is_some());
     let now = UnixMillis(14 * DAY + 1);
     sweep::once(&Arc::clone(&cx.spoke), now).await;
-    assert_eq!(trash.list().expect("read"), [young.clone()]);
+    assert_eq!(trash.list().expect("read"), std::slice::from_ref(&young));
     let left = folders.names().expect("read");
     assert_eq!(left, [young.run.to_string().as_str()]);
     assert!(trash.begun().expect("read").is_empty());

@@ -4,6 +4,8 @@
 //! connection of its own, and one that changes something holds the server's lock of that name: after a
 //! crash of the worker, the undo waits until the server is done with what the dead worker had asked for.
 
+mod definer;
+mod dump;
 mod quote;
 
 use std::path::PathBuf;
@@ -17,6 +19,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::config;
 use crate::secrets::Secret;
+pub use dump::Dumped;
 use quote::{account, grant_pattern, identifier, literal};
 
 /// How long one operation may take, waiting for the lock included.

@@ -67,6 +67,15 @@ async fn a_database_a_user_and_its_rights_are_made_and_gone_again() {
     server.create_user(&name, &password).await.expect("made");
     server.grant(&name).await.expect("given");
     assert!(server.has_user(&name).await.expect("asked"));
+    let rights = server
+        .rights(&name)
+        .await
+        .expect("asked")
+        .expect("it is there");
+    assert!(
+        rights.on_its_own && rights.elsewhere.is_empty(),
+        "{rights:?}"
+    );
 
     let mut site = MySqlConnection::connect_with(
         &MySqlConnectOptions::new()

@@ -73,7 +73,7 @@ impl Default for Tasks {
         Self {
             attempts: 3,
             retry_seconds: 5,
-            silent_seconds: 30,
+            silent_seconds: 60,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use kolga_protocol::envelope;
 use kolga_protocol::id::UnixMillis;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::inbox::vouched;
-use crate::presence::Presences;
+use crate::presence::{Presences, TRACED_EVERY};
 use crate::store::published::Unblock;
 use crate::store::servers::{Heard, Journal};
 use crate::store::{Store, StoreError};
@@ -23,11 +23,8 @@ use crate::topology::Topology;
 
 /// Messages looked at together.
 const BATCH: usize = 256;
-/// Between two traces of one server in the store.
-const TRACE_EVERY: Duration = Duration::from_secs(15);
-
-/// Messages that are held unacked, at most.
-const PREFETCH: u16 = 256;
+/// Messages that wait to be looked at, at most, but for what the link holds.
+const ROOM: u16 = 256;
 
 /// Takes heartbeats, from when their queue is declared, until `stop` fires.
 pub async fn run(
@@ -43,7 +40,7 @@ pub async fn run(
         ready = ready.wait_for(|ready| *ready) => if ready.is_err() { return },
     }
     let link = link.purpose("heartbeats");
-    let mut consumer = Consumer::start(link, HEARTBEATS_QUEUE.to_owned(), PREFETCH, stop);
+    let mut consumer = Consumer::start_without_acks(link, HEARTBEATS_QUEUE.to_owned(), ROOM, stop);
     let mut listener = Listener {
         store,
         presences,
@@ -68,7 +65,6 @@ pub async fn run(
                 tracing::warn!(%error, "a heartbeat left no trace in the store");
             }
         }
-        consumer.ack(deliveries.iter().map(|delivery| delivery.tag).collect());
     }
 }
 
@@ -98,7 +94,7 @@ impl Listener {
             .traced
             .get(&heartbeat.server)
             .is_none_or(|&(at, journal)| {
-                at.elapsed() >= TRACE_EVERY || journal != heartbeat.journal
+                at.elapsed() >= TRACED_EVERY || journal != heartbeat.journal
             });
         if was_away || due {
             self.trace(&heartbeat, now).await?;

@@ -13,6 +13,9 @@ use kolga_protocol::names::ServerName;
 
 use crate::wire::{Presence, WorkerStatus};
 
+/// Between two traces of one server in the store.
+pub const TRACED_EVERY: Duration = Duration::from_secs(300);
+
 /// The last heartbeats.
 pub struct Presences {
     silent: Duration,
@@ -85,10 +88,12 @@ impl Presences {
         since.elapsed() > self.silent
     }
 
-    /// By the hub's clock: all there is for what happened before it began.
+    /// By the hub's clock: all there is for what happened before it began. It may have been heard for some time
+    /// after its last trace.
     fn was_over(&self, at: UnixMillis) -> bool {
         let millis = UnixMillis::now().0.saturating_sub(at.0);
-        u64::try_from(millis).is_ok_and(|millis| Duration::from_millis(millis) > self.silent)
+        let longest = self.silent + TRACED_EVERY;
+        u64::try_from(millis).is_ok_and(|millis| Duration::from_millis(millis) > longest)
     }
 
     /// A poisoned map is still a map: nothing here can be left by half.
@@ -153,7 +158,9 @@ mod tests {
         let patient = Presences::new(30);
         assert_eq!(patient.of(&server, None), Presence::NeverSeen);
         assert_eq!(patient.of(&server, Some(now)), Presence::Online);
-        let long_ago = now.plus_millis(-60_000);
+        let traced = now.plus_millis(-300_000);
+        assert_eq!(patient.of(&server, Some(traced)), Presence::Online);
+        let long_ago = now.plus_millis(-360_000);
         assert_eq!(patient.of(&server, Some(long_ago)), Presence::Silent);
         let impatient = Presences::new(0);
         std::thread::sleep(Duration::from_millis(1));

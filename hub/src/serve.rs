@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use axum::serve::ListenerExt;
 use kolga_protocol::id::UnixMillis;
 use kolga_protocol::link::{LinkConfig, LinkState, Publisher};
+use kolga_protocol::rhythm;
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tokio::net::TcpListener;
@@ -24,8 +25,7 @@ use crate::config::Config;
 use crate::inbox::Inbox;
 use crate::janitor::Janitor;
 use crate::presence::Presences;
-use crate::store::retry::RetryDue;
-use crate::store::{Policy, Store};
+use crate::store::{Alive, Policy, Store};
 use crate::sweeper::Sweeper;
 use crate::topology::Topology;
 use crate::{heartbeats, relay};
@@ -80,10 +80,12 @@ async fn feed_watchdog(store: Store) {
         return;
     };
     loop {
-        if store.write(RetryDue).await.is_ok() {
+        if store.write(Alive).await.is_ok() {
             drop(sd_notify::notify(&[NotifyState::Watchdog]));
         }
-        tokio::time::sleep(limit / 3).await;
+        // Together with whatever else wakes the hub.
+        let now = tokio::time::Instant::now();
+        tokio::time::sleep_until(rhythm::moment(now + limit / 3, now + limit * 2 / 3)).await;
     }
 }
 
@@ -233,7 +235,7 @@ fn policy(config: &Config) -> Policy {
     Policy {
         attempts: tasks.attempts,
         retry_millis: i64::from(tasks.retry_seconds) * 1000,
-        check_millis: i64::from(tasks.silent_seconds) * 2000,
+        check_millis: i64::from(tasks.silent_seconds) * 1000,
     }
 }
 

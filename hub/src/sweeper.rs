@@ -1,6 +1,6 @@
 //! Sweeper: what nobody else would notice. Makes the next attempt where one is due, and asks workers
 //! about attempts of which nothing has been heard for long. It looks at what an index says is due, never
-//! at all tasks.
+//! at all tasks, and sleeps until the next thing is; while nothing is open, until something is made.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,14 +16,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::presence::Presences;
-use crate::store::doubt::{CheckDue, Doubtful};
+use crate::store::doubt::{CheckDue, Doubtful, NextCheck};
 use crate::store::retry::RetryDue;
 use crate::store::{Store, StoreError};
 use crate::topology::Topology;
 use crate::wire::Presence;
 
-/// Between two looks at what has been silent for long.
+/// Between two looks at what has been silent for long, at least.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long it sleeps at most while something is open: clocks are set.
+const LONGEST: Duration = Duration::from_secs(60);
 /// Attempts asked about at one look, at most.
 const MOST: i64 = 500;
 /// How long a question may wait for the broker.
@@ -44,31 +46,40 @@ pub struct Sweeper {
 impl Sweeper {
     /// Sweeps until `stop` fires.
     pub async fn run(self, stop: CancellationToken) {
-        let mut next_look = Instant::now() + LOOK;
+        // Not before: who is there has to be heard first.
+        let mut earliest_look = Instant::now() + LOOK;
         loop {
-            let next_retry = match self.store.write(RetryDue).await {
+            let (retry, check) = match self.next().await {
                 Ok(next) => next,
                 Err(StoreError::Stopped) => return,
                 Err(error) => {
                     tracing::error!(%error, "interrupted tasks wait: the store cannot be read");
-                    None
+                    let again = Some(Instant::now() + LOOK);
+                    (again, again)
                 }
             };
-            let until_retry = next_retry.map(|at| {
-                let millis = at.0.saturating_sub(UnixMillis::now().0).max(10);
-                Instant::now() + Duration::from_millis(millis.unsigned_abs())
-            });
-            let wake = until_retry.map_or(next_look, |retry| retry.min(next_look));
+            let look = check.map(|check| check.max(earliest_look));
+            let signals = self.store.signals();
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.store.signals().due.notified() => {}
-                () = tokio::time::sleep_until(wake) => {}
+                () = signals.due.notified() => {}
+                // From now on something may have to be looked at; there is no hurry.
+                () = signals.open.notified(), if check.is_none() => {}
+                () = until(retry) => {}
+                () = until(look) => {}
             }
-            if Instant::now() >= next_look {
-                next_look = Instant::now() + LOOK;
+            if look.is_some_and(|look| Instant::now() >= look) {
+                earliest_look = Instant::now() + LOOK;
                 self.look().await;
             }
         }
+    }
+
+    /// When the next attempt has to be made, and when the next silent one is to be asked about.
+    async fn next(&self) -> Result<(Option<Instant>, Option<Instant>), StoreError> {
+        let (retry, check) =
+            tokio::try_join!(self.store.write(RetryDue), self.store.write(NextCheck))?;
+        Ok((retry.map(instant), check.map(instant)))
     }
 
     async fn look(&self) {
@@ -118,5 +129,18 @@ impl Sweeper {
             }
             tracing::warn!(%server, %error, "a question was not sent");
         }
+    }
+}
+
+/// When it is that late, or earlier.
+fn instant(at: UnixMillis) -> Instant {
+    let millis = at.0.saturating_sub(UnixMillis::now().0).max(10);
+    Instant::now() + Duration::from_millis(millis.unsigned_abs()).min(LONGEST)
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

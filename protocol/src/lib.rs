@@ -15,6 +15,7 @@ pub mod link;
 pub mod message;
 pub mod names;
 pub mod object;
+pub mod rhythm;
 pub mod state;
 pub mod task;
 pub mod topology;

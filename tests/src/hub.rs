@@ -76,7 +76,7 @@ impl Default for Settings {
             store: None,
             attempts: 1,
             retry_seconds: 1,
-            silent_seconds: 30,
+            silent_seconds: 60,
             orders: Orders::default(),
         }
     }
@@ -142,6 +142,12 @@ impl Hub {
         let asked = self.client.get(format!("{}/v1/health", self.url));
         let answer = asked.send().await;
         answer.is_ok_and(|answer| answer.status().is_success()) && self.token().is_some()
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Kills it as a power cut would.

@@ -307,7 +307,7 @@ async fn a_stuck_task_that_is_abandoned_names_what_it_left_and_frees_its_object(
 async fn queues_deleted_under_their_consumers_are_declared_again_and_tasks_go_on() {
     let settings = Settings {
         // Longer than between two heartbeats: who is silent is not asked.
-        silent_seconds: 8,
+        silent_seconds: 25,
         ..Settings::default()
     };
     let system = System::start(settings).await;

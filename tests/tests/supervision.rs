@@ -352,7 +352,7 @@ impl Times {
 #[ignore = "needs the stack: run deploy/test"]
 async fn heartbeats_and_the_watchdog_stay_alive_on_a_machine_with_load_50() {
     const WATCHDOG: Duration = Duration::from_secs(16);
-    const LASTS: Duration = Duration::from_secs(20);
+    const LASTS: Duration = Duration::from_secs(45);
     let stack = Stack::load();
     clear(&stack, SERVER).await;
     let hub = Hub::with_servers(&stack, &Settings::default(), &[SERVER]).await;
@@ -406,7 +406,7 @@ async fn heartbeats_and_the_watchdog_stay_alive_on_a_machine_with_load_50() {
         most_running >= 50,
         "the machine was not busy: {most_running}"
     );
-    assert!(beats >= 2 && longest_beat < Duration::from_secs(10));
+    assert!(beats >= 2 && longest_beat < Duration::from_secs(25));
     assert!(pings >= 2 && longest_ping < WATCHDOG);
     let ping = hub.task(SERVER, "ping", json!({})).await;
     hub.succeeds(&ping).await;

@@ -1,11 +1,12 @@
 //! Tells systemd's watchdog that the worker lives, from a thread of its own, so that a busy runtime delays
 //! nothing. What counts as life is the loop that consumes: [`crate::intake`] counts its turns, and the
-//! thread tells only of new ones.
+//! thread tells only of new ones. Where there is none it asks for one: a loop with nothing to do does not turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sd_notify::NotifyState;
+use tokio::sync::Notify;
 
 /// The turns of the loop. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -15,12 +16,18 @@ pub struct Pulse(Arc<Turns>);
 struct Turns {
     count: AtomicU64,
     stopping: AtomicBool,
+    asked: Notify,
 }
 
 impl Pulse {
     /// Another turn.
     pub fn beat(&self) {
         self.0.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends when the loop is to show that it turns.
+    pub async fn asked(&self) {
+        self.0.asked.notified().await;
     }
 
     /// The loop ends because it was told to: from here on systemd's limit on stopping counts alone.
@@ -48,6 +55,8 @@ impl Pulse {
                         told = count;
                         // Without systemd there is nobody to tell, which is fine.
                         drop(sd_notify::notify(&[NotifyState::Watchdog]));
+                    } else {
+                        turns.asked.notify_one();
                     }
                 }
             })

@@ -43,11 +43,6 @@ impl Follow {
         wait: true,
     };
 
-    /// Whether it stays until the task ends.
-    pub(super) fn stays(self) -> bool {
-        self.follow || self.wait
-    }
-
     /// Ends a command that made a task: `answer` is what the hub said about it.
     pub(super) async fn conclude(
         self,
@@ -56,7 +51,7 @@ impl Follow {
         task: &Task,
         answer: &impl Serialize,
     ) -> Result<(), Trouble> {
-        if self.stays() {
+        if self.follow || self.wait {
             return self
                 .stay(client, screen, task, task.attempt, State::Succeeded)
                 .await;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use kolga_protocol::id::{Attempt, Run, TaskId};
+use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
 use kolga_protocol::message::{Asked, Failure, Level};
 use kolga_protocol::names::ServerName;
 use kolga_protocol::state::{Event, State};
@@ -78,6 +78,22 @@ impl Operation for CheckDue {
             })
             .await?;
         Ok(Ok(doubtful))
+    }
+}
+
+/// When the next attempt is due to be asked about, if nothing is heard of it; `None` while all is at rest.
+#[derive(Clone, Copy, Debug)]
+pub struct NextCheck;
+
+impl Operation for NextCheck {
+    type Answer = Option<UnixMillis>;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Outcome<Option<UnixMillis>>, sqlx::Error> {
+        let next: Option<i64> =
+            sqlx::query_scalar("SELECT min(check_at) FROM attempt WHERE check_at IS NOT NULL")
+                .fetch_one(&mut *tx.connection)
+                .await?;
+        Ok(Ok(next.map(UnixMillis)))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Writing goes through one task (`writer`) that gathers whatever operations have come while it was
 //! busy into one transaction; whoever asked is answered after the commit. Each operation is a type with
 //! an [`Operation`] of its own: [`create`], [`outbox`], [`published`], [`reports`], [`cancel`], [`retry`],
-//! [`doubt`], [`objects`], [`platforms`], [`servers`], [`locks`], [`prune`]. Reading
+//! [`doubt`], [`objects`], [`platforms`], [`servers`], [`prune`]. Reading
 //! ([`read`]) goes beside it through a pool. Handed work by `app`, `relay`, `inbox`, `sweeper` and
 //! `janitor`; tells them through [`Signals`] what a commit has changed.
 
@@ -13,7 +13,6 @@ mod connect;
 mod counters;
 pub mod create;
 pub mod doubt;
-pub mod locks;
 pub mod objects;
 pub mod outbox;
 pub mod platforms;
@@ -27,7 +26,6 @@ pub mod servers;
 mod settle;
 mod signals;
 mod tx;
-mod verified;
 mod writer;
 
 use std::sync::Arc;
@@ -39,7 +37,7 @@ use tokio::task::JoinHandle;
 pub use counters::{Counted, Counters};
 pub use rows::Policy;
 pub use signals::Signals;
-pub use tx::{Operation, Outcome, Refusal, RefusalKind, Tx};
+pub use tx::{Alive, Operation, Outcome, Refusal, RefusalKind, Tx};
 
 /// Operations that may wait for the writer; whoever comes then waits to hand over.
 const QUEUE: usize = 4096;

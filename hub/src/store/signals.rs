@@ -22,6 +22,8 @@ pub struct Signals {
     pub outbox: Notify,
     /// The sweeper may have to look earlier than it meant to.
     pub due: Notify,
+    /// Attempts were sent, of which something has to be heard from now on.
+    pub open: Notify,
     /// Much has been written since somebody took the numbers.
     pub grown: Notify,
     growth: Mutex<Held>,

@@ -94,6 +94,18 @@ pub struct Tx<'a> {
     pub(super) effects: &'a mut Effects,
 }
 
+/// Nothing, for whoever wants to know whether the writer still writes.
+#[derive(Clone, Copy, Debug)]
+pub struct Alive;
+
+impl Operation for Alive {
+    type Answer = ();
+
+    async fn apply(&self, _: &mut Tx<'_>) -> Result<Outcome<()>, sqlx::Error> {
+        Ok(Ok(()))
+    }
+}
+
 /// What the writer remembers between transactions.
 #[derive(Debug, Default)]
 pub(super) struct Memory {

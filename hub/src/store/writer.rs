@@ -140,6 +140,9 @@ impl Writer {
         if let Some(seq) = effects.rewind_to {
             self.memory.cursor = self.memory.cursor.min(seq);
         }
+        if !effects.given_back.is_empty() {
+            self.signals.open.notify_one();
+        }
         // What is given back may have been taken again since; never the other way round.
         for seq in effects.given_back {
             self.memory.in_flight.remove(&seq);

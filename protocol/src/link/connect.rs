@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backoff::backoff::Backoff as _;
+use lapin::ConnectionProperties;
 use lapin::uri::AMQPUri;
-use lapin::{Connection, ConnectionProperties};
 use tokio::time::timeout;
 
 use super::pulse::ANSWER;
+use super::socket::Connection;
 use super::traffic::{Meter, Traffic};
 
-/// Seconds of silence after which either side takes the other for dead, so that a cut cable is seen.
-const HEARTBEAT_SECONDS: u16 = 10;
+/// Seconds of silence after which either side takes the other for dead, at least twice. Half of it is a little more
+/// than [`crate::rhythm::EVERY`]: then what the pulse asks and hears stands for both sides' heartbeats.
+const HEARTBEAT_SECONDS: u16 = 42;
 /// The longest frame; longer messages go in several. lapin makes room for 32 of them each way on every
 /// connection (`io_loop.rs`, `FRAMES_STORAGE`): 8 MiB with the broker's usual 128 KiB, 1 MiB with this.
 const FRAME_BYTES: u32 = 16 * 1024;
@@ -139,13 +141,10 @@ impl LinkConfig {
     pub(super) async fn connect(&self) -> Result<Connection, LinkError> {
         let properties =
             ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-        timeout(
-            CONNECT,
-            Connection::connect_uri(self.uri.clone(), properties),
-        )
-        .await
-        .map_err(|_| LinkError::TimedOut(self.address()))?
-        .map_err(self.failed("cannot be reached"))
+        timeout(CONNECT, Connection::open(self.uri.clone(), properties))
+            .await
+            .map_err(|_| LinkError::TimedOut(self.address()))?
+            .map_err(self.failed("cannot be reached"))
     }
 }
 

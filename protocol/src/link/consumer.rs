@@ -8,13 +8,14 @@ use std::collections::BTreeSet;
 use futures_util::StreamExt as _;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, Event};
+use lapin::{Channel, Event};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::LinkState;
 use super::connect::{LinkConfig, LinkError, Pause, close};
 use super::pulse::{Pulse, answered};
+use super::socket::Connection;
 
 const CONSUMER_TAG: &str = "kolga";
 
@@ -64,6 +65,28 @@ impl Consumer {
         prefetch: u16,
         stop: CancellationToken,
     ) -> Self {
+        Self::begin(config, queue, prefetch, false, stop)
+    }
+
+    /// The same of a queue whose messages are worth nothing a moment later: each is done with when it is sent, and
+    /// acking it does nothing.
+    #[must_use]
+    pub fn start_without_acks(
+        config: LinkConfig,
+        queue: String,
+        room: u16,
+        stop: CancellationToken,
+    ) -> Self {
+        Self::begin(config, queue, room, true, stop)
+    }
+
+    fn begin(
+        config: LinkConfig,
+        queue: String,
+        prefetch: u16,
+        no_ack: bool,
+        stop: CancellationToken,
+    ) -> Self {
         let (hand_over, deliveries) = mpsc::channel(usize::from(prefetch).max(1));
         let (orders, wanted) = mpsc::unbounded_channel();
         let (says, state) = watch::channel(LinkState::down("not connected yet"));
@@ -72,6 +95,7 @@ impl Consumer {
                 config,
                 queue,
                 prefetch,
+                no_ack,
                 hand_over,
                 orders: wanted,
                 says,
@@ -138,6 +162,7 @@ struct Supervisor {
     config: LinkConfig,
     queue: String,
     prefetch: u16,
+    no_ack: bool,
     hand_over: mpsc::Sender<Delivery>,
     orders: mpsc::UnboundedReceiver<Order>,
     says: watch::Sender<LinkState>,
@@ -217,7 +242,10 @@ impl Supervisor {
     ) -> Result<End, End> {
         let mut events = std::pin::pin!(connection.events_listener());
         let mut unacked = BTreeSet::new();
-        let mut pulse = Pulse::new();
+        let mut pulse = match self.no_ack {
+            true => Pulse::unhurried(),
+            false => Pulse::waited_for(),
+        };
         let mut stream = match self.paused {
             true => None,
             false => Some(self.consume(channel).await?),
@@ -268,7 +296,7 @@ impl Supervisor {
                     None => return Ok(End::Lost(format!("queue {} ended", self.queue))),
                 },
                 () = pulse.due() => {
-                    pulse.of_consumer(channel, &self.queue, !self.paused).await?;
+                    pulse.ask_consuming(channel, &self.queue, !self.paused).await?;
                 }
             }
         }
@@ -278,7 +306,10 @@ impl Supervisor {
         answered(channel.basic_consume(
             self.queue.as_str().into(),
             CONSUMER_TAG.into(),
-            BasicConsumeOptions::default(),
+            BasicConsumeOptions {
+                no_ack: self.no_ack,
+                ..BasicConsumeOptions::default()
+            },
             FieldTable::default(),
         ))
         .await
@@ -300,7 +331,9 @@ impl Supervisor {
         delivery: lapin::message::Delivery,
         unacked: &mut BTreeSet<u64>,
     ) -> Result<(), End> {
-        unacked.insert(delivery.delivery_tag);
+        if !self.no_ack {
+            unacked.insert(delivery.delivery_tag);
+        }
         self.config.meter().consumed(&delivery.data);
         let delivery = Delivery {
             tag: Tag {

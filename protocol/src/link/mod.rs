@@ -14,6 +14,7 @@ mod consumer;
 mod declare;
 mod publisher;
 mod pulse;
+mod socket;
 mod traffic;
 
 use crate::id::UnixMillis;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, Event, PublisherConfirm};
+use lapin::{BasicProperties, Channel, Confirmation, Event, PublisherConfirm};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::LinkState;
 use super::connect::{LinkConfig, LinkError, Pause, close};
 use super::pulse::Pulse;
+use super::socket::Connection;
 
 /// Messages that are on their way at once.
 pub const WINDOW: usize = 256;
@@ -191,7 +192,7 @@ impl Supervisor {
     ) -> End {
         let mut events = std::pin::pin!(connection.events_listener());
         let mut requests = Vec::new();
-        let mut pulse = Pulse::new();
+        let mut pulse = Pulse::unhurried();
         loop {
             tokio::select! {
                 biased;
@@ -221,7 +222,7 @@ impl Supervisor {
                 }
                 // One that is blocked answers nothing, and is not dead.
                 () = pulse.due(), if self.says.borrow().is_up() => {
-                    if let Err(reason) = pulse.of_publisher(channel).await {
+                    if let Err(reason) = pulse.ask_publishing(channel).await {
                         return End::Lost(reason);
                     }
                 }

@@ -12,20 +12,36 @@ use lapin::options::{BasicQosOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use tokio::time::{Instant, timeout};
 
-/// Quiet for so long is worth a question.
-const QUIET: Duration = Duration::from_secs(20);
+use crate::rhythm;
+
+/// Quiet for so long is worth a question; asked earlier, together with what else the process asks at that moment.
+const QUIET: Duration = Duration::from_secs(25);
+/// The same where nobody waits for what comes: of a publisher, which has those waiting to whom it owes a confirm, and of
+/// a consumer of what is worth nothing a moment later.
+const QUIET_UNHURRIED: Duration = Duration::from_secs(45);
 /// How long the broker may take for anything that costs it nothing.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// When the broker was heard last.
 pub(super) struct Pulse {
     heard: Instant,
+    quiet: Duration,
 }
 
 impl Pulse {
-    pub(super) fn new() -> Self {
+    /// Of a connection over which comes what somebody waits for.
+    pub(super) fn waited_for() -> Self {
         Self {
             heard: Instant::now(),
+            quiet: QUIET,
+        }
+    }
+
+    /// Of any other.
+    pub(super) fn unhurried() -> Self {
+        Self {
+            heard: Instant::now(),
+            quiet: QUIET_UNHURRIED,
         }
     }
 
@@ -36,14 +52,14 @@ impl Pulse {
 
     /// Ends when it is time to ask.
     pub(super) async fn due(&self) {
-        tokio::time::sleep_until(self.heard + QUIET).await;
+        tokio::time::sleep_until(rhythm::moment(self.heard, self.heard + self.quiet)).await;
     }
 
     /// Asks on a channel that publishes: sets a limit of deliveries, of which there are none.
     ///
     /// # Errors
     /// Why the connection is worth nothing any more.
-    pub(super) async fn of_publisher(&mut self, channel: &Channel) -> Result<(), String> {
+    pub(super) async fn ask_publishing(&mut self, channel: &Channel) -> Result<(), String> {
         answered(channel.basic_qos(0, BasicQosOptions::default())).await?;
         self.heard();
         Ok(())
@@ -53,7 +69,7 @@ impl Pulse {
     ///
     /// # Errors
     /// Why the connection is worth nothing any more.
-    pub(super) async fn of_consumer(
+    pub(super) async fn ask_consuming(
         &mut self,
         channel: &Channel,
         queue: &str,

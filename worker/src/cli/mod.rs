@@ -168,8 +168,9 @@ fn say(line: std::fmt::Arguments<'_>) {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    // What takes long has threads of its own; a second one here would mostly be woken to find nothing to do.
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build()
         .context("cannot start the worker's threads")

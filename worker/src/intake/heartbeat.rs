@@ -1,18 +1,34 @@
-//! The heartbeat: what this worker does, told to the hub by the loop that consumes.
+//! The heartbeat: what this worker does, told to the hub by the loop that consumes. Seldom while nothing
+//! changes, soon when its numbers have changed, and at once for what somebody may wait to see.
+
+use std::time::Duration;
 
 use kolga_protocol::envelope::{self, Message as _};
 use kolga_protocol::id::UnixMillis;
 use kolga_protocol::link::{Address, Outgoing};
 use kolga_protocol::message::{Heartbeat, Mood};
+use kolga_protocol::rhythm;
 use kolga_protocol::topology::HEARTBEATS_EXCHANGE;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use uuid::Uuid;
 
 use super::Intake;
 use crate::run::Counts;
 
+/// Between two beats while there is nothing to tell, at most; about 20 s, since it beats when the process wakes
+/// anyway. The hub counts a server as silent after 60 (`tasks.silent_seconds`).
+const LONGEST: Duration = Duration::from_secs(25);
+/// Between two beats while there is something to tell, or one could not leave.
+const SOON: Duration = Duration::from_secs(5);
+
 /// Beats.
 pub(super) struct Heart {
+    next: Interval,
+    /// What the last beat told.
+    told: Option<Counts>,
+    /// The next beat comes earlier than when there is nothing to tell.
+    hurries: bool,
     /// The last beat, while it is on its way: a broker that blocks must not gather them.
     beating: Option<JoinHandle<()>>,
     disk: std::path::PathBuf,
@@ -20,19 +36,54 @@ pub(super) struct Heart {
 
 impl Heart {
     pub(super) fn new(intake: &Intake) -> Self {
+        let mut next = tokio::time::interval(LONGEST);
+        next.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
+            next,
+            told: None,
+            hurries: false,
             beating: None,
             disk: intake.disk.clone(),
         }
     }
 
+    /// Ends when it is time to beat.
+    pub(super) async fn due(&mut self) {
+        self.next.tick().await;
+    }
+
+    /// Somebody may wait to see what has changed.
+    pub(super) fn at_once(&mut self) {
+        self.next.reset_immediately();
+    }
+
+    /// Beats earlier when the last beat told other numbers than these.
+    pub(super) fn soon_if_news(&mut self, counts: Counts) {
+        if !self.hurries && self.told.is_some_and(|told| told != counts) {
+            self.hurries = true;
+            self.next.reset_after(SOON);
+        }
+    }
+
     pub(super) async fn beat(&mut self, intake: &mut Intake, mood: Mood, counts: Counts) {
+        self.hurries = false;
+        if self.send(intake, mood, counts).await {
+            self.told = Some(counts);
+            let now = Instant::now();
+            self.next.reset_at(rhythm::moment(now, now + LONGEST));
+        } else {
+            self.next.reset_after(SOON);
+        }
+    }
+
+    /// Whether it is on its way.
+    async fn send(&mut self, intake: &mut Intake, mood: Mood, counts: Counts) -> bool {
         let on_its_way = self
             .beating
             .as_ref()
             .is_some_and(|beat| !beat.is_finished());
         if on_its_way || !intake.publisher.state().borrow().is_up() {
-            return;
+            return false;
         }
         let spooled = match intake.reader.overview().await {
             Ok(overview) => overview.spooled.cast_unsigned(),
@@ -41,7 +92,7 @@ impl Heart {
                     error = &error as &dyn std::error::Error,
                     "the journal cannot be read"
                 );
-                return;
+                return false;
             }
         };
         let heartbeat = Heartbeat {
@@ -72,6 +123,7 @@ impl Heart {
         self.beating = Some(tokio::spawn(async move {
             drop(publisher.publish(vec![message]).await);
         }));
+        true
     }
 }
 

@@ -37,7 +37,6 @@ use kolga_protocol::fault;
 const PREFETCH: u16 = 16;
 /// The same for what the hub tells about its tasks.
 const PREFETCH_CONTROL: u16 = 64;
-const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long a message that nobody can read may take on its way out.
 const PUT_ASIDE: Duration = Duration::from_secs(10);
 
@@ -100,18 +99,18 @@ impl Intake {
         let queue = topology::control_queue(&self.server);
         let mut control = Consumer::start(link("control"), queue, PREFETCH_CONTROL, consuming);
         let mut heart = Heart::new(&self);
-        let mut tick = tokio::time::interval(HEARTBEAT);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let pulse = self.pulse.clone();
         let mut counts = self.runner.counts();
         let mut deferring = self.runner.deferring();
         let mut link_state = tasks.state();
         let mut publishing = self.publisher.state();
         let mut mood = Mood::Consuming;
         loop {
-            self.pulse.beat();
+            pulse.beat();
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
+                () = pulse.asked() => {}
                 batch = control.next_batch(usize::from(PREFETCH_CONTROL)) => {
                     let Some(batch) = batch else { break };
                     let tags = self.control(batch).await;
@@ -122,18 +121,18 @@ impl Intake {
                     control.ack(tags);
                     fault::point("control:acked");
                 }
-                _ = tick.tick() => {
+                () = heart.due() => {
                     let counts = *counts.borrow();
                     heart.beat(&mut self, mood, counts).await;
                 }
                 Ok(()) = counts.changed() => {}
                 // An operator who waits for a task should see why.
-                Ok(()) = deferring.changed() => tick.reset_immediately(),
+                Ok(()) = deferring.changed() => heart.at_once(),
                 Ok(()) = self.paused.changed() => {}
                 Ok(()) = self.backlog.changed() => {}
                 Ok(()) = link_state.changed() => {}
                 // Says that it lives as soon as it can.
-                Ok(()) = publishing.changed() => tick.reset_immediately(),
+                Ok(()) = publishing.changed() => heart.at_once(),
                 batch = tasks.next_batch(usize::from(PREFETCH)) => {
                     let Some(batch) = batch else { break };
                     self.hearing.heard = true;
@@ -142,7 +141,9 @@ impl Intake {
                     }
                 }
             }
-            let wanted = self.mood(mood, *counts.borrow_and_update());
+            let now = *counts.borrow_and_update();
+            heart.soon_if_news(now);
+            let wanted = self.mood(mood, now);
             if wanted != mood {
                 match (mood, wanted) {
                     (Mood::Consuming, _) => tasks.pause(),
@@ -150,7 +151,7 @@ impl Intake {
                     _ => {}
                 }
                 mood = wanted;
-                tick.reset_immediately();
+                heart.at_once();
             }
             let link = link_state.borrow_and_update().clone();
             self.shows.send_replace(IntakeStatus { mood, link });

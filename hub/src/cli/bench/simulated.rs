@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 /// As a worker has them: messages held unacked, and time between heartbeats.
 const PREFETCH: u16 = 16;
-const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(20);
 /// Attempts told of in one message at most.
 const TOGETHER: usize = 256;
 /// The pause after a publish that failed.

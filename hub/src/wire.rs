@@ -5,6 +5,7 @@
 //! What comes from a spoke (logs, failures, outputs) is passed on as it came: whoever shows it makes it
 //! harmless first ([`kolga_protocol::message::printable`]).
 
+mod standing;
 mod task;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use kolga_protocol::names::{
 };
 use serde::{Deserialize, Serialize};
 
+pub use standing::{Drift, Verified};
 pub use task::{
     AttemptDetail, Event, LogEntry, NewTask, NewTasks, StateEntry, StepEntry, Task, TaskAnswer,
     TaskDetail, output_json,
@@ -155,7 +157,7 @@ impl std::fmt::Display for Locked {
     }
 }
 
-/// `POST /v1/platforms/{server}/{name}/lock`
+/// `POST /v1/platforms/{server}/{name}/lock`, `POST /v1/sites/{host}/lock`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewLock {
@@ -232,6 +234,12 @@ pub struct Site {
     pub condition: Condition,
     /// Whether visitors get the site itself, or the page that says that it is switched off.
     pub enabled: bool,
+    /// Set while no task may change it.
+    #[serde(default)]
+    pub locked: Option<Locked>,
+    /// What it was found to be when it was last verified.
+    #[serde(default)]
+    pub verified: Option<Verified>,
     /// Where it answers, once installed.
     pub url: Option<String>,
     /// The last task that was asked for it.

@@ -12,7 +12,8 @@ use kolga_protocol::message::{
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, ping, platform_build, platform_delete, server_print, server_verify,
-    site_delete, site_disable, site_enable, site_install, trash_empty, trash_list, trash_restore,
+    site_delete, site_disable, site_enable, site_install, site_verify, trash_empty, trash_list,
+    trash_restore,
 };
 use uuid::Uuid;
 
@@ -279,6 +280,27 @@ fn sample(kind: Kind) -> (Params, Output) {
             Output::SiteDisable(site_disable::Output {
                 url: "http://www.example.org/".to_owned(),
                 changed: false,
+            }),
+        ),
+        Kind::SiteVerify => (
+            Params::SiteVerify(site_verify::Params {
+                site: "www.example.org".parse().expect("a name"),
+            }),
+            Output::SiteVerify(site_verify::Output {
+                url: "http://www.example.org/".to_owned(),
+                changes: vec![site_verify::Change {
+                    what: "folder docroot".to_owned(),
+                    from: Some("0777".to_owned()),
+                    to: Some("0750".to_owned()),
+                }],
+                problems: vec!["the platform has no themes".to_owned()],
+                entry: site_verify::Entry {
+                    profile: "wordpress".parse().expect("a name"),
+                    platform: Some("wp61".parse().expect("a name")),
+                    database: Some("k_www".parse().expect("a name")),
+                    aliases: vec!["*.example.org".parse().expect("an alias")],
+                    enabled: true,
+                },
             }),
         ),
         Kind::TrashList => (

@@ -1,5 +1,6 @@
 //! Names: whatever is let in is safe where it ends up, whatever is not is refused with a sentence.
 
+use kolga_protocol::id::{Attempt, Run, TaskId};
 use kolga_protocol::names::{
     DatabaseName, HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName,
     SiteAlias, SpokePath,
@@ -150,6 +151,12 @@ proptest! {
             let (for_a, for_b) = (DatabaseName::for_site(&a), DatabaseName::for_site(&b));
             prop_assert_eq!(for_a.as_str().parse::<DatabaseName>().expect("good"), for_a.clone());
             prop_assert_eq!(a == b, for_a == for_b);
+            let run = Run::new(TaskId::generate(), Attempt::FIRST);
+            let again = Run::new(run.task, Attempt::FIRST.next());
+            let beside = DatabaseName::beside(&a, run);
+            prop_assert_eq!(beside.as_str().parse::<DatabaseName>().expect("good"), beside.clone());
+            prop_assert_ne!(&beside, &for_a);
+            prop_assert_ne!(beside, DatabaseName::beside(&a, again));
         }
     }
 }

@@ -86,14 +86,18 @@ impl Stranger {
             Kind::PlatformBuild => vec![Self::PlatformFolder],
             Kind::PlatformDelete => vec![Self::PlatformOfAnother, Self::LinkIntoPlatform],
             Kind::SiteInstall | Kind::TrashRestore => vec![Self::Folder, Self::Vhost],
-            Kind::SiteDelete => vec![Self::FolderOfAnother, Self::VhostOfAnother],
+            Kind::SiteDelete | Kind::SiteVerify => {
+                vec![Self::FolderOfAnother, Self::VhostOfAnother]
+            }
             Kind::SiteEnable | Kind::SiteDisable => vec![Self::VhostOfAnother],
         };
         match scenario.kind {
             Kind::SiteInstall if scenario.database().is_some() => {
                 all.extend([Self::Database, Self::User]);
             }
-            Kind::SiteDelete if scenario.database().is_some() => all.push(Self::DatabaseOfAnother),
+            Kind::SiteDelete | Kind::SiteVerify if scenario.database().is_some() => {
+                all.push(Self::DatabaseOfAnother);
+            }
             _ => {}
         }
         all

@@ -72,4 +72,7 @@ scenarios! {
     site_disable_static = SiteDisable "static";
     site_disable_php = SiteDisable "php";
     site_disable_wordpress = SiteDisable "wordpress";
+    site_verify_static = SiteVerify "static";
+    site_verify_php = SiteVerify "php";
+    site_verify_wordpress = SiteVerify "wordpress";
 }

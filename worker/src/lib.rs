@@ -30,6 +30,7 @@ pub mod spoke;
 pub mod start;
 pub mod step;
 pub mod steps;
+pub mod survey;
 pub mod tasks;
 pub mod trash;
 pub mod unpack;

@@ -71,6 +71,10 @@ pub fn router(app: Arc<App>, token: Token, stop: CancellationToken) -> Router {
             get(objects::site).delete(objects::delete_site),
         )
         .route("/v1/sites/{host}/tasks", post(objects::site_task))
+        .route(
+            "/v1/sites/{host}/lock",
+            post(objects::lock_site).delete(objects::unlock_site),
+        )
         .route("/v1/tasks", get(tasks::list).post(tasks::create))
         .route("/v1/tasks/{id}", get(tasks::show))
         .route("/v1/tasks/{id}/log", get(tasks::log))

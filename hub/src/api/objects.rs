@@ -128,6 +128,24 @@ pub(super) async fn delete_site(
     Ok(Json(wire::TaskAnswer { task }))
 }
 
+pub(super) async fn lock_site(
+    State(api): State<Api>,
+    Path(host): Path<String>,
+    Who(who): Who,
+    Body(lock): Body<wire::NewLock>,
+) -> Result<Json<wire::Site>, ApiError> {
+    let lock = Some(lock);
+    Ok(Json(api.app.lock_site(&name(&host)?, lock, &who).await?))
+}
+
+pub(super) async fn unlock_site(
+    State(api): State<Api>,
+    Path(host): Path<String>,
+    Who(who): Who,
+) -> Result<Json<wire::Site>, ApiError> {
+    Ok(Json(api.app.lock_site(&name(&host)?, None, &who).await?))
+}
+
 pub(super) async fn site_task(
     State(api): State<Api>,
     Path(host): Path<String>,

@@ -5,6 +5,7 @@ use kolga_protocol::task::{Params, platform_build, platform_delete, site_delete,
 
 use super::{App, unknown};
 use crate::store::StoreError;
+use crate::store::locks::SetSiteLock;
 use crate::store::objects::{Forget, unknown_site};
 use crate::store::platforms::{ForgetPlatform, LockPlatform};
 use crate::wire::{
@@ -142,6 +143,28 @@ impl App {
         params.insert("site".to_owned(), host.as_str().into());
         let params = super::tasks::read(&new.kind, params.into())?;
         self.make_one(site.server, params, who).await
+    }
+
+    /// Locks a site against tasks that change it; without a lock, takes it off.
+    ///
+    /// # Errors
+    /// [`StoreError`]: there is no such site, or the database failed.
+    pub async fn lock_site(
+        &self,
+        host: &HostName,
+        lock: Option<NewLock>,
+        who: &str,
+    ) -> Result<Site, StoreError> {
+        let locked = lock.is_some();
+        let reason = lock.and_then(|lock| lock.reason);
+        let lock = SetSiteLock {
+            host: host.clone(),
+            locked,
+            reason: reason.map(|reason| reason.to_string()).unwrap_or_default(),
+            requested_by: who.to_owned(),
+        };
+        self.store.write(lock).await?;
+        self.site(host).await
     }
 
     /// Deletes a site. One that was never installed only leaves the list; the answer is then the task

@@ -43,6 +43,11 @@ impl Follow {
         wait: true,
     };
 
+    /// Whether it stays until the task ends.
+    pub(super) fn stays(self) -> bool {
+        self.follow || self.wait
+    }
+
     /// Ends a command that made a task: `answer` is what the hub said about it.
     pub(super) async fn conclude(
         self,
@@ -51,7 +56,7 @@ impl Follow {
         task: &Task,
         answer: &impl Serialize,
     ) -> Result<(), Trouble> {
-        if self.follow || self.wait {
+        if self.stays() {
             return self
                 .stay(client, screen, task, task.attempt, State::Succeeded)
                 .await;

@@ -157,6 +157,18 @@ fn list(items: &[Value]) -> Table {
                     field("detail").into(),
                 ]);
             }
+            // The shape of a change, in `site.verify` and wherever else something is mended.
+            Value::Object(change) if change.contains_key("what") => {
+                let field = |name: &str, none: &str| match change.get(name) {
+                    None | Some(Value::Null) => none.to_owned(),
+                    Some(value) => plain(value),
+                };
+                let (from, to) = (field("from", "missing"), field("to", "gone"));
+                table.row([
+                    format!("  {}", field("what", "")).into(),
+                    format!("{from} → {to}").into(),
+                ]);
+            }
             other => table.row([format!("  {}", plain(other)).into()]),
         }
     }
@@ -166,6 +178,12 @@ fn list(items: &[Value]) -> Table {
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
+        Value::Object(fields) => {
+            let told = fields.iter().filter(|(_, value)| !value.is_null());
+            let told = told.map(|(name, value)| format!("{name}: {}", plain(value)));
+            told.collect::<Vec<_>>().join(", ")
+        }
         other => other.to_string(),
     }
 }

@@ -26,6 +26,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "faces and locks",
         include_str!("../../migrations/0002_faces_and_locks.sql"),
     ),
+    (
+        3,
+        "verified",
+        include_str!("../../migrations/0003_verified.sql"),
+    ),
 ];
 
 /// Which database there is.

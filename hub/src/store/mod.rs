@@ -3,7 +3,7 @@
 //! Writing goes through one task (`writer`) that gathers whatever operations have come while it was
 //! busy into one transaction; whoever asked is answered after the commit. Each operation is a type with
 //! an [`Operation`] of its own: [`create`], [`outbox`], [`published`], [`reports`], [`cancel`], [`retry`],
-//! [`doubt`], [`objects`], [`platforms`], [`servers`], [`prune`]. Reading
+//! [`doubt`], [`objects`], [`platforms`], [`servers`], [`locks`], [`prune`]. Reading
 //! ([`read`]) goes beside it through a pool. Handed work by `app`, `relay`, `inbox`, `sweeper` and
 //! `janitor`; tells them through [`Signals`] what a commit has changed.
 
@@ -13,6 +13,7 @@ mod connect;
 mod counters;
 pub mod create;
 pub mod doubt;
+pub mod locks;
 pub mod objects;
 pub mod outbox;
 pub mod platforms;
@@ -26,6 +27,7 @@ pub mod servers;
 mod settle;
 mod signals;
 mod tx;
+mod verified;
 mod writer;
 
 use std::sync::Arc;

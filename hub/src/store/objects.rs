@@ -4,10 +4,11 @@
 use kolga_protocol::id::TaskId;
 use kolga_protocol::names::{HostName, ServerName};
 use kolga_protocol::task::{
-    Params, platform_build, site_delete, site_disable, site_enable, site_install,
+    Params, platform_build, site_delete, site_disable, site_enable, site_install, site_verify,
 };
 use sqlx::{AnyConnection, Row};
 
+use super::locks::refuse_locked;
 use super::platforms;
 use super::rows::json;
 use super::tx::{Operation, Outcome, Refusal, Tx};
@@ -31,6 +32,9 @@ pub(super) async fn claim(
     params: &Params,
     task: TaskId,
 ) -> Result<Outcome<()>, sqlx::Error> {
+    if let Err(refusal) = refuse_locked(tx.connection, params).await? {
+        return Ok(Err(refusal));
+    }
     match params {
         Params::PlatformBuild(params) => claim_platform(tx, server, params, task).await,
         Params::PlatformDelete(params) => platforms::claim_removal(tx, server, params, task).await,
@@ -38,7 +42,8 @@ pub(super) async fn claim(
         Params::SiteDelete(params) => claim_removal(tx, server, params, task).await,
         Params::TrashRestore(params) => claim_site(tx, server, &params.site, task).await,
         Params::SiteEnable(site_enable::Params { site })
-        | Params::SiteDisable(site_disable::Params { site }) => ready_site(tx, server, site).await,
+        | Params::SiteDisable(site_disable::Params { site })
+        | Params::SiteVerify(site_verify::Params { site }) => ready_site(tx, server, site).await,
         Params::Ping(_)
         | Params::ServerVerify(_)
         | Params::ServerPrint(_)

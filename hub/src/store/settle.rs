@@ -13,6 +13,7 @@ use super::objects::{free_names, remove_site};
 use super::platforms;
 use super::rows::{TaskRow, json};
 use super::tx::Tx;
+use super::verified;
 
 /// A task that is finished, and its output where it has one.
 pub(super) type Ended = (TaskId, Option<Output>);
@@ -106,6 +107,11 @@ async fn settle_row(
         }
         Params::SiteDisable(params) if made => {
             set_face(connection, server, &params.site, false).await?;
+        }
+        Params::SiteVerify(params) => {
+            if let Some(Output::SiteVerify(found)) = output {
+                verified::note(connection, server, &params.site, task, found).await?;
+            }
         }
         Params::SiteEnable(_) | Params::SiteDisable(_) => {}
         Params::SiteInstall(params) => {

@@ -251,6 +251,73 @@ async fn sites_are_asked_for_and_their_names_are_kept() {
 }
 
 #[tokio::test]
+async fn a_lock_says_who_and_why_and_only_a_site_that_is_there_has_one() {
+    let hub = TestHub::start().await;
+    hub.post("/v1/servers", json!({"name": "web1"})).await;
+    let site = json!({"host": "a.example.org", "server": "web1", "profile": "static"});
+    hub.post("/v1/sites", site).await;
+    let lock = "/v1/sites/a.example.org/lock";
+    let locked = hub.post(lock, json!({"reason": "an audit, ask Ada"})).await;
+    assert_eq!(locked["locked"]["reason"], "an audit, ask Ada");
+    assert_eq!(locked["locked"]["by"], "api");
+    let refused = hub.request(reqwest::Method::DELETE, "/v1/sites/a.example.org");
+    let refused: Value = refused
+        .send()
+        .await
+        .expect("answered")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(refused["error"]["code"], "site_locked");
+    let message = refused["error"]["message"].as_str().expect("a sentence");
+    assert!(
+        message.ends_with("locked by api: an audit, ask Ada"),
+        "{message}"
+    );
+    let hint = refused["error"]["hint"].as_str().expect("a hint");
+    assert!(hint.contains("kolga site unlock a.example.org"), "{hint}");
+    for (path, wish, status) in [
+        (
+            lock,
+            json!({"reason": "two\nlines"}),
+            StatusCode::BAD_REQUEST,
+        ),
+        (lock, json!({"why": "x"}), StatusCode::BAD_REQUEST),
+        (
+            "/v1/sites/b.example.org/lock",
+            json!({"reason": "x"}),
+            StatusCode::NOT_FOUND,
+        ),
+    ] {
+        let answer = hub.request(reqwest::Method::POST, path).json(&wish);
+        assert_eq!(
+            answer.send().await.expect("answered").status(),
+            status,
+            "{wish}"
+        );
+    }
+    let unlocked = hub.request(reqwest::Method::DELETE, lock);
+    let unlocked: Value = unlocked
+        .send()
+        .await
+        .expect("answered")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(unlocked["locked"], Value::Null);
+    let busy = hub.request(reqwest::Method::DELETE, "/v1/sites/a.example.org");
+    let busy: Value = busy
+        .send()
+        .await
+        .expect("answered")
+        .json()
+        .await
+        .expect("JSON");
+    assert_eq!(busy["error"]["code"], "site_busy", "the lock is off");
+    hub.end().await;
+}
+
+#[tokio::test]
 async fn a_platform_is_asked_for_before_the_site_that_needs_it() {
     let hub = TestHub::start().await;
     hub.post("/v1/servers", json!({"name": "web1"})).await;

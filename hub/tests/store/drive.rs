@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kolga_hub::store::Store;
 use kolga_hub::store::cancel::Cancel;
 use kolga_hub::store::doubt::{CheckDue, NextCheck, Unknown};
+use kolga_hub::store::locks::SetSiteLock;
 use kolga_hub::store::objects::Forget;
 use kolga_hub::store::platforms::{ForgetPlatform, LockPlatform};
 use kolga_hub::store::prune::{Prune, PruneAudit, What};
@@ -20,7 +21,7 @@ use kolga_protocol::names::{HostName, PlatformName};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Output, Params, platform_build, platform_delete, site_delete, site_disable, site_install,
-    trash_restore,
+    site_verify, trash_restore,
 };
 
 use crate::database::{
@@ -195,6 +196,30 @@ async fn objects(store: &Store) {
     .await;
     let disabled = Output::SiteDisable(site_disable::Output { url, changed: true });
     end(store, disable, success(&disabled)).await;
+    let verify = Params::SiteVerify(site_verify::Params { site: host(name) });
+    let verify = make(store, verify).await;
+    let verified = Output::SiteVerify(site_verify::Output {
+        url: format!("http://{name}/"),
+        changes: Vec::new(),
+        problems: Vec::new(),
+        entry: site_verify::Entry {
+            profile: "static".parse().expect("a profile"),
+            platform: None,
+            database: None,
+            aliases: Vec::new(),
+            enabled: true,
+        },
+    });
+    end(store, verify, success(&verified)).await;
+    for locked in [true, false] {
+        let lock = SetSiteLock {
+            host: host(name),
+            locked,
+            reason: "an audit".to_owned(),
+            requested_by: "test".to_owned(),
+        };
+        store.write(lock).await.expect("it is there");
+    }
     let delete = Params::SiteDelete(site_delete::Params { site: host(name) });
     let third = make(store, delete.clone()).await;
     end(store, third, because(Event::Failed, "nginx is away")).await;

@@ -13,6 +13,7 @@ pub mod site_delete;
 pub mod site_disable;
 pub mod site_enable;
 pub mod site_install;
+pub mod site_verify;
 pub mod trash_empty;
 pub mod trash_list;
 pub mod trash_restore;
@@ -249,6 +250,7 @@ tasks! {
     TrashList = trash_list, "trash.list";
     TrashRestore = trash_restore, "trash.restore";
     TrashEmpty = trash_empty, "trash.empty";
+    SiteVerify = site_verify, "site.verify";
 }
 
 impl Payload {

@@ -1,6 +1,7 @@
 //! Every task that must bear every fault: asked from the code, so that a new type of task or a new profile
 //! cannot be forgotten. How to make the world ready for one, how to ask for it, and how to tidy up after it.
 
+mod drift;
 mod platform;
 mod trash;
 
@@ -52,9 +53,11 @@ impl Scenario {
                 .filter(|profile| needs(profile).platform)
                 .map(Some)
                 .collect(),
-            Kind::SiteInstall | Kind::SiteDelete | Kind::SiteEnable | Kind::SiteDisable => {
-                built_in.into_iter().map(Some).collect()
-            }
+            Kind::SiteInstall
+            | Kind::SiteDelete
+            | Kind::SiteEnable
+            | Kind::SiteDisable
+            | Kind::SiteVerify => built_in.into_iter().map(Some).collect(),
         }
     }
 
@@ -111,6 +114,9 @@ impl Scenario {
         if self.is_a_site() && self.kind != Kind::SiteInstall {
             self.install(hub).await;
         }
+        if self.kind == Kind::SiteVerify {
+            drift::disturb(self, &Stack::load()).await;
+        }
         if matches!(self.kind, Kind::TrashRestore | Kind::TrashEmpty) {
             self.delete(hub).await;
         }
@@ -140,7 +146,9 @@ impl Scenario {
             Kind::PlatformDelete => platform::deletion(),
             Kind::SiteInstall => self.installation(),
             Kind::SiteDelete => self.deletion(),
-            Kind::SiteEnable | Kind::SiteDisable => self.site_task(self.kind, json!({})),
+            Kind::SiteEnable | Kind::SiteDisable | Kind::SiteVerify => {
+                self.site_task(self.kind, json!({}))
+            }
         }
     }
 
@@ -161,6 +169,7 @@ impl Scenario {
             Kind::SiteDelete => self.install(hub).await,
             Kind::SiteEnable => self.on_the_site(hub, Kind::SiteDisable).await,
             Kind::SiteDisable => self.on_the_site(hub, Kind::SiteEnable).await,
+            Kind::SiteVerify => drift::disturb(self, stack).await,
         }
     }
 
@@ -217,9 +226,11 @@ impl Scenario {
     }
 }
 
+/// The built-in profiles.
+static PROFILES: LazyLock<Profiles> = LazyLock::new(|| Profiles::load(&[]));
+
 /// What the profile itself says that its sites need.
 fn needs(profile: &str) -> kolga_worker::profile::manifest::Needs {
-    static PROFILES: LazyLock<Profiles> = LazyLock::new(|| Profiles::load(&[]));
     let name = profile.parse().expect("a profile's name");
     PROFILES
         .get(&name)

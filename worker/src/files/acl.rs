@@ -6,10 +6,12 @@ use std::os::fd::OwnedFd;
 use anyhow::Context as _;
 use rustix::fs::{AtFlags, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use super::Dir;
 
 const ACCESS: &str = "system.posix_acl_access";
+const INHERITED: &str = "system.posix_acl_default";
 const VERSION: u32 = 2;
 const USER_OBJ: u16 = 0x01;
 const USER: u16 = 0x02;
@@ -39,7 +41,82 @@ impl Access {
     }
 }
 
+/// Who may do what in a folder, whole: its mode and its lists as the kernel has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rights {
+    /// The mode; where there is a list, the group's part of it bounds the users that the list names.
+    pub mode: u32,
+    /// The list of the folder itself.
+    access: Option<Vec<u8>>,
+    /// The list of what is made in it later.
+    inherited: Option<Vec<u8>>,
+}
+
+impl Rights {
+    /// Those that [`Dir::set_access`] followed by [`Dir::set_mode`] give; without users, the mode's alone.
+    #[must_use]
+    pub fn new(mode: u32, users: &[(u32, Access)], inherited: bool) -> Self {
+        if users.is_empty() {
+            return Self {
+                mode,
+                access: None,
+                inherited: None,
+            };
+        }
+        let bits = |shift: u32| u16::try_from((mode >> shift) & 0o7).unwrap_or_default();
+        Self {
+            mode,
+            access: Some(encode_within(users, bits(6), bits(3), bits(0))),
+            inherited: inherited.then(|| encode(users)),
+        }
+    }
+}
+
 impl Dir {
+    /// Who may do what in this folder.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn rights(&self) -> anyhow::Result<Rights> {
+        let context = || format!("cannot look at the rights of {}", self.path().display());
+        let mode = rustix::fs::fstat(self).with_context(context)?.st_mode & 0o7777;
+        let list = |name| {
+            let mut bytes = vec![0; 4096];
+            match rustix::fs::fgetxattr(self, name, &mut bytes) {
+                Ok(length) => {
+                    bytes.truncate(length);
+                    Ok(Some(bytes))
+                }
+                Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+                Err(error) => Err(error).with_context(context),
+            }
+        };
+        Ok(Rights {
+            mode,
+            access: list(ACCESS)?,
+            inherited: list(INHERITED)?,
+        })
+    }
+
+    /// Gives this folder exactly these rights.
+    ///
+    /// # Errors
+    /// When the folder is another user's, or its file system has no such lists.
+    pub fn set_rights(&self, rights: &Rights) -> anyhow::Result<()> {
+        let context = || format!("cannot change the rights of {}", self.path().display());
+        for (name, list) in [(ACCESS, &rights.access), (INHERITED, &rights.inherited)] {
+            let set = match list {
+                Some(list) => rustix::fs::fsetxattr(self, name, list, XattrFlags::empty()),
+                None => match rustix::fs::fremovexattr(self, name) {
+                    Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+                    other => other,
+                },
+            };
+            set.with_context(context)?;
+        }
+        self.set_mode(rights.mode)
+    }
+
     /// Whether such lists work in this folder, tried on a file that is nowhere after it.
     ///
     /// # Errors
@@ -81,7 +158,7 @@ impl Dir {
     pub fn set_access(&self, users: &[(u32, Access)], inherited: bool) -> anyhow::Result<()> {
         let list = encode(users);
         let names: &[&str] = if inherited {
-            &[ACCESS, "system.posix_acl_default"]
+            &[ACCESS, INHERITED]
         } else {
             &[ACCESS]
         };
@@ -98,25 +175,29 @@ impl Dir {
 }
 
 fn encode(users: &[(u32, Access)]) -> Vec<u8> {
+    let all = users
+        .iter()
+        .fold(0, |mask, (_, access)| mask | access.bits());
+    encode_within(users, 0o7, all, 0)
+}
+
+fn encode_within(users: &[(u32, Access)], owner: u16, mask: u16, other: u16) -> Vec<u8> {
     // The kernel wants users in the order of their numbers, each once.
     let mut users = users.to_vec();
     users.sort_by_key(|(id, _)| *id);
     users.dedup_by_key(|(id, _)| *id);
-    let mask = users
-        .iter()
-        .fold(0, |mask, (_, access)| mask | access.bits());
     let mut list = VERSION.to_le_bytes().to_vec();
     let mut add = |tag: u16, bits: u16, id: u32| {
         list.extend(tag.to_le_bytes());
         list.extend(bits.to_le_bytes());
         list.extend(id.to_le_bytes());
     };
-    add(USER_OBJ, 0o7, NO_ID);
+    add(USER_OBJ, owner, NO_ID);
     for (id, access) in users {
         add(USER, access.bits(), id);
     }
     add(GROUP_OBJ, 0, NO_ID);
     add(MASK, mask, NO_ID);
-    add(OTHER, 0, NO_ID);
+    add(OTHER, other, NO_ID);
     list
 }

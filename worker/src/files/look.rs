@@ -79,6 +79,22 @@ impl Dir {
         }
     }
 
+    /// Where the link of this name leads to; `None` when nothing is there, or no link.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn link_target(&self, name: impl AsRef<OsStr>) -> anyhow::Result<Option<PathBuf>> {
+        use std::os::unix::ffi::OsStringExt as _;
+        let name = component(name.as_ref())?;
+        match rustix::fs::readlinkat(&*self.fd, name, Vec::new()) {
+            Ok(target) => Ok(Some(OsString::from_vec(target.into_bytes()).into())),
+            Err(Errno::NOENT | Errno::INVAL) => Ok(None),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot look at {}", self.shown(name)))
+            }
+        }
+    }
+
     /// Which one stands at this name; `None` when nothing does.
     ///
     /// # Errors
@@ -104,22 +120,6 @@ impl Dir {
             Err(Errno::NOENT) => Ok(None),
             Err(error) => {
                 Err(error).with_context(|| format!("cannot look at {}", self.shown(name)))
-            }
-        }
-    }
-
-    /// Where the link at this name leads, as it says itself; `None` when it is gone.
-    ///
-    /// # Errors
-    /// When something else is there, or it cannot be read.
-    pub fn link_target(&self, name: impl AsRef<OsStr>) -> anyhow::Result<Option<PathBuf>> {
-        use std::os::unix::ffi::OsStringExt as _;
-        let name = component(name.as_ref())?;
-        match rustix::fs::readlinkat(&*self.fd, name, Vec::new()) {
-            Ok(target) => Ok(Some(OsString::from_vec(target.into_bytes()).into())),
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot read the link {}", self.shown(name)))
             }
         }
     }

@@ -24,7 +24,7 @@ use kolga_protocol::fault;
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
-pub use acl::Access;
+pub use acl::{Access, Rights};
 pub use copy::Copied;
 pub use look::{Identity, Kind, Looks};
 pub use users::user_id;

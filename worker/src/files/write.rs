@@ -113,6 +113,36 @@ impl Dir {
         Ok(Some(bytes))
     }
 
+    /// Makes a file of the worker's own, mode 0600, to be written piece by piece. Never over anything.
+    ///
+    /// # Errors
+    /// When something of that name is there, or it cannot be made.
+    pub fn create_file(&self, name: impl AsRef<OsStr>) -> anyhow::Result<std::fs::File> {
+        let name = component(name.as_ref())?;
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(self, name, flags, Mode::RUSR | Mode::WUSR)
+            .with_context(|| format!("cannot make {}", self.shown(name)))?;
+        Ok(fd.into())
+    }
+
+    /// Opens a regular file to read it piece by piece.
+    ///
+    /// # Errors
+    /// When it is not there, is something else, or cannot be read.
+    pub fn open_file(&self, name: impl AsRef<OsStr>) -> anyhow::Result<std::fs::File> {
+        let name = component(name.as_ref())?;
+        let context = || format!("cannot read {}", self.shown(name));
+        let fd = self.open_beneath(Path::new(name), OFlags::RDONLY);
+        let file = std::fs::File::from(fd.with_context(context)?);
+        anyhow::ensure!(
+            file.metadata().with_context(context)?.is_file(),
+            "{} is not a regular file",
+            self.shown(name)
+        );
+        Ok(file)
+    }
+
     /// Removes a file or a link, and what a crash left of writing it; neither has to be there.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use tokio::process::ChildStdin;
 use super::ended::Ended;
 use super::output::{self, Sink};
 use super::tree::Tree;
-use super::{Command, DRAIN, GRACE, LEFTOVER_GRACE, MARK, PATH};
+use super::{Command, DRAIN, GRACE, Input, LEFTOVER_GRACE, MARK, PATH};
 use crate::cx::Cx;
 
 impl Command {
@@ -26,6 +26,11 @@ impl Command {
             "{shown} is not the absolute path of a program"
         );
         let cannot = || format!("cannot start {shown}: is it installed, and may it be run?");
+        let (stdin, bytes) = match self.stdin {
+            Input::Nothing => (Stdio::null(), None),
+            Input::Bytes(bytes) => (Stdio::piped(), Some(bytes)),
+            Input::File(file) => (file.into(), None),
+        };
         let supervision = &cx.spoke.supervision;
         let leaf = supervision.leaf(cx.run)?;
         let process = &cx.spoke.config.process;
@@ -41,17 +46,14 @@ impl Command {
             .env("HOME", &cx.spoke.config.state_dir)
             .envs(self.env)
             .env(MARK, cx.run.to_string())
-            .stdin(match self.stdin {
-                Some(_) => Stdio::piped(),
-                None => Stdio::null(),
-            })
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
         let mut tree = Tree::spawn(&mut command, cx.run, leaf).with_context(cannot)?;
 
-        let feed = feed(tree.child.stdin.take(), self.stdin);
+        let feed = feed(tree.child.stdin.take(), bytes);
         let out = output::pump(tree.child.stdout.take(), stdout);
         let err = output::pump(tree.child.stderr.take(), stderr);
         let mut streams = std::pin::pin!(async { tokio::join!(feed, out, err) });

@@ -15,6 +15,7 @@ mod ended;
 mod enter;
 mod give_way;
 mod output;
+mod pieces;
 mod reaper;
 mod supervision;
 mod tree;
@@ -28,6 +29,7 @@ use anyhow::Context as _;
 
 use crate::cx::{Cx, Stopped};
 use output::{Bytes, Lines};
+pub use pieces::Pieces;
 
 pub use enter::enter;
 pub use give_way::{give_way, set_nice};
@@ -55,8 +57,15 @@ pub struct Command {
     args: Vec<OsString>,
     dir: PathBuf,
     env: Vec<(OsString, OsString)>,
-    stdin: Option<Vec<u8>>,
+    stdin: Input,
     time_limit: Duration,
+}
+
+/// What a program reads from its standard input.
+enum Input {
+    Nothing,
+    Bytes(Vec<u8>),
+    File(std::fs::File),
 }
 
 /// What a program gave back. Both streams are cut at 1 MiB.
@@ -79,7 +88,7 @@ impl Command {
             args: Vec::new(),
             dir: PathBuf::from("/"),
             env: Vec::new(),
-            stdin: None,
+            stdin: Input::Nothing,
             time_limit: TIME_LIMIT,
         }
     }
@@ -128,7 +137,14 @@ impl Command {
     /// What the program reads from its standard input; the way for secrets. Nothing unless said.
     #[must_use]
     pub fn stdin(mut self, bytes: Vec<u8>) -> Self {
-        self.stdin = Some(bytes);
+        self.stdin = Input::Bytes(bytes);
+        self
+    }
+
+    /// A file that the program reads from its standard input.
+    #[must_use]
+    pub fn stdin_file(mut self, file: std::fs::File) -> Self {
+        self.stdin = Input::File(file);
         self
     }
 
@@ -151,6 +167,35 @@ impl Command {
         let status = self.drive(cx, &mut stdout, &mut stderr).await?;
         if status.success() {
             return Ok(());
+        }
+        Err(failure(&program, status, stderr.last()))
+    }
+
+    /// Runs it while `work`, on a thread where it may block, takes its output in pieces. A program whose output
+    /// is not wanted to its end finds the pipe closed.
+    ///
+    /// # Errors
+    /// Those of [`Command::run`], and that of `work`, which comes before the complaint of a program whose pipe
+    /// was closed for it.
+    pub async fn pipe<T: Send + 'static>(
+        self,
+        cx: &Cx,
+        work: impl FnOnce(Pieces) -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        let (mut stdout, pieces) = pieces::channel();
+        let mut stderr = Lines::new(&cx.log, kolga_protocol::message::Level::Error);
+        let program = self.program.clone();
+        let (status, made) = tokio::join!(
+            async {
+                let status = self.drive(cx, &mut stdout, &mut stderr).await;
+                drop(stdout);
+                status
+            },
+            crate::files::blocking(move || work(pieces)),
+        );
+        let (status, made) = (status?, made?);
+        if status.success() {
+            return Ok(made);
         }
         Err(failure(&program, status, stderr.last()))
     }

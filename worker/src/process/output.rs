@@ -17,6 +17,11 @@ pub(super) trait Sink {
     fn room(&self) -> impl Future<Output = ()> {
         std::future::ready(())
     }
+
+    /// Whether nobody wants any more: the pipe is closed then.
+    fn is_done(&self) -> bool {
+        false
+    }
 }
 
 /// Read at once: what a pipe holds.
@@ -28,6 +33,9 @@ pub(super) async fn pump(pipe: Option<impl AsyncRead + Unpin>, sink: &mut impl S
     let mut buffer = vec![0; READ];
     loop {
         sink.room().await;
+        if sink.is_done() {
+            return;
+        }
         match pipe.read(&mut buffer).await {
             Ok(0) | Err(_) => return,
             Ok(count) => sink.take(&buffer[..count]),

@@ -4,6 +4,8 @@
 //! connection of its own, and one that changes something holds the server's lock of that name: after a
 //! crash of the worker, the undo waits until the server is done with what the dead worker had asked for.
 
+mod definer;
+mod dump;
 mod quote;
 
 use std::path::PathBuf;
@@ -17,10 +19,47 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::config;
 use crate::secrets::Secret;
+pub use dump::Dumped;
 use quote::{account, grant_pattern, identifier, literal};
 
 /// How long one operation may take, waiting for the lock included.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `ER_NONEXISTING_GRANT`: there is no such grant, or no such user.
+const NO_GRANT: u16 = 1141;
+
+/// What a site's database user may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Whether it has all rights on its own database.
+    pub on_its_own: bool,
+    /// On what else it has any.
+    pub elsewhere: Vec<String>,
+}
+
+impl Rights {
+    /// From what `SHOW GRANTS` says, which may hold the hash of a password.
+    fn read(name: &DatabaseName, lines: &[String]) -> Self {
+        let own = format!("{}.*", grant_pattern(name));
+        let mut rights = Self::default();
+        for line in lines {
+            let Some((what, rest)) = line
+                .strip_prefix("GRANT ")
+                .and_then(|line| line.split_once(" ON "))
+            else {
+                continue;
+            };
+            let on = rest.split_once(" TO ").map_or(rest, |(on, _)| on);
+            match (what, on) {
+                ("USAGE", _) => {}
+                ("ALL PRIVILEGES", on) if on == own => rights.on_its_own = true,
+                (_, on) if on == own => {}
+                (_, on) => rights.elsewhere.push(on.to_owned()),
+            }
+        }
+        rights
+    }
+}
 
 /// The database server.
 #[derive(Clone, Debug)]
@@ -97,6 +136,42 @@ impl Mariadb {
                 let user = &self.user;
                 format!("cannot look for the database user {name}: GRANT SELECT ON mysql.* TO '{user}'@'localhost'")
             })
+    }
+
+    /// What the user of this name may do, as far as it is about databases: on what, and whether it is all.
+    /// `None` when there is no such user.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or the worker's account may not read `mysql.*`.
+    pub async fn rights(&self, name: &DatabaseName) -> anyhow::Result<Option<Rights>> {
+        let mut connection = self.connect().await?;
+        let statement = format!("SHOW GRANTS FOR {}", account(name));
+        let asked = sqlx::query_scalar::<_, String>(AssertSqlSafe(statement))
+            .fetch_all(&mut connection)
+            .await;
+        match asked {
+            Ok(lines) => Ok(Some(Rights::read(name, &lines))),
+            Err(error) if number(&error) == Some(NO_GRANT) => Ok(None),
+            Err(error) => Err(error).context(format!("cannot ask what the user {name} may do")),
+        }
+    }
+
+    /// Whether the user of this name is let in with this password.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub async fn lets_in(&self, name: &DatabaseName, password: &Secret) -> anyhow::Result<bool> {
+        /// `ER_ACCESS_DENIED_ERROR`
+        const DENIED: u16 = 1045;
+        let options = self.options.clone();
+        let options = options.username(name.as_str()).password(password.expose());
+        let connected = MySqlConnection::connect_with(&options);
+        match tokio::time::timeout(Duration::from_secs(10), connected).await {
+            Ok(Ok(connection)) => connection.close().await.map(|()| true).map_err(Into::into),
+            Ok(Err(error)) if number(&error) == Some(DENIED) => Ok(false),
+            Ok(Err(error)) => Err(error).context("MariaDB does not say who is let in"),
+            Err(_) => anyhow::bail!("MariaDB does not answer"),
+        }
     }
 
     /// Makes a database that belongs to `owner`, such as `run.to_string()`.
@@ -223,8 +298,6 @@ impl Mariadb {
     /// # Errors
     /// When the worker's account may not.
     pub async fn revoke(&self, name: &DatabaseName) -> anyhow::Result<()> {
-        /// `ER_NONEXISTING_GRANT`: there is no such grant, or no such user.
-        const NO_GRANT: u16 = 1141;
         let statement = format!(
             "REVOKE ALL PRIVILEGES ON {}.* FROM {}",
             grant_pattern(name),

@@ -4,7 +4,7 @@
 //! Undo needs the host and the run: the mark in the folder says whether the one of that name is this
 //! run's. It removes the folder with all that later steps, the application and its visitors put into it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -126,7 +126,7 @@ fn link(top: &Dir, code: &Path, wanted: &Link) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn make_link(folder: &Dir, name: &OsString, target: &Path) -> anyhow::Result<()> {
+pub(super) fn make_link(folder: &Dir, name: &OsStr, target: &Path) -> anyhow::Result<()> {
     rustix::fs::symlinkat(target, folder, name).with_context(|| {
         let at = folder.path().join(name);
         format!("cannot make the link {}", at.display())
@@ -134,7 +134,7 @@ fn make_link(folder: &Dir, name: &OsString, target: &Path) -> anyhow::Result<()>
 }
 
 /// The folder in which a path's last part lies, and that part.
-pub(super) fn split(top: &Dir, path: &Path) -> anyhow::Result<(Dir, OsString)> {
+pub(crate) fn split(top: &Dir, path: &Path) -> anyhow::Result<(Dir, OsString)> {
     let name = path
         .file_name()
         .context("a place has a last part")?

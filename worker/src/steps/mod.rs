@@ -3,6 +3,7 @@
 //! The journal knows a step by its name only; these lists turn the name and the record back into code,
 //! so that an attempt can be undone, or finished, after a crash.
 
+pub mod check_face;
 pub mod check_platform;
 pub mod check_site;
 pub mod create_database;
@@ -18,6 +19,8 @@ pub mod forget_platform;
 pub mod forget_site;
 pub mod lock_database_user;
 pub mod make_site_folders;
+pub mod mend_database_user;
+pub mod mend_site;
 pub mod overlay_platform;
 pub mod print_lines;
 pub mod probe_server;
@@ -119,6 +122,9 @@ steps! {
     publish_vhost::PublishVhost,
     check_site::CheckSite,
     register_site::RegisterSite,
+    mend_site::MendSite,
+    mend_database_user::MendDatabaseUser,
+    check_face::CheckFace,
     swap_vhost::SwapVhost,
     swap_settings::SwapSettings,
     rewrite_entry::RewriteEntry,

@@ -124,7 +124,7 @@ impl Step for SwapSettings {
 }
 
 /// How the settings compare with what they are to be.
-pub(super) fn compare(site: &Site, file: &SettingsFile, cx: &Cx) -> anyhow::Result<Found> {
+pub(crate) fn compare(site: &Site, file: &SettingsFile, cx: &Cx) -> anyhow::Result<Found> {
     let top = layout::sites(&cx.spoke.config)?.dir(site.host.as_str())?;
     let (folder, name) = split(&top, file.path.as_ref())?;
     let Some(looks) = folder.looks(&name)? else {

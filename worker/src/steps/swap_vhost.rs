@@ -39,24 +39,11 @@ impl Step for SwapVhost {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        let host = &self.site.host;
-        let previous = cx.spoke.nginx.vhost(host)?;
-        if let Some(text) = &previous {
-            anyhow::ensure!(
-                text.starts_with(VHOST_MARK),
-                "{} does not begin with the line that Kolga writes there: whose is it? Move it away, or \
-                 give it that line back",
-                cx.spoke.nginx.vhost_path(host).display()
-            );
-        }
-        let wanted = self
-            .site
-            .vhost_text(&cx.spoke, &cx.run.to_string(), self.face)?;
-        let body = |text: &str| text.split_once('\n').map(|(_, body)| body.to_owned());
+        let (previous, same) = self.compare(cx)?;
         Ok(Record {
-            host: host.clone(),
+            host: self.site.host.clone(),
             run: cx.run,
-            same: previous.as_deref().and_then(body) == body(&wanted),
+            same,
             previous,
         })
     }
@@ -103,6 +90,27 @@ impl Step for SwapVhost {
                 error,
             )
         })
+    }
+}
+
+impl SwapVhost {
+    /// What nginx reads of the site now, and whether that is what it is to read.
+    pub(crate) fn compare(&self, cx: &Cx) -> anyhow::Result<(Option<String>, bool)> {
+        let host = &self.site.host;
+        let there = cx.spoke.nginx.vhost(host)?;
+        if let Some(text) = &there {
+            anyhow::ensure!(
+                text.starts_with(VHOST_MARK),
+                "{} does not begin with the line that Kolga writes there: whose is it? Move it away, or \
+                 give it that line back",
+                cx.spoke.nginx.vhost_path(host).display()
+            );
+        }
+        let owner = cx.run.to_string();
+        let wanted = self.site.vhost_text(&cx.spoke, &owner, self.face)?;
+        let body = |text: &str| text.split_once('\n').map(|(_, body)| body.to_owned());
+        let same = there.as_deref().and_then(body) == body(&wanted);
+        Ok((there, same))
     }
 }
 

@@ -129,6 +129,18 @@ impl Scene {
         (begun, Some(output))
     }
 
+    /// The same without the final steps, after which there is no way back.
+    async fn first_steps_only(&self, params: &Params, most: usize) -> Vec<Begun> {
+        let plan = plan(params, &self.cx).await.expect("a plan");
+        let mut begun = Vec::new();
+        for step in plan.steps.iter().take(most) {
+            let record = step.inspect(&self.cx).await.expect("inspected");
+            step.apply(&self.cx, &record).await.expect("applied");
+            begun.push((step.name(), record));
+        }
+        begun
+    }
+
     async fn steps_of(&self, params: &Params) -> usize {
         plan(params, &self.cx).await.expect("a plan").steps.len()
     }
@@ -311,18 +323,62 @@ async fn after_any_number_of_steps_undoing_them_leaves_the_world_as_it_was() {
     // Without its final steps, after which there is no way back.
     for number in 1..=scene.steps_of(&delete).await {
         let before = scene.world().await;
-        let plan = plan(&delete, &scene.cx).await.expect("a plan");
-        let mut begun = Vec::new();
-        for step in plan.steps.iter().take(number) {
-            let record = step.inspect(&scene.cx).await.expect("inspected");
-            step.apply(&scene.cx, &record).await.expect("applied");
-            begun.push((step.name(), record));
-        }
+        let begun = scene.first_steps_only(&delete, number).await;
         scene.undo(&begun).await;
         assert_eq!(scene.world().await, before, "site.delete, {number} steps");
         scene.answers("wp-site-blocks").await.expect("it came back");
     }
     scene.carry_out(&delete).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn what_was_changed_by_hand_is_mended_told_and_comes_back_when_a_later_step_fails() {
+    let scene = Scene::new("verify");
+    scene.carry_out(&scene.build()).await;
+    scene.carry_out(&scene.install("wordpress")).await;
+    let verify = Scene::params("site.verify", json!({"site": scene.host}));
+    let found = async |verify: &Params| match scene.carry_out(verify).await {
+        Output::SiteVerify(found) => (found.changes, found.problems),
+        other => panic!("{other:?}"),
+    };
+    let nothing = (Vec::new(), Vec::<String>::new());
+    assert_eq!(found(&verify).await, nothing, "as it was installed");
+
+    let site = scene.scratch.path().join("sites").join(&scene.host);
+    std::fs::remove_dir_all(site.join("private")).expect("gone");
+    let themes = site.join("content/themes");
+    std::fs::remove_dir_all(&themes).expect("gone");
+    let mariadb = scene.cx.spoke.need_mariadb().expect("there is one");
+    mariadb.drop_user(&scene.database).await.expect("dropped");
+    let vhost = scene
+        .cx
+        .spoke
+        .nginx
+        .vhost_path(&scene.host.parse().expect("a host"));
+    std::fs::remove_file(&vhost).expect("gone");
+    let before = scene.world().await;
+    for number in 1..=scene.steps_of(&verify).await {
+        let begun = scene.first_steps_only(&verify, number).await;
+        scene.undo(&begun).await;
+        assert_eq!(scene.world().await, before, "{number} steps");
+    }
+    let (changes, problems) = found(&verify).await;
+    let changed: Vec<&str> = changes.iter().map(|change| change.what.as_str()).collect();
+    for what in [
+        "folder private",
+        "folder content/themes",
+        "link content/themes/twentytwentythree",
+        "database user",
+        "settings private/settings.php",
+        "vhost",
+    ] {
+        assert!(changed.contains(&what), "{what} in {changed:?}");
+    }
+    assert!(problems.is_empty(), "{problems:?}");
+    scene.answers("wp-site-blocks").await.expect("a page");
+    assert_eq!(found(&verify).await, nothing, "once is enough");
+    scene.carry_out(&scene.delete()).await;
 }
 
 #[tokio::test]

@@ -20,6 +20,16 @@ pub(in crate::cli) struct Act {
 }
 
 impl Act {
+    /// Which site.
+    pub(super) fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// Whether the command stays until the task ends.
+    pub(super) fn stays(&self) -> bool {
+        self.follow.stays()
+    }
+
     /// Asks for a task that needs no more than the site's name.
     pub(super) async fn ask(
         self,

@@ -4,6 +4,8 @@
 mod act;
 mod delete;
 mod install;
+mod lock;
+mod verify;
 
 use clap::Subcommand;
 use kolga_protocol::names::{HostName, ServerName};
@@ -20,6 +22,7 @@ use crate::wire::Site;
 use act::Act;
 use delete::Delete;
 use install::Install;
+use lock::{Lock, Unlock};
 
 /// What can be done with sites.
 #[derive(Debug, Subcommand)]
@@ -44,6 +47,27 @@ The passwords of the site are made on its server and stay there; the result name
 Files, database and settings stay as they are; `kolga site enable` brings the site back. An operator of the
 server can put another page in place of the built-in one: `[pages]` in its worker.toml.")]
     Disable(Act),
+    /// Make a site what it should be, and say what had to be changed
+    #[command(after_help = "\
+Folders with their modes and access lists, links to the platform, settings, the vhost, the database's user with
+its rights: what differs from the profile is mended, what is missing is made, and the site has to answer. Nothing
+of what the application, its visitors or you have put there is touched. If anything goes wrong, all is as before.
+
+What the hub says of the site is compared with what its server says; `kolga site show` tells where they differ.
+
+Example:
+  kolga site verify blog.example.org --follow")]
+    Verify(Act),
+    /// Refuse tasks that change a site, until it is unlocked
+    #[command(after_help = "\
+Verify, backup, login and whatever else leaves the site as it is go on. A task that was asked for before is not
+stopped.
+
+Example:
+  kolga site lock blog.example.org --reason 'audit until Friday, ask Ada'")]
+    Lock(Lock),
+    /// Let tasks change a site again
+    Unlock(Unlock),
     /// List the sites
     #[command(visible_alias = "ls")]
     List {
@@ -67,6 +91,9 @@ impl Command {
             Self::Delete(delete) => delete.run(client, screen).await,
             Self::Enable(act) => act.ask(Kind::SiteEnable, client, screen).await,
             Self::Disable(act) => act.ask(Kind::SiteDisable, client, screen).await,
+            Self::Verify(act) => verify::run(act, client, screen).await,
+            Self::Lock(lock) => lock.run(client, screen).await,
+            Self::Unlock(unlock) => unlock.run(client, screen).await,
             Self::List { server, part } => list(client, screen, server, part).await,
             Self::Show { host } => {
                 let site: Site = client.get(&format!("/v1/sites/{host}"), &[]).await?;
@@ -95,7 +122,9 @@ async fn list(
         cursor: "after",
         empty: "No sites here. Install one with: kolga site install --help",
     };
-    let heading = Table::headed(["HOST", "SERVER", "PROFILE", "PLATFORM", "STATE", "AGE"]);
+    let heading = Table::headed([
+        "HOST", "SERVER", "PROFILE", "PLATFORM", "STATE", "NOTE", "AGE",
+    ]);
     list.show(client, screen, part, heading, |table, site: &Site| {
         table.row([
             site.host.as_str().into(),
@@ -103,10 +132,34 @@ async fn list(
             site.profile.as_str().into(),
             site.platform.as_ref().map_or("", AsRef::as_ref).into(),
             condition(site.condition),
+            note(site).into(),
             age(site.created_at).into(),
         ]);
     })
     .await
+}
+
+/// What is out of the ordinary about it, in a few words.
+fn note(site: &Site) -> String {
+    let verified = site.verified.as_ref();
+    let notes = [
+        (!site.enabled, "disabled"),
+        (site.locked.is_some(), "locked"),
+        (
+            verified.is_some_and(|found| !found.drift.is_empty()),
+            "differs",
+        ),
+        (
+            verified.is_some_and(|found| !found.problems.is_empty()),
+            "problems",
+        ),
+    ];
+    let notes: Vec<&str> = notes
+        .iter()
+        .filter(|(is, _)| *is)
+        .map(|(_, note)| *note)
+        .collect();
+    notes.join(", ")
 }
 
 fn describe(site: &Site) -> Table {
@@ -120,6 +173,9 @@ fn describe(site: &Site) -> Table {
     if !site.enabled {
         table.pair("visitors get", "the page that says that it is switched off");
     }
+    if let Some(lock) = &site.locked {
+        table.pair("lock", format!("{lock}, since {}", instant(lock.at)));
+    }
     for alias in &site.aliases {
         table.pair("alias", alias);
     }
@@ -127,6 +183,9 @@ fn describe(site: &Site) -> Table {
         table.pair("option", format!("{name}={value}"));
     }
     table.pair("asked for", instant(site.created_at));
+    if let Some(verified) = &site.verified {
+        verify::describe(&mut table, verified);
+    }
     table.pair_if("last task", site.task.map(|id| id.to_string()));
     table
 }

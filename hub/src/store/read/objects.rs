@@ -12,8 +12,8 @@ use crate::wire::{Condition, Platform, Site};
 const PLATFORM: &str = "SELECT server, name, profile, source, condition, version, path, locked,
     task, created_at FROM platform";
 const SITE: &str =
-    "SELECT host, server, profile, platform, aliases, options, condition, enabled, url, task,
-    created_at FROM site";
+    "SELECT host, server, profile, platform, aliases, options, condition, enabled, locked,
+    verified, url, task, created_at FROM site";
 
 impl Store {
     /// Platforms after one, of one server or all, by server and name.
@@ -128,10 +128,21 @@ fn site(row: &AnyRow) -> Result<Site, StoreError> {
         options: from_json("options", &text("options")?)?,
         condition: condition(&text("condition")?)?,
         enabled: row.try_get::<i64, _>("enabled")? == 1,
+        locked: stored(row, "locked")?,
+        verified: stored(row, "verified")?,
         url: row.try_get("url")?,
         task: Some(parse("a task id", &text("task")?)?),
         created_at: UnixMillis(row.try_get("created_at")?),
     })
+}
+
+/// What is stored as JSON, where there is any.
+fn stored<T: serde::de::DeserializeOwned>(
+    row: &AnyRow,
+    column: &'static str,
+) -> Result<Option<T>, StoreError> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| from_json(column, &text)).transpose()
 }
 
 fn condition(text: &str) -> Result<Condition, StoreError> {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::files::Dir;
 use crate::testing::stack_config;
 
 proptest! {
@@ -66,6 +67,15 @@ async fn a_database_a_user_and_its_rights_are_made_and_gone_again() {
     server.create_user(&name, &password).await.expect("made");
     server.grant(&name).await.expect("given");
     assert!(server.has_user(&name).await.expect("asked"));
+    let rights = server
+        .rights(&name)
+        .await
+        .expect("asked")
+        .expect("it is there");
+    assert!(
+        rights.on_its_own && rights.elsewhere.is_empty(),
+        "{rights:?}"
+    );
 
     let mut site = MySqlConnection::connect_with(
         &MySqlConnectOptions::new()
@@ -208,6 +218,117 @@ async fn a_password_of_any_text_reaches_the_server_and_no_error() {
     server.drop_user(&name).await.expect("dropped");
     assert!(got_in);
     assert!(!format!("{error:?}").contains(odd.expose()));
+}
+
+/// What a tenant may have in a database: every sort of thing, and rows that look like statements.
+const THINGS: &[&str] = &[
+    "CREATE TABLE t (id INT PRIMARY KEY, text LONGTEXT, bytes BLOB) ENGINE=InnoDB",
+    "CREATE TABLE log (id INT)",
+    "INSERT INTO t VALUES (1, 'two\nlines\n\\\\! touch /tmp/kolga-owned\nCREATE DEFINER=`a`@`b` \u{20ac} \\0',      0x00ff0a5c)",
+    "CREATE VIEW v AS SELECT id FROM t",
+    "CREATE TRIGGER after_t AFTER INSERT ON t FOR EACH ROW INSERT INTO log VALUES (NEW.id)",
+    "CREATE PROCEDURE p() SELECT COUNT(*) FROM t",
+    "CREATE FUNCTION one() RETURNS INT DETERMINISTIC RETURN 1",
+    "CREATE EVENT e ON SCHEDULE EVERY 1 YEAR DISABLE DO DELETE FROM log",
+];
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_database_comes_back_from_its_dump_and_belongs_to_its_own_user() {
+    let scratch = crate::testing::Scratch::new();
+    let cx = crate::steps::testing::site_context(&scratch);
+    let folder = Dir::open(&scratch.path().join("state")).expect("a folder");
+    let (server, from, to) = (server(), name("from"), name("to"));
+    let password = Secret::generate(32).expect("made");
+    let mut shown = Vec::new();
+    for name in [&from, &to] {
+        server.create_user(name, &password).await.expect("made");
+        server.create_database(name, "run-5").await.expect("made");
+        server.grant(name).await.expect("given");
+    }
+    let mut site = MySqlConnection::connect_with(&as_site(&server, &from, &password))
+        .await
+        .expect("the site gets in");
+    for thing in THINGS {
+        let made = sqlx::raw_sql(*thing).execute(&mut site).await;
+        made.unwrap_or_else(|error| panic!("{thing}: {error}"));
+    }
+    let dumped = server
+        .dump(&cx, &from, &folder, "from.sql")
+        .await
+        .expect("dumped");
+    let text = folder
+        .read("from.sql", 1 << 20)
+        .expect("read")
+        .expect("there");
+    assert_eq!(dumped.bytes, text.len() as u64);
+    let text = String::from_utf8(text).expect("all of it is text");
+    assert!(!text.contains(&format!("DEFINER=`{from}`")), "{text}");
+    server
+        .import(&cx, &to, &password, &folder, "from.sql")
+        .await
+        .expect("imported");
+    for name in [&from, &to] {
+        server
+            .dump(&cx, name, &folder, &format!("{name}.sql"))
+            .await
+            .expect("dumped");
+        let text = folder
+            .read(format!("{name}.sql"), 1 << 20)
+            .expect("read")
+            .expect("there");
+        shown.push(
+            String::from_utf8(text)
+                .expect("text")
+                .replace(name.as_str(), "NAME"),
+        );
+    }
+    let twice = server
+        .import(&cx, &to, &password, &folder, "from.sql")
+        .await;
+    let definers: i64 = sqlx::query_scalar(
+        "SELECT (SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? AND DEFINER LIKE ?)
+              + (SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = ? AND DEFINER LIKE ?)
+              + (SELECT COUNT(*) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = ? AND DEFINER LIKE ?)
+              + (SELECT COUNT(*) FROM information_schema.VIEWS WHERE TABLE_SCHEMA = ? AND DEFINER LIKE ?)",
+    )
+    .bind(to.as_str()).bind(format!("{to}@%"))
+    .bind(to.as_str()).bind(format!("{to}@%"))
+    .bind(to.as_str()).bind(format!("{to}@%"))
+    .bind(to.as_str()).bind(format!("{to}@%"))
+    .fetch_one(&mut server.connect().await.expect("connected"))
+    .await
+    .expect("asked");
+    for name in [&from, &to] {
+        server.drop_user(name).await.expect("dropped");
+        server.drop_database(name).await.expect("dropped");
+    }
+    assert_eq!(shown[0], shown[1]);
+    assert_eq!(
+        definers, 5,
+        "a trigger, two routines, an event and a view are the user's own"
+    );
+    assert!(
+        twice.is_err(),
+        "never into a database that has something in it"
+    );
+    let left = folder.names().expect("read");
+    assert!(
+        !left
+            .iter()
+            .any(|name| name.to_string_lossy().contains("cnf")),
+        "{left:?}"
+    );
+    assert!(!std::path::Path::new("/tmp/kolga-owned").exists());
+}
+
+fn as_site(server: &Mariadb, name: &DatabaseName, password: &Secret) -> MySqlConnectOptions {
+    MySqlConnectOptions::new()
+        .socket(server.socket())
+        .username(name.as_str())
+        .password(password.expose())
+        .database(name.as_str())
+        .ssl_mode(MySqlSslMode::Disabled)
 }
 
 #[tokio::test]

@@ -1,0 +1,85 @@
+//! What a verified site was found to be, beside the hub's own record of it: the spoke's book is the truth about
+//! what is there, the hub's about what was asked for, and neither is changed because the other differs.
+
+use kolga_protocol::id::{TaskId, UnixMillis};
+use kolga_protocol::names::HostName;
+use kolga_protocol::task::site_verify::{Entry, Output};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::rows::json;
+use crate::wire::{Drift, Verified};
+
+/// Notes what was found, and where the records differ at this moment.
+pub(super) async fn note(
+    connection: &mut AnyConnection,
+    server: &str,
+    host: &HostName,
+    task: TaskId,
+    found: &Output,
+) -> Result<(), sqlx::Error> {
+    let row = sqlx::query(
+        "SELECT profile, platform, aliases, enabled FROM site WHERE host = $1 AND server = $2",
+    )
+    .bind(host.as_str())
+    .bind(server)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(()) };
+    let verified = Verified {
+        at: UnixMillis::now(),
+        task,
+        database: found.entry.database.clone(),
+        changes: found.changes.len() as u64,
+        drift: drift(&row, &found.entry)?,
+        problems: found.problems.clone(),
+    };
+    sqlx::query("UPDATE site SET verified = $3 WHERE host = $1 AND server = $2")
+        .bind(host.as_str())
+        .bind(server)
+        .bind(json(&verified))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn drift(row: &AnyRow, entry: &Entry) -> Result<Vec<Drift>, sqlx::Error> {
+    let none = || "none".to_owned();
+    let listed = |mut names: Vec<String>| {
+        names.sort();
+        if names.is_empty() {
+            none()
+        } else {
+            names.join(", ")
+        }
+    };
+    let platform: Option<String> = row.try_get("platform")?;
+    let aliases: String = row.try_get("aliases")?;
+    let aliases: Vec<String> = serde_json::from_str(&aliases).unwrap_or_default();
+    let enabled = row.try_get::<i64, _>("enabled")? == 1;
+    let here = entry.aliases.iter().map(ToString::to_string).collect();
+    let all = [
+        (
+            "profile",
+            row.try_get("profile")?,
+            entry.profile.to_string(),
+        ),
+        (
+            "platform",
+            platform.unwrap_or_else(none),
+            entry
+                .platform
+                .as_ref()
+                .map_or_else(none, ToString::to_string),
+        ),
+        ("aliases", listed(aliases), listed(here)),
+        ("enabled", enabled.to_string(), entry.enabled.to_string()),
+    ];
+    let differ = all.into_iter().filter(|(_, hub, spoke)| hub != spoke);
+    let differ = differ.map(|(what, hub, spoke): (&str, String, String)| Drift {
+        what: what.to_owned(),
+        hub,
+        spoke,
+    });
+    Ok(differ.collect())
+}

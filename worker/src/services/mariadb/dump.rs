@@ -1,0 +1,199 @@
+//! A database as a file of the worker's own, and back.
+//!
+//! Dumping is done as the worker's account, which comes over the socket by its Unix user: there is no password.
+//! Importing is done as the database's own user: what a dump says was written by a tenant, and no trigger or
+//! routine of it may come to run with the worker's rights over other databases. That user's password goes
+//! through a file that only the worker may read, and the client does nothing but send statements
+//! (`--binary-mode`, `--sandbox`), so that no row can call a command of the client's.
+//!
+//! Tasks that back up, restore, clone and migrate hand work here.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kolga_protocol::fault;
+use kolga_protocol::names::DatabaseName;
+use sha2::{Digest as _, Sha256};
+
+use super::Mariadb;
+use super::definer::WithoutDefiners;
+use crate::cx::Cx;
+use crate::files::Dir;
+use crate::process::Command;
+use crate::secrets::Secret;
+
+const DUMP: &str = "/usr/bin/mariadb-dump";
+const CLIENT: &str = "/usr/bin/mariadb";
+/// What has to stay free beside a dump.
+const SPARE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A dump.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dumped {
+    /// How long the file is.
+    pub bytes: u64,
+    /// Of the file, in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Mariadb {
+    /// How many bytes the tables of this database take up on the server, indexes included: what a dump of it may
+    /// come to, and what the same database takes beside it.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn size_of(&self, name: &DatabaseName) -> anyhow::Result<u64> {
+        let mut connection = self.connect().await?;
+        let size: Option<i64> = sqlx::query_scalar(
+            "SELECT CAST(SUM(DATA_LENGTH + INDEX_LENGTH) AS SIGNED) FROM information_schema.TABLES
+              WHERE TABLE_SCHEMA = ?",
+        )
+        .bind(name.as_str())
+        .fetch_one(&mut connection)
+        .await?;
+        Ok(u64::try_from(size.unwrap_or(0)).unwrap_or(0))
+    }
+
+    /// Dumps a database into a new file of a folder of the worker's own: tables, views, triggers, routines and
+    /// events, as they are at one moment, without definers. On an error the file may be there, half written.
+    ///
+    /// # Errors
+    /// When there is too little room, there is a file already, or the program fails or is stopped.
+    pub async fn dump(
+        &self,
+        cx: &Cx,
+        name: &DatabaseName,
+        folder: &Dir,
+        file: &str,
+    ) -> anyhow::Result<Dumped> {
+        let (need, free) = (
+            self.size_of(name).await? + SPARE_BYTES,
+            folder.free_bytes()?,
+        );
+        anyhow::ensure!(
+            need <= free,
+            "the database {name} may need {need} bytes as a file, and {} has {free}",
+            folder.path().display()
+        );
+        let into = folder.create_file(file)?;
+        fault::point("mariadb:dump");
+        Command::new(DUMP)
+            .arg("--no-defaults")
+            .arg(format!("--socket={}", self.socket.display()))
+            .arg(format!("--user={}", self.user))
+            .args(["--single-transaction", "--quick", "--hex-blob"])
+            .args(["--routines", "--triggers", "--events"])
+            // The same rows make the same bytes, so that a backup finds again what it has.
+            .args(["--skip-dump-date", "--default-character-set=utf8mb4"])
+            .arg(name.as_str())
+            .time_limit(longest(cx))
+            .pipe(cx, move |pieces| {
+                let mut without = WithoutDefiners::new(Measured::new(into));
+                for piece in pieces {
+                    without.take(&piece)?;
+                }
+                without.finish()?.finish()
+            })
+            .await
+            .with_context(|| format!("cannot dump the database {name}"))
+    }
+
+    /// Imports a dump of a folder of the worker's own into an empty database, as the user of the same name.
+    ///
+    /// # Errors
+    /// When something is in the database, or the program fails or is stopped.
+    pub async fn import(
+        &self,
+        cx: &Cx,
+        name: &DatabaseName,
+        password: &Secret,
+        folder: &Dir,
+        file: &str,
+    ) -> anyhow::Result<()> {
+        let mut connection = self.connect().await?;
+        let tables: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ?",
+        )
+        .bind(name.as_str())
+        .fetch_one(&mut connection)
+        .await?;
+        drop(connection);
+        anyhow::ensure!(tables == 0, "the database {name} is not empty");
+        let dump = folder.open_file(file)?;
+        let account = format!("{file}.cnf");
+        let text = format!("[client]\nuser={name}\npassword={}\n", password.expose());
+        folder.write_atomically(&account, text.as_bytes(), 0o600)?;
+        fault::point("mariadb:import");
+        let done = Command::new(CLIENT)
+            .arg(format!(
+                "--defaults-file={}",
+                folder.path().join(&account).display()
+            ))
+            .arg(format!("--socket={}", self.socket.display()))
+            .args([
+                "--batch",
+                "--binary-mode",
+                "--loose-sandbox",
+                "--local-infile=0",
+            ])
+            .args(["--default-character-set=utf8mb4", "--max-allowed-packet=1G"])
+            .arg(format!("--database={name}"))
+            .stdin_file(dump)
+            .time_limit(longest(cx))
+            .run(cx)
+            .await
+            .with_context(|| format!("cannot import into the database {name}"));
+        folder.remove_file(&account)?;
+        done
+    }
+}
+
+/// A task ends at its own limit before.
+fn longest(cx: &Cx) -> Duration {
+    Duration::from_secs(cx.spoke.config.limits.task_timeout_seconds)
+}
+
+/// A file and what is written to it.
+struct Measured {
+    file: BufWriter<File>,
+    digest: Sha256,
+    bytes: u64,
+}
+
+impl Measured {
+    fn new(file: File) -> Self {
+        Self {
+            file: BufWriter::with_capacity(256 * 1024, file),
+            digest: Sha256::new(),
+            bytes: 0,
+        }
+    }
+
+    fn finish(mut self) -> anyhow::Result<Dumped> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        Ok(Dumped {
+            bytes: self.bytes,
+            sha256: hex(&self.digest.finalize()),
+        })
+    }
+}
+
+impl Write for Measured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.file.write_all(bytes)?;
+        self.digest.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,250 @@
+//! `site.verify`: what is not as it should be is found first, all of it, while nothing is touched; then it is
+//! mended, and the site has to answer. Where all is well, nothing is written. What cannot be mended without
+//! guessing is told as a problem.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kolga_protocol::id::Run;
+use kolga_protocol::names::DatabaseName;
+use kolga_protocol::task;
+use kolga_protocol::task::site_verify::{Change, Entry, Output, Params};
+
+use crate::cx::Cx;
+use crate::face::Face;
+use crate::files::{blocking, user_id};
+use crate::layout;
+use crate::plan::Plan;
+use crate::registry::SiteEntry;
+use crate::services::mariadb::Mariadb;
+use crate::site::Site;
+use crate::steps::check_face::CheckFace;
+use crate::steps::drop_old_settings::DropOldSettings;
+use crate::steps::mend_database_user::{MendDatabaseUser, Missing};
+use crate::steps::mend_site::MendSite;
+use crate::steps::swap_settings::{self, Found, SwapSettings};
+use crate::steps::swap_vhost::SwapVhost;
+use crate::survey::{Mend, Survey, TOP, survey};
+
+pub(super) async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
+    let host = &params.site;
+    let entry = cx.spoke.registry.sites.load(host)?;
+    let entry = entry.with_context(|| {
+        format!("there is no site {host} on this spoke: nothing was made in its place")
+    })?;
+    let site = Arc::new(Site::installed(&entry, &cx.spoke)?);
+    let face = Face::when(entry.enabled);
+    let Survey {
+        mends,
+        mut problems,
+    } = look(&site, &entry, cx).await?;
+    let mut changes: Vec<Change> = mends.iter().map(told).collect();
+    let missing = match &site.database {
+        Some(name) => look_at_database(&site, name, cx, &mut problems).await?,
+        None => None,
+    };
+    changes.extend(missing.map(told_database));
+    let new_folders = mends
+        .iter()
+        .any(|mend| matches!(mend, Mend::MakeFolder { .. }));
+    let settings = site.profile.manifest.settings.clone();
+    if let Some(file) = &settings {
+        // Where their folder is missing too, so are they.
+        let found = match swap_settings::compare(&site, file, cx) {
+            Err(_) if new_folders => Found::Missing,
+            other => other?,
+        };
+        let from = match found {
+            Found::Same => None,
+            Found::Different => Some(Some("other settings".to_owned())),
+            Found::Missing => Some(None),
+        };
+        changes.extend(from.map(|from| Change {
+            what: format!("settings {}", file.path),
+            from,
+            to: Some("as the profile has them".to_owned()),
+        }));
+    }
+    let swap_vhost = SwapVhost {
+        site: Arc::clone(&site),
+        face,
+    };
+    let (vhost, same) = swap_vhost.compare(cx)?;
+    if !same {
+        changes.push(Change {
+            what: "vhost".to_owned(),
+            from: vhost.map(|_| "another text".to_owned()),
+            to: Some(face.name().to_owned()),
+        });
+    }
+    tell(cx, &changes, &problems);
+    let output = Output {
+        url: format!("{}/", site.url),
+        changes,
+        problems,
+        entry: entry_of(entry),
+    };
+
+    let mut plan = Plan::new(move || Ok(task::Output::SiteVerify(output)));
+    if !mends.is_empty() {
+        plan = plan.step(MendSite {
+            host: host.clone(),
+            mends,
+        });
+    }
+    if let (Some(missing), Some(name)) = (missing, &site.database) {
+        plan = plan.step(MendDatabaseUser {
+            site: Arc::clone(&site),
+            name: name.clone(),
+            missing,
+        });
+    }
+    if let Some(file) = &settings {
+        plan = plan.step(SwapSettings {
+            site: Arc::clone(&site),
+            file: file.clone(),
+        });
+    }
+    plan = plan.step(swap_vhost).step(CheckFace {
+        site: Arc::clone(&site),
+        face,
+    });
+    if let Some(file) = settings {
+        plan = plan.finally(DropOldSettings {
+            host: host.clone(),
+            path: file.path,
+        });
+    }
+    Ok(plan)
+}
+
+async fn look(site: &Arc<Site>, entry: &SiteEntry, cx: &Cx) -> anyhow::Result<Survey> {
+    let config = &cx.spoke.config;
+    let (sites, host) = (layout::sites(config)?, site.host.as_str());
+    anyhow::ensure!(
+        sites.kind(host)?.is_some(),
+        "{} is gone: restore the site from a backup, or delete it",
+        site.folder.display()
+    );
+    anyhow::ensure!(
+        sites.owner_of(host)?.as_ref() == Some(&entry.owner),
+        "{} is not the folder that was made for this site: move it away",
+        site.folder.display()
+    );
+    let (top, web) = (sites.dir(host)?, user_id(&config.sites.web_user)?);
+    let (site, platforms) = (Arc::clone(site), config.sites.platforms.clone());
+    blocking(move || survey(&site, &top, web, &platforms)).await
+}
+
+/// What the database user lacks. A database that is gone is not made anew: an empty one would only hide that.
+async fn look_at_database(
+    site: &Site,
+    name: &DatabaseName,
+    cx: &Cx,
+    problems: &mut Vec<String>,
+) -> anyhow::Result<Option<Missing>> {
+    let mariadb: &Mariadb = cx.spoke.need_mariadb()?;
+    let owner = mariadb.comment_of(name).await?;
+    let owner = owner.with_context(|| {
+        format!("the database {name} is gone: restore the site from a backup, or delete it")
+    })?;
+    anyhow::ensure!(
+        owner.parse::<Run>().is_ok(),
+        "the database {name} is not the one that was made for this site: its comment names no task"
+    );
+    let secrets = cx.spoke.secrets.load(&site.host)?;
+    let password = secrets
+        .and_then(|secrets| secrets.database_password)
+        .context("the site's secrets are gone")?;
+    let Some(rights) = mariadb.rights(name).await? else {
+        return Ok(Some(Missing::User));
+    };
+    if !rights.elsewhere.is_empty() {
+        problems.push(format!(
+            "the database user {name} has rights on {} too",
+            rights.elsewhere.join(", ")
+        ));
+    }
+    if !mariadb.lets_in(name, &password).await? {
+        problems.push(format!(
+            "the database user {name} has another password than the site: ALTER USER … IDENTIFIED BY what \
+             `kolga-worker secret show {}` prints",
+            site.host
+        ));
+    }
+    Ok((!rights.on_its_own).then_some(Missing::Rights))
+}
+
+fn told(mend: &Mend) -> Change {
+    let change = |what: &str, path: &str, from: Option<String>, to: Option<String>| Change {
+        what: match path {
+            TOP => "the site's folder".to_owned(),
+            path => format!("{what} {path}"),
+        },
+        from,
+        to,
+    };
+    match mend {
+        Mend::MakeFolder { path, rights } => {
+            change("folder", path, None, Some(format!("{:04o}", rights.mode)))
+        }
+        Mend::SetRights { path, from, to } => {
+            let other = if from.mode == to.mode {
+                ", another access list"
+            } else {
+                ""
+            };
+            let (from, to) = (from.mode, to.mode);
+            let from = Some(format!("{from:04o}{other}"));
+            change("folder", path, from, Some(format!("{to:04o}")))
+        }
+        Mend::DropLink { path, target } => {
+            change("link", path, Some(target.display().to_string()), None)
+        }
+        Mend::MakeLink { path, target } => {
+            change("link", path, None, Some(target.display().to_string()))
+        }
+        Mend::MakeFile { path, .. } => {
+            change("file", path, None, Some("as the profile has it".to_owned()))
+        }
+    }
+}
+
+fn told_database(missing: Missing) -> Change {
+    let (what, to) = match missing {
+        Missing::User => (
+            "database user",
+            "there, with all rights on the site's database",
+        ),
+        Missing::Rights => ("rights of the database user", "all on the site's database"),
+    };
+    Change {
+        what: what.to_owned(),
+        from: None,
+        to: Some(to.to_owned()),
+    }
+}
+
+fn tell(cx: &Cx, changes: &[Change], problems: &[String]) {
+    for Change { what, from, to } in changes {
+        let (from, to) = (from.as_deref(), to.as_deref());
+        let (from, to) = (from.unwrap_or("missing"), to.unwrap_or("gone"));
+        cx.log.info(format!("{what}: {from} → {to}"));
+    }
+    for problem in problems {
+        cx.log.warn(problem);
+    }
+    if changes.is_empty() && problems.is_empty() {
+        cx.log.info("all is as it should be");
+    }
+}
+
+fn entry_of(entry: SiteEntry) -> Entry {
+    Entry {
+        profile: entry.profile,
+        platform: entry.platform,
+        database: entry.database,
+        aliases: entry.aliases,
+        enabled: entry.enabled,
+    }
+}

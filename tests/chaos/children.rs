@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
+use crate::patience::patient;
 use crate::service::send;
 use crate::system::System;
 
@@ -16,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub async fn strike(system: &System, signal: Signal) -> anyhow::Result<u64> {
     let root = PathBuf::from(system.stack.text("/dir"));
     let began = Instant::now();
-    while began.elapsed() < PATIENCE {
+    let patience = patient(PATIENCE);
+    while began.elapsed() < patience {
         if let Some(pid) = installers(&root).first() {
             send(*pid, signal)?;
             return Ok(1);

@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, SqliteConnection};
 use tokio::time::{Instant, sleep};
 
+use crate::patience::patient;
 use crate::system::{Disk, System};
 
 /// Another connection that holds the hub's database.
@@ -64,9 +65,9 @@ async fn mariadb(system: &System) -> anyhow::Result<MySqlConnection> {
 
 /// Waits until MariaDB answers.
 pub async fn mariadb_answers(system: &System) -> anyhow::Result<()> {
-    let began = Instant::now();
+    let (began, patience) = (Instant::now(), patient(Duration::from_secs(60)));
     while let Err(error) = mariadb(system).await {
-        ensure!(began.elapsed() < Duration::from_secs(60), "{error:#}");
+        ensure!(began.elapsed() < patience, "{error:#}");
         sleep(Duration::from_millis(100)).await;
     }
     Ok(())

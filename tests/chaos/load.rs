@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Answer, Api};
 use crate::ledger::Ledger;
+use crate::patience::patient;
 use crate::random::Random;
 use crate::system::{SPOKES, System};
 
@@ -67,7 +68,7 @@ pub async fn prepare(system: &System) -> anyhow::Result<()> {
         Answer::Refused | Answer::Unknown => None,
     };
     let built = match task {
-        Some(task) => system.api.finished(task, BUILD).await,
+        Some(task) => system.api.finished(task, patient(BUILD)).await,
         None => None,
     };
     let state = built.as_ref().map(|task| &task["state"]);
@@ -115,7 +116,7 @@ impl Load {
         self.stop.cancel();
         let ended = async { while self.clients.join_next().await.is_some() {} };
         // One that waits for an answer of the hub may be left to it.
-        drop(timeout(Duration::from_secs(20), ended).await);
+        drop(timeout(patient(Duration::from_secs(20)), ended).await);
         self.clients.abort_all();
     }
 }

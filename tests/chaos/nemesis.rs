@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::faults::Fault;
+use crate::patience::patient;
 use crate::random::Random;
 use crate::system::{SPOKES, System};
 
@@ -100,8 +101,9 @@ async fn one(
         let took = flows(&system).await;
         if took.is_none() {
             eprintln!(
-                "{}: nothing came through within {FLOWS:?} after it",
-                fault.name()
+                "{}: nothing came through within {:?} after it",
+                fault.name(),
+                patient(FLOWS),
             );
         }
         lock(&tallies)
@@ -114,15 +116,15 @@ async fn one(
 
 /// How long it takes until a task that is asked for now has come through on every server.
 pub async fn flows(system: &System) -> Option<Duration> {
-    let began = Instant::now();
+    let (began, limit) = (Instant::now(), patient(FLOWS));
     let all = async {
         for server in SPOKES {
             let task = system.api.ping(server).await;
-            system.api.finished(&task, FLOWS).await?;
+            system.api.finished(&task, limit).await?;
         }
         Some(())
     };
-    timeout(FLOWS, all).await.ok().flatten()?;
+    timeout(limit, all).await.ok().flatten()?;
     Some(began.elapsed())
 }
 

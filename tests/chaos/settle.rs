@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::databases;
+use crate::patience::patient;
 use crate::system::System;
 
 /// Task states in which something has yet to happen.
@@ -17,6 +18,8 @@ const OPEN: [&str; 5] = ["queued", "sent", "accepted", "running", "rolling_back"
 pub struct Settled {
     /// Until nothing was open any more; `None` when the limit was reached.
     pub took: Option<Duration>,
+    /// How long it might take on a machine as busy as this one was meanwhile.
+    pub limit: Duration,
     /// What was stuck because MariaDB was away, and was tried again.
     pub stuck_by_mariadb: BTreeMap<String, String>,
     /// What was stuck for any other reason.
@@ -31,6 +34,7 @@ pub async fn settle(system: &System, limit: Duration) -> anyhow::Result<Settled>
     let began = Instant::now();
     let mut settled = Settled::default();
     loop {
+        settled.limit = settled.limit.max(patient(limit));
         let stuck = system.api.all("/v1/tasks?state=stuck").await;
         for task in &stuck {
             settled.note(task);
@@ -56,7 +60,7 @@ pub async fn settle(system: &System, limit: Duration) -> anyhow::Result<Settled>
             settled.took = Some(began.elapsed());
             return Ok(settled);
         }
-        if began.elapsed() > limit {
+        if began.elapsed() > settled.limit {
             settled.open = open
                 .iter()
                 .map(|task| {

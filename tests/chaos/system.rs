@@ -16,6 +16,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::api::{Answer, Api};
+use crate::patience::patient;
 use crate::service::Service;
 
 /// The spokes of the stack.
@@ -92,7 +93,7 @@ impl System {
             .await?
         };
         let api = Api::new(&listen, state.join("api-token"))?;
-        api.wait(START).await?;
+        api.wait(patient(START)).await?;
 
         let mut spokes = Vec::new();
         for name in SPOKES {
@@ -110,7 +111,7 @@ impl System {
             postgres,
         };
         for spoke in &system.spokes {
-            system.consumes(spoke.name, START).await?;
+            system.consumes(spoke.name, patient(START)).await?;
         }
         Ok(system)
     }

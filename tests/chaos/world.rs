@@ -8,6 +8,7 @@ use crate::checks::{Check, Looked};
 use crate::children::installers;
 use crate::databases;
 use crate::load::plans;
+use crate::patience::patient;
 use crate::system::{SPOKES, System};
 
 /// Compares. `runs` are the installations that succeeded, each with its host.
@@ -28,14 +29,17 @@ pub async fn check(
     }
     looked.sites = listed.len();
     let client = reqwest::Client::builder()
-        .timeout(Duration::from_secs(20))
+        .timeout(patient(Duration::from_secs(20)))
         .build()?;
     let mut with_database = 0;
     for plan in plans() {
         let there = listed.contains_key(&plan.host);
         with_database += usize::from(there && plan.profile != "static");
-        let url = format!("http://127.0.0.1:{}/", system.stack.http_port(plan.server));
-        let answer = client.get(url).header("host", &plan.host).send().await?;
+        let port = system.stack.http_port(plan.server);
+        let url = format!("http://127.0.0.1:{port}/");
+        // With the port, as a browser says it: WordPress redirects whoever calls it by another name.
+        let host = format!("{}:{port}", plan.host);
+        let answer = client.get(url).header("host", host).send().await?;
         let (status, page) = (answer.status().as_u16(), answer.text().await?);
         let right = match (there, plan.profile) {
             (false, _) => status == 404,

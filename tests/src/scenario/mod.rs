@@ -221,6 +221,12 @@ impl Scenario {
         Request::delete(&format!("/v1/sites/{}", self.host()))
     }
 
+    /// Whether its site or platform is of a sort that has platforms: their code is much, and takes long to install.
+    #[must_use]
+    pub fn is_on_a_platform(self) -> bool {
+        self.profile.is_some_and(|profile| needs(profile).platform)
+    }
+
     fn platform(self) -> Option<&'static str> {
         needs(self.profile?).platform.then_some("wp")
     }

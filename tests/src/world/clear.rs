@@ -3,6 +3,7 @@
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::databases::maria;
+use super::folders;
 use super::web::reload_web;
 use crate::stack::Stack;
 
@@ -14,12 +15,10 @@ use crate::stack::Stack;
 pub async fn clear(stack: &Stack, server: &str) {
     let config = stack.spoke(server, "config");
     let vhosts = config.parent().expect("a folder").join("conf/sites.d");
-    for folder in [
-        stack.spoke(server, "sites_root"),
-        stack.spoke(server, "platforms"),
-        stack.spoke(server, "state_dir"),
-        vhosts,
-    ] {
+    // What is an operator's stays.
+    let of_tasks = folders(stack, server).into_iter();
+    let of_tasks = of_tasks.filter(|path| !path.ends_with("conf") && !path.ends_with("profiles"));
+    for folder in of_tasks.chain([vhosts]) {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
             match entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -4,11 +4,12 @@
 //! One file a sort of thing: [`tree`] (files with mode, owner, ACL, extended attributes and hash),
 //! [`databases`] (with tables, users and grants), [`web`] (what the running web server answers),
 //! [`processes`] (with their control groups, and the worker's open files), [`temporary`] files, and [`queues`]
-//! at the broker. [`compare`] says what differs; [`clear()`] makes a spoke empty.
+//! at the broker. [`names`] puts one name in place of those that differ from run to run; [`compare`] says what differs; [`clear()`] makes a spoke empty.
 
 mod clear;
 mod compare;
 mod databases;
+mod names;
 mod processes;
 mod queues;
 mod temporary;
@@ -17,8 +18,6 @@ mod web;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-use kolga_protocol::id::TaskId;
 
 use crate::spent::Spent;
 use crate::stack::Stack;
@@ -65,7 +64,14 @@ impl World {
     /// The same with one name in place of every run that a name holds: two tries are two runs.
     #[must_use]
     pub fn without_runs(&self) -> Self {
-        self.each(|name, thing| Some((without_runs(name), thing.clone())))
+        self.each(|name, thing| Some((names::without_runs(name), thing.clone())))
+    }
+
+    /// The same with one name in place of every file that is named by a hash of what is in it, as a repository of
+    /// backups names all of its own.
+    #[must_use]
+    pub fn without_hashes(&self) -> Self {
+        self.each(|name, thing| Some((names::without_hashes(name), thing.clone())))
     }
 
     /// Only the things whose name is wanted.
@@ -103,23 +109,6 @@ impl World {
         for (name, count) in counts {
             self.note(name, format!("×{count}"), String::new());
         }
-    }
-}
-
-/// A run is a UUID and a number behind a dot.
-fn without_runs(name: &str) -> String {
-    const UUID: usize = 36;
-    let is_uuid = |at: usize| {
-        name.get(at..at + UUID)
-            .is_some_and(|text| text.contains('-') && text.parse::<TaskId>().is_ok())
-    };
-    match (0..name.len()).find(|&at| is_uuid(at)) {
-        Some(at) => {
-            let rest = &name[at + UUID..];
-            let rest = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-            format!("{}this-run{}", &name[..at], without_runs(rest))
-        }
-        None => name.to_owned(),
     }
 }
 
@@ -229,15 +218,20 @@ impl Watcher {
     }
 
     fn files(&mut self, world: &mut World) {
-        for folder in ["sites_root", "platforms", "state_dir"] {
-            tree::note(
-                world,
-                &mut self.hashes,
-                &self.stack.spoke(&self.server, folder),
-            );
+        for folder in folders(&self.stack, &self.server) {
+            tree::note(world, &mut self.hashes, &folder);
         }
-        let config = self.stack.spoke(&self.server, "config");
-        let conf = config.parent().expect("a folder").join("conf");
-        tree::note(world, &mut self.hashes, &conf);
     }
+}
+
+/// Every folder that a spoke has in a stack, but for those of nginx and PHP themselves: what a task makes a new place
+/// for, such as backups, is looked at without being named here.
+fn folders(stack: &Stack, server: &str) -> Vec<std::path::PathBuf> {
+    let config = stack.spoke(server, "config");
+    let home = config.parent().expect("a folder");
+    let entries = std::fs::read_dir(home).expect("the spoke's folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .filter(|path| path.is_dir() && !path.ends_with("nginx") && !path.ends_with("php"))
+        .collect()
 }

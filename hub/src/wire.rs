@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use kolga_protocol::id::{TaskId, UnixMillis};
 use kolga_protocol::message::{Deferral, Mood};
 use kolga_protocol::names::{
-    HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName, SiteAlias, SpokePath,
+    HostName, OptionName, OptionValue, PlatformName, PlatformSource, ProfileName, ServerName,
+    SiteAlias,
 };
 use serde::{Deserialize, Serialize};
 
@@ -175,8 +176,8 @@ pub struct Platform {
     pub server: ServerName,
     /// The kind of sites that it is for.
     pub profile: ProfileName,
-    /// Where its code came from, on the spoke.
-    pub source: SpokePath,
+    /// Where its code came from: a path on the spoke, or `git+URL#COMMIT`.
+    pub source: PlatformSource,
     /// How far it is.
     pub condition: Condition,
     /// The application's version, once built and where the profile knows how to tell.
@@ -202,8 +203,8 @@ pub struct NewPlatform {
     pub server: ServerName,
     /// The kind of sites that it is for.
     pub profile: ProfileName,
-    /// Where the code lies on the spoke: a folder or an archive.
-    pub source: SpokePath,
+    /// Where the code is: a folder or an archive on the spoke, or `git+URL#COMMIT`.
+    pub source: PlatformSource,
 }
 
 /// The answer to `POST /v1/platforms`.

@@ -11,9 +11,9 @@ use kolga_protocol::message::{
 };
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
-    Kind, Output, Params, ping, platform_build, platform_delete, server_print, server_verify,
-    site_delete, site_disable, site_enable, site_install, site_verify, trash_empty, trash_list,
-    trash_restore,
+    Kind, Output, Params, ping, platform_build, platform_delete, platform_verify, server_print,
+    server_verify, site_delete, site_disable, site_enable, site_install, site_verify, trash_empty,
+    trash_list, trash_restore,
 };
 use uuid::Uuid;
 
@@ -243,6 +243,31 @@ fn sample(kind: Kind) -> (Params, Output) {
             }),
             Output::PlatformDelete(platform_delete::Output {
                 path: "/var/lib/kolga/platforms/wp61".to_owned(),
+            }),
+        ),
+        Kind::PlatformVerify => (
+            Params::PlatformVerify(platform_verify::Params {
+                platform: "wp61".parse().expect("a name"),
+            }),
+            Output::PlatformVerify(platform_verify::Output {
+                path: "/var/lib/kolga/platforms/wp61".to_owned(),
+                profile: "wordpress".to_owned(),
+                version: Some("6.1.9".to_owned()),
+                files: 3000,
+                bytes: 60_000_000,
+                compared: true,
+                added: 1,
+                removed: 2,
+                changed: 3,
+                drift: vec!["changed wp-load.php".to_owned()],
+                missing: vec!["index.php".to_owned()],
+                modes_mended: 4,
+                foreign: 5,
+                installed: vec![platform_verify::Part {
+                    kind: "plugin".to_owned(),
+                    name: "akismet".to_owned(),
+                    version: Some("5.0.1".to_owned()),
+                }],
             }),
         ),
         Kind::SiteInstall => (

@@ -2,8 +2,8 @@
 
 use kolga_protocol::id::{Attempt, Run, TaskId};
 use kolga_protocol::names::{
-    DatabaseName, HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName,
-    SiteAlias, SpokePath,
+    DatabaseName, GitCommit, GitUrl, HostName, OptionName, OptionValue, Origin, PlatformName,
+    PlatformSource, ProfileName, ServerName, SiteAlias, SpokePath,
 };
 use proptest::prelude::*;
 
@@ -113,6 +113,87 @@ fn paths_and_values_refuse_what_would_leave_their_place() {
         "'; DROP TABLE x; --".parse::<OptionValue>().is_ok(),
         "free text is free"
     );
+}
+
+#[test]
+fn a_repository_is_reached_in_three_ways_and_no_address_is_an_option_or_a_command() {
+    for good in [
+        "https://git.example.org/shop.git",
+        "https://git.example.org:8443/~anna/shop",
+        "ssh://git@git.example.org/srv/shop.git",
+        "ssh://git.example.org:2222/shop.git",
+        "file:///srv/git/shop.git",
+    ] {
+        assert!(good.parse::<GitUrl>().is_ok(), "{good}");
+    }
+    for hostile in HOSTILE.iter().copied().chain([
+        "http://git.example.org/shop.git",
+        "git://git.example.org/shop.git",
+        "ext::sh -c 'touch /tmp/x'",
+        "git.example.org:shop.git",
+        "/srv/git/shop.git",
+        "https://anna:secret@git.example.org/shop.git",
+        "https://anna@git.example.org/shop.git",
+        "ssh://anna:secret@git.example.org/shop.git",
+        "ssh://-oProxyCommand=x/shop.git",
+        "ssh://git@-oProxyCommand=x/shop.git",
+        "ssh://-x@git.example.org/shop.git",
+        "https://git.example.org",
+        "https://git.example.org/",
+        "https:///shop.git",
+        "https://git.example.org/../shop.git",
+        "https://git.example.org/a//b",
+        "https://git.example.org/-shop",
+        "https://git.example.org/shop.git#x",
+        "https://git.example.org/shop.git?x",
+        "https://git.example.org/sh op",
+        "https://git.example.org/%2e%2e/x",
+        "file://git.example.org/shop",
+        "file:///srv/../etc",
+        "FILE:///srv/git",
+    ]) {
+        assert!(hostile.parse::<GitUrl>().is_err(), "{hostile:?}");
+    }
+}
+
+#[test]
+fn only_all_the_digits_of_a_commit_name_it() {
+    for good in ["0123456789".repeat(4), "a".repeat(64)] {
+        assert!(good.parse::<GitCommit>().is_ok(), "{good}");
+    }
+    for wrong in [
+        "main",
+        "v1.0",
+        "HEAD",
+        "abc1234",
+        &"A".repeat(40),
+        &"a".repeat(41),
+        &"g".repeat(40),
+    ] {
+        let error = wrong.parse::<GitCommit>().expect_err("refused").to_string();
+        assert!(error.contains("another commit tomorrow"), "{error}");
+    }
+}
+
+#[test]
+fn a_source_is_a_path_or_a_commit() {
+    let commit = "a".repeat(40);
+    let text = format!("git+https://git.example.org/shop.git#{commit}");
+    let source: PlatformSource = text.parse().expect("a commit");
+    let Origin::Git(url, named) = source.origin() else {
+        panic!("a commit");
+    };
+    assert_eq!(PlatformSource::git(&url, &named), source);
+    assert_eq!(named.as_str(), commit);
+    let path: PlatformSource = "/srv/a#b".parse().expect("a path");
+    assert!(matches!(path.origin(), Origin::Path(_)));
+    for wrong in [
+        "git+https://git.example.org/shop.git",
+        "git+/srv/x#main",
+        "relative",
+    ] {
+        assert!(wrong.parse::<PlatformSource>().is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -84,6 +84,7 @@ impl Stranger {
             | Kind::TrashList
             | Kind::TrashEmpty => vec![],
             Kind::PlatformBuild => vec![Self::PlatformFolder],
+            Kind::PlatformVerify => vec![],
             Kind::PlatformDelete => vec![Self::PlatformOfAnother, Self::LinkIntoPlatform],
             Kind::SiteInstall | Kind::TrashRestore => vec![Self::Folder, Self::Vhost],
             Kind::SiteDelete | Kind::SiteVerify => {

@@ -94,6 +94,7 @@ scenarios! {
     trash_empty_static = TrashEmpty "static";
     trash_empty_php = TrashEmpty "php";
     platform_build_wordpress = PlatformBuild "wordpress";
+    platform_verify_wordpress = PlatformVerify "wordpress";
     platform_delete_wordpress = PlatformDelete "wordpress";
     site_install_static = SiteInstall "static";
     site_install_php = SiteInstall "php";

@@ -164,6 +164,10 @@ pub struct Sites {
     /// Platforms are built only from what lies below one of these.
     #[serde(default)]
     pub platform_sources: Vec<PathBuf>,
+    /// Platforms are fetched by git only from addresses that begin with one of these, such as
+    /// `https://git.example.org/shops/`.
+    #[serde(default)]
+    pub git_sources: Vec<String>,
     /// The user as whom nginx and php-fpm read sites.
     #[serde(default = "www_data")]
     pub web_user: String,

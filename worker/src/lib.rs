@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod code;
 pub mod config;
 pub mod control;
 pub mod cx;

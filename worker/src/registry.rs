@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use kolga_protocol::id::UnixMillis;
 use kolga_protocol::names::{
-    DatabaseName, HostName, OptionName, OptionValue, PlatformName, ProfileName, SiteAlias,
+    DatabaseName, HostName, OptionName, OptionValue, PlatformName, PlatformSource, ProfileName,
+    SiteAlias,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,9 @@ pub struct PlatformEntry {
     pub profile: ProfileName,
     /// Its folder.
     pub path: PathBuf,
+    /// Where its code came from; entries of older releases do not tell.
+    #[serde(default)]
+    pub source: Option<PlatformSource>,
     /// The application's version, where the profile can tell.
     #[serde(default)]
     pub version: Option<String>,
@@ -232,6 +236,7 @@ mod tests {
             owner: owner.to_owned(),
             profile: "wordpress".parse().expect("a name"),
             path: PathBuf::from("/var/kolga/platforms/wordpress-6"),
+            source: None,
             version: Some("6.1".to_owned()),
             built_at: UnixMillis(1),
         }

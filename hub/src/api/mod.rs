@@ -62,6 +62,10 @@ pub fn router(app: Arc<App>, token: Token, stop: CancellationToken) -> Router {
             get(objects::platform).delete(objects::delete_platform),
         )
         .route(
+            "/v1/platforms/{server}/{name}/verify",
+            post(objects::verify_platform),
+        )
+        .route(
             "/v1/platforms/{server}/{name}/lock",
             post(objects::lock_platform).delete(objects::unlock_platform),
         )

@@ -65,6 +65,16 @@ pub(super) async fn delete_platform(
     Ok(Json(wire::TaskAnswer { task }))
 }
 
+pub(super) async fn verify_platform(
+    State(api): State<Api>,
+    Path((server, platform)): Path<(String, String)>,
+    Who(who): Who,
+) -> Result<(StatusCode, Json<wire::TaskAnswer>), ApiError> {
+    let (server, platform) = (name(&server)?, name(&platform)?);
+    let task = api.app.verify_platform(server, platform, &who).await?;
+    Ok((StatusCode::CREATED, Json(wire::TaskAnswer { task })))
+}
+
 pub(super) async fn lock_platform(
     State(api): State<Api>,
     Path((server, platform)): Path<(String, String)>,

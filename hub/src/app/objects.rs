@@ -1,7 +1,9 @@
 //! Platforms and sites: what there should be, and the tasks that bring it about.
 
 use kolga_protocol::names::{HostName, PlatformName, ServerName};
-use kolga_protocol::task::{Params, platform_build, platform_delete, site_delete, site_install};
+use kolga_protocol::task::{
+    Params, platform_build, platform_delete, platform_verify, site_delete, site_install,
+};
 
 use super::{App, unknown};
 use crate::store::StoreError;
@@ -73,6 +75,20 @@ impl App {
         let platform = name.clone();
         let params = Params::PlatformDelete(platform_delete::Params { platform });
         self.make_one(server.clone(), params, who).await
+    }
+
+    /// Has a server look at a platform.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not there or busy, or the database failed.
+    pub async fn verify_platform(
+        &self,
+        server: ServerName,
+        platform: PlatformName,
+        who: &str,
+    ) -> Result<Task, StoreError> {
+        let params = Params::PlatformVerify(platform_verify::Params { platform });
+        self.make_one(server, params, who).await
     }
 
     /// Locks a platform against new sites; without a lock, takes it off.

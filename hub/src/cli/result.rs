@@ -169,6 +169,17 @@ fn list(items: &[Value]) -> Table {
                     format!("{from} → {to}").into(),
                 ]);
             }
+            // Anything else with names of its own: a column each.
+            Value::Object(fields) => {
+                let cells = fields.values().enumerate().map(|(at, value)| {
+                    let value = match value {
+                        Value::Null => String::new(),
+                        value => plain(value),
+                    };
+                    Cell::from(if at == 0 { format!("  {value}") } else { value })
+                });
+                table.cells(cells);
+            }
             other => table.row([format!("  {}", plain(other)).into()]),
         }
     }

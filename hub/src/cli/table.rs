@@ -69,6 +69,11 @@ impl Table {
         self.rows.push(cells.into());
     }
 
+    /// Adds a row of as many cells as there happen to be.
+    pub(super) fn cells(&mut self, cells: impl Iterator<Item = Cell>) {
+        self.rows.push(cells.collect());
+    }
+
     /// Adds a name and its value.
     pub(super) fn pair(&mut self, name: &str, value: impl Into<Cell>) {
         self.row([Cell::styled(Style::Dim, name), value.into()]);

@@ -38,6 +38,9 @@ pub(super) async fn claim(
     match params {
         Params::PlatformBuild(params) => claim_platform(tx, server, params, task).await,
         Params::PlatformDelete(params) => platforms::claim_removal(tx, server, params, task).await,
+        Params::PlatformVerify(params) => {
+            platforms::ready_platform(tx, server, &params.platform).await
+        }
         Params::SiteInstall(params) => claim_site(tx, server, params, task).await,
         Params::SiteDelete(params) => claim_removal(tx, server, params, task).await,
         Params::TrashRestore(params) => claim_site(tx, server, &params.site, task).await,

@@ -2,7 +2,7 @@
 
 use kolga_protocol::id::TaskId;
 use kolga_protocol::names::{PlatformName, ServerName};
-use kolga_protocol::task::platform_delete;
+use kolga_protocol::task::{platform_delete, platform_verify};
 use sqlx::{AnyConnection, Row};
 
 use super::read::from_json;
@@ -145,6 +145,22 @@ pub(super) async fn settle_removal(
         .bind(server.to_owned())
         .bind(params.platform.as_str().to_owned())
         .bind(task.to_string())
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// The version that was found on the spoke is the one that the list shows.
+pub(super) async fn note_version(
+    connection: &mut AnyConnection,
+    server: &str,
+    params: &platform_verify::Params,
+    found: &platform_verify::Output,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE platform SET version = $3 WHERE server = $1 AND name = $2")
+        .bind(server.to_owned())
+        .bind(params.platform.as_str().to_owned())
+        .bind(found.version.clone())
         .execute(connection)
         .await?;
     Ok(())

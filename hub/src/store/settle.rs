@@ -99,6 +99,11 @@ async fn settle_row(
             .execute(connection)
             .await?;
         }
+        Params::PlatformVerify(params) => {
+            if let Some(Output::PlatformVerify(found)) = output {
+                platforms::note_version(connection, server, params, found).await?;
+            }
+        }
         Params::PlatformDelete(params) => {
             platforms::settle_removal(connection, server, params, task, made).await?;
         }

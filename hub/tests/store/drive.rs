@@ -20,8 +20,8 @@ use kolga_protocol::message::{Level, LogLines, ReportBody, StepPhase, StepReport
 use kolga_protocol::names::{HostName, PlatformName};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
-    Output, Params, platform_build, platform_delete, site_delete, site_disable, site_install,
-    site_verify, trash_restore,
+    Output, Params, platform_build, platform_delete, platform_verify, site_delete, site_disable,
+    site_install, site_verify, trash_restore,
 };
 
 use crate::database::{
@@ -276,6 +276,29 @@ async fn platforms(store: &Store) {
         };
         store.write(lock).await.expect("it is there");
     }
+    let verify = Params::PlatformVerify(platform_verify::Params {
+        platform: shared.clone(),
+    });
+    let verified = make(store, verify).await;
+    let found = Output::PlatformVerify(platform_verify::Output {
+        path: "/srv/shared".to_owned(),
+        profile: "static".to_owned(),
+        version: Some("2".to_owned()),
+        files: 1,
+        bytes: 1,
+        compared: true,
+        added: 0,
+        removed: 0,
+        changed: 0,
+        drift: Vec::new(),
+        missing: Vec::new(),
+        modes_mended: 0,
+        foreign: 0,
+        installed: Vec::new(),
+    });
+    end(store, verified, success(&found)).await;
+    let row = store.platform(&web1, &shared).await.expect("read");
+    assert_eq!(row.and_then(|row| row.version).as_deref(), Some("2"));
     let delete = Params::PlatformDelete(platform_delete::Params { platform: shared });
     let first = make(store, delete.clone()).await;
     end(store, first, because(Event::Failed, "a link leads there")).await;

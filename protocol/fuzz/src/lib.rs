@@ -7,8 +7,8 @@ use std::str::FromStr;
 use kolga_protocol::envelope::{self, Message};
 use kolga_protocol::message::{Answer, Control, Heartbeat, Reports, TaskMessage, printable};
 use kolga_protocol::names::{
-    DatabaseName, HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName,
-    SiteAlias, SpokePath,
+    DatabaseName, HostName, OptionName, OptionValue, PlatformName, PlatformSource, ProfileName,
+    ServerName, SiteAlias, SpokePath,
 };
 use kolga_protocol::task::{Kind, Output, Params, Payload};
 
@@ -122,6 +122,7 @@ pub fn names(text: &str) {
     one::<SiteAlias>(text, Some(b"/;'\"`$\\ "));
     one::<OptionName>(text, Some(b"/;'\"`$\\ "));
     one::<SpokePath>(text, None);
+    one::<PlatformSource>(text, None);
     one::<OptionValue>(text, None);
     if let Ok(site) = text.parse::<HostName>() {
         one::<DatabaseName>(

@@ -10,6 +10,7 @@ mod path;
 mod platform;
 mod profile;
 mod server;
+mod source;
 
 pub use database::DatabaseName;
 pub use host::{HostName, SiteAlias};
@@ -18,6 +19,7 @@ pub use path::SpokePath;
 pub use platform::PlatformName;
 pub use profile::ProfileName;
 pub use server::ServerName;
+pub use source::{GitCommit, GitUrl, Origin, PlatformSource};
 
 /// Why a text is not a name of the wanted sort. The text itself is shown escaped and cut, since it
 /// may be hostile and the sentence may reach a terminal.

@@ -7,6 +7,7 @@
 pub mod ping;
 pub mod platform_build;
 pub mod platform_delete;
+pub mod platform_verify;
 pub mod server_print;
 pub mod server_verify;
 pub mod site_delete;
@@ -247,6 +248,7 @@ tasks! {
     SiteEnable = site_enable, "site.enable";
     SiteDisable = site_disable, "site.disable";
     PlatformDelete = platform_delete, "platform.delete";
+    PlatformVerify = platform_verify, "platform.verify";
     TrashList = trash_list, "trash.list";
     TrashRestore = trash_restore, "trash.restore";
     TrashEmpty = trash_empty, "trash.empty";

@@ -1,9 +1,9 @@
-//! `platform.build`: make the code that sites share, from a folder or an archive on the spoke.
+//! `platform.build`: make the code that sites share, from a folder or an archive on the spoke, or from a commit.
 
 use serde::{Deserialize, Serialize};
 
 use super::Task;
-use crate::names::{PlatformName, ProfileName, SpokePath};
+use crate::names::{PlatformName, PlatformSource, ProfileName};
 use crate::object::{Claim, Lane, Object};
 
 /// What to build, from what.
@@ -14,8 +14,9 @@ pub struct Params {
     pub platform: PlatformName,
     /// The kind of sites that it is for.
     pub profile: ProfileName,
-    /// Where the code lies on the spoke: a folder, or a file ending in `.tar.gz`, `.tgz` or `.tar.zst`.
-    pub source: SpokePath,
+    /// Where the code is: on the spoke, as a folder or a file ending in `.tar.gz`, `.tgz` or `.tar.zst`; or one
+    /// commit of a git repository.
+    pub source: PlatformSource,
 }
 
 /// What was built.

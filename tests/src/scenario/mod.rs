@@ -48,7 +48,7 @@ impl Scenario {
         match kind {
             Kind::Ping | Kind::ServerVerify | Kind::ServerPrint | Kind::TrashList => vec![None],
             Kind::TrashRestore | Kind::TrashEmpty => vec![Some("static"), Some("php")],
-            Kind::PlatformBuild | Kind::PlatformDelete => built_in
+            Kind::PlatformBuild | Kind::PlatformVerify | Kind::PlatformDelete => built_in
                 .into_iter()
                 .filter(|profile| needs(profile).platform)
                 .map(Some)
@@ -105,7 +105,7 @@ impl Scenario {
 
     /// What has to be there once, before all tries.
     pub async fn prepare(self, hub: &Hub, stack: &Stack) {
-        if self.kind == Kind::PlatformDelete {
+        if matches!(self.kind, Kind::PlatformDelete | Kind::PlatformVerify) {
             platform::build(hub, stack, self.profile.expect("a profile")).await;
         }
         if self.is_a_site() && self.platform().is_some() {
@@ -143,6 +143,7 @@ impl Scenario {
                 let body = json!({"name": name, "server": SERVER, "profile": self.profile, "source": source});
                 Request::post("/v1/platforms", body)
             }
+            Kind::PlatformVerify => platform::verification(),
             Kind::PlatformDelete => platform::deletion(),
             Kind::SiteInstall => self.installation(),
             Kind::SiteDelete => self.deletion(),
@@ -157,6 +158,7 @@ impl Scenario {
         match self.kind {
             Kind::Ping | Kind::ServerVerify | Kind::ServerPrint | Kind::TrashList => {}
             Kind::PlatformBuild => platform::remove(hub, &platform_name(number)).await,
+            Kind::PlatformVerify => platform::disturb(stack),
             Kind::PlatformDelete => {
                 platform::build(hub, stack, self.profile.expect("a profile")).await
             }
@@ -201,7 +203,12 @@ impl Scenario {
     }
 
     fn is_a_platform(self) -> bool {
-        matches!(self.kind, Kind::PlatformBuild | Kind::PlatformDelete)
+        let kinds = [
+            Kind::PlatformBuild,
+            Kind::PlatformVerify,
+            Kind::PlatformDelete,
+        ];
+        kinds.contains(&self.kind)
     }
 
     fn site_task(self, kind: Kind, params: Value) -> Request {

@@ -1,5 +1,7 @@
 //! The platforms that scenarios build, and that their sites share.
 
+use serde_json::json;
+
 use crate::hub::{Hub, Request};
 use crate::scenario::SERVER;
 use crate::stack::Stack;
@@ -41,8 +43,22 @@ pub fn platform_name(number: usize) -> String {
     format!("try{number}")
 }
 
-/// The platform that tries delete.
+/// The platform that tries verify or delete.
 pub const SPARE: &str = "try-spare";
+
+/// Asks for a look at it.
+pub(super) fn verification() -> Request {
+    Request::post(&format!("/v1/platforms/{SERVER}/{SPARE}/verify"), json!({}))
+}
+
+/// Modes that a verification has to set right.
+pub(super) fn disturb(stack: &Stack) {
+    let code = stack.spoke(SERVER, "platforms").join(SPARE).join("code");
+    for (path, mode) in [("index.php", 0o600), ("wp-includes", 0o777)] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(code.join(path), mode).expect("it is there");
+    }
+}
 
 /// Asks for the deletion of the one that tries delete.
 pub(super) fn deletion() -> Request {
@@ -62,6 +78,7 @@ pub(super) async fn build(hub: &Hub, stack: &Stack, profile: &str) {
         .build(SERVER, SPARE, profile, &archive(stack, profile))
         .await;
     hub.succeeds(&task).await;
+    disturb(stack);
 }
 
 /// Builds the WordPress platform that sites share, unless it is there.

@@ -155,6 +155,28 @@ impl Dir {
             .with_context(|| format!("cannot change the mode of {}", self.path.display()))
     }
 
+    /// Gives the file or folder of this name the mode `to` when it has the mode `from`, whatever rights that one
+    /// gives; no link is followed, and nothing has to be there.
+    ///
+    /// # Errors
+    /// When it is another user's.
+    pub fn change_mode(&self, name: impl AsRef<OsStr>, from: u32, to: u32) -> anyhow::Result<()> {
+        use std::os::fd::AsRawFd as _;
+        let name = component(name.as_ref())?;
+        let context = || format!("cannot change the mode of {}", self.shown(name));
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = match rustix::fs::openat(&*self.fd, name, flags, Mode::empty()) {
+            Ok(found) => found,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => return Err(error).with_context(context),
+        };
+        if rustix::fs::fstat(&found).with_context(context)?.st_mode & 0o7777 != from {
+            return Ok(());
+        }
+        let opened = format!("/proc/self/fd/{}", found.as_raw_fd());
+        rustix::fs::chmod(opened, Mode::from_raw_mode(to)).with_context(context)
+    }
+
     /// Moves what stands at `name` to another folder of the same file system, durably. Never over
     /// anything.
     ///

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kolga_protocol::names::{OptionName, ProfileName};
 use serde::Deserialize;
 
-use super::place::{Mode, Place};
+use super::place::{Mode, Pattern, Place};
 
 /// One kind of site.
 #[derive(Clone, Debug, Deserialize)]
@@ -77,9 +77,54 @@ pub struct Platform {
     /// Files of the profile that are put over the source's.
     #[serde(default)]
     pub overlay: Vec<Overlay>,
+    /// How to find what is installed in it.
+    #[serde(default)]
+    pub parts: Vec<PartRule>,
 }
 
-/// How to read a version out of a file: what stands between two texts, on one line.
+/// How to find plugins, themes and the like in a platform: each file that fits is one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartRule {
+    /// What they are: a word for people.
+    pub kind: OptionName,
+    /// Where the file that tells of one lies. What the first `*` stands for is its name.
+    pub files: Pattern,
+    /// What such a file holds; any file is one without.
+    pub having: Option<String>,
+    /// How to read its version out of that file.
+    pub version: Between,
+}
+
+/// What stands between two texts, on one line.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Between {
+    /// What stands before it.
+    pub after: String,
+    /// What stands behind it; it goes on to the end of the line without.
+    #[serde(default)]
+    pub before: String,
+}
+
+impl Between {
+    /// The version that such a text tells; `None` when it tells none that is short and plain.
+    #[must_use]
+    pub fn read(&self, text: &str) -> Option<String> {
+        let line = text.split_once(&self.after)?.1.lines().next()?;
+        let version = match self.before.as_str() {
+            "" => line.trim(),
+            before => line.split_once(before)?.0,
+        };
+        let plain = (1..=64).contains(&version.len())
+            && version
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._+~-".contains(&b));
+        plain.then(|| version.to_owned())
+    }
+}
+
+/// How to read the application's version out of a file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VersionRule {
@@ -95,13 +140,11 @@ impl VersionRule {
     /// The version that such a file tells; `None` when it tells none that is short and plain.
     #[must_use]
     pub fn read(&self, text: &str) -> Option<String> {
-        let from = text.split_once(&self.after)?.1;
-        let version = from.lines().next()?.split_once(&self.before)?.0;
-        let plain = (1..=64).contains(&version.len())
-            && version
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"._+~-".contains(&b));
-        plain.then(|| version.to_owned())
+        let between = Between {
+            after: self.after.clone(),
+            before: self.before.clone(),
+        };
+        between.read(text)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Two small types of a manifest, each an allow-list: a path below a folder, and a mode.
+//! Small types of a manifest, each an allow-list: a path below a folder, a pattern of such paths, and a mode.
 
 use serde::Deserialize;
 
@@ -58,6 +58,33 @@ impl TryFrom<String> for Place {
     }
 }
 
+/// A place with stars: each stands for any name, or a part of one, in one part of the path.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// Its parts, from the top; each holds one star at most.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let one_each = text.split('/').all(|part| part.matches('*').count() < 2);
+        match text.replace('*', "x").parse::<Place>() {
+            Ok(_) if one_each && text.contains('*') => Ok(Self(text)),
+            _ => Err(format!(
+                "{text:?} must be a relative path of letters, digits and . _ - without '..', with a * for any \
+                 name, one in each part at most"
+            )),
+        }
+    }
+}
+
 /// The mode of a file or folder, written in octal: `"0440"`. No set-id bits, and nothing that everybody
 /// may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -98,6 +125,14 @@ mod tests {
             assert!(hostile.parse::<Place>().is_err(), "{hostile:?}");
         }
         assert!("content/up-loads/.keep_1".parse::<Place>().is_ok());
+    }
+
+    #[test]
+    fn a_pattern_is_a_place_with_a_star_in_a_part() {
+        for wrong in ["plain", "../*", "/*", "a/**/b", "a*b*/c", "*;"] {
+            assert!(Pattern::try_from(wrong.to_owned()).is_err(), "{wrong}");
+        }
+        assert!(Pattern::try_from("plugins/*/*.php".to_owned()).is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! [`crate::spoke`] opens them from the configuration; steps and [`crate::check`] use them.
 
 mod fastcgi;
+pub mod git;
 pub mod mariadb;
 pub mod nginx;
 pub mod php;

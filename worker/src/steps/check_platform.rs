@@ -5,16 +5,13 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::Context as _;
 use kolga_protocol::names::PlatformName;
 
+use crate::code;
 use crate::cx::Cx;
 use crate::layout;
 use crate::profile::Profile;
 use crate::step::{Step, UndoError};
-
-/// The longest file that a version is looked for in.
-const LONGEST: u64 = 1024 * 1024;
 
 /// Looks at a platform that is being built.
 pub struct CheckPlatform {
@@ -36,42 +33,26 @@ impl Step for CheckPlatform {
 
     async fn apply(&self, cx: &Cx, (): &()) -> anyhow::Result<()> {
         let name = layout::new_platform(&self.platform, cx.run);
-        let code = layout::platforms(&cx.spoke.config)?.dir(Path::new(&name).join(layout::CODE))?;
+        let platforms = layout::platforms(&cx.spoke.config)?;
+        let folder = platforms.dir(Path::new(&name).join(layout::CODE))?;
         let Some(rules) = &self.profile.manifest.platform else {
             return Ok(());
         };
-        // Links in it were checked to stay inside when it was unpacked.
-        let missing: Vec<&str> = rules
-            .index
-            .iter()
-            .filter(|place| !code.path().join(place).is_file())
-            .map(crate::profile::Place::as_str)
-            .collect();
+        let missing = code::missing(&folder, rules);
         anyhow::ensure!(
             missing.is_empty(),
             "the source is no {}: it lacks {}",
             self.profile.manifest.name,
             missing.join(", ")
         );
-        if let Some(rule) = &rules.version {
-            let path: &Path = rule.file.as_ref();
-            let parent = path.parent().unwrap_or(Path::new(""));
-            let folder = match parent.as_os_str().is_empty() {
-                true => code,
-                false => code.dir(parent)?,
-            };
-            let file = path.file_name().context("a place has a last part")?;
-            let text = folder.read(file, LONGEST)?.unwrap_or_default();
-            match rule.read(&String::from_utf8_lossy(&text)) {
-                Some(version) => {
-                    cx.log
-                        .info(format!("{} {version}", self.profile.manifest.name));
-                    self.version.get_or_init(|| version);
-                }
-                None => cx
-                    .log
-                    .warn(format!("{} does not tell a version", rule.file)),
+        match code::version(&folder, rules)? {
+            Some(version) => {
+                cx.log
+                    .info(format!("{} {version}", self.profile.manifest.name));
+                self.version.get_or_init(|| version);
             }
+            None if rules.version.is_some() => cx.log.warn("its code does not tell a version"),
+            None => {}
         }
         Ok(())
     }

@@ -13,10 +13,12 @@ pub mod drop_database_user;
 pub mod drop_old_settings;
 pub mod empty_item;
 pub mod empty_trash;
+pub mod fetch_platform;
 pub mod file_trash;
 pub mod forget_item;
 pub mod forget_platform;
 pub mod forget_site;
+pub mod list_files;
 pub mod lock_database_user;
 pub mod make_site_folders;
 pub mod mend_database_user;
@@ -32,6 +34,8 @@ pub mod remove_platform;
 pub mod reserve_site;
 pub mod rewrite_entry;
 pub mod run_installer;
+pub mod scan_platform;
+pub mod settle_modes;
 pub mod swap_entry;
 pub mod swap_secrets;
 pub mod swap_settings;
@@ -108,8 +112,10 @@ macro_rules! finals {
 
 steps! {
     unpack_platform::UnpackPlatform,
+    fetch_platform::FetchPlatform,
     overlay_platform::OverlayPlatform,
     check_platform::CheckPlatform,
+    list_files::ListFiles,
     publish_platform::PublishPlatform,
     register_platform::RegisterPlatform,
     reserve_site::ReserveSite,
@@ -135,6 +141,8 @@ steps! {
     unpublish_vhost::UnpublishVhost,
     trash_site::TrashSite,
     trash_platform::TrashPlatform,
+    settle_modes::SettleModes,
+    scan_platform::ScanPlatform,
     probe_server::ProbeServer,
     print_lines::PrintLines,
 }

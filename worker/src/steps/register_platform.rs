@@ -5,7 +5,7 @@
 use std::sync::{Arc, OnceLock};
 
 use kolga_protocol::id::{Run, UnixMillis};
-use kolga_protocol::names::{PlatformName, ProfileName};
+use kolga_protocol::names::{PlatformName, PlatformSource, ProfileName};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
@@ -19,6 +19,8 @@ pub struct RegisterPlatform {
     pub platform: PlatformName,
     /// What it is.
     pub profile: ProfileName,
+    /// Where its code came from.
+    pub source: PlatformSource,
     /// What an earlier step found out.
     pub version: Arc<OnceLock<String>>,
 }
@@ -52,6 +54,7 @@ impl Step for RegisterPlatform {
             owner: record.run.to_string(),
             profile: self.profile.clone(),
             path: layout::platform(&cx.spoke.config, &record.platform),
+            source: Some(self.source.clone()),
             version: self.version.get().cloned(),
             built_at: UnixMillis::now(),
         })

@@ -48,12 +48,7 @@ impl Step for UnpackPlatform {
             self.source.as_str(),
         )?;
         Format::of(&source)?;
-        let taken = layout::platforms(&cx.spoke.config)?.kind(self.platform.as_str())?;
-        anyhow::ensure!(
-            taken.is_none(),
-            "{} is there already and not this task's: move it away, or choose another name",
-            layout::platform(&cx.spoke.config, &self.platform).display()
-        );
+        refuse_taken(cx, &self.platform)?;
         Ok(Record {
             platform: self.platform.clone(),
             run: cx.run,
@@ -86,25 +81,39 @@ impl Step for UnpackPlatform {
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
-        let name = layout::new_platform(&record.platform, record.run);
-        let left = cx
-            .spoke
-            .config
-            .sites
-            .platforms
-            .join(&name)
-            .display()
-            .to_string();
-        let (config, owner) = (cx.spoke.config.clone(), record.run.to_string());
-        blocking(move || layout::platforms(&config)?.remove_owned_dir(&name, &owner))
-            .await
-            .map(drop)
-            .map_err(|error| UndoError::leaves(left, error))
+        remove_new(cx, &record.platform, record.run).await
     }
 }
 
+/// Refuses a platform whose folder is there already.
+pub(super) fn refuse_taken(cx: &Cx, platform: &PlatformName) -> anyhow::Result<()> {
+    let taken = layout::platforms(&cx.spoke.config)?.kind(platform.as_str())?;
+    anyhow::ensure!(
+        taken.is_none(),
+        "{} is there already and not this task's: move it away, or choose another name",
+        layout::platform(&cx.spoke.config, platform).display()
+    );
+    Ok(())
+}
+
+/// Removes the folder in which a run was building a platform.
+pub(super) async fn remove_new(
+    cx: &Cx,
+    platform: &PlatformName,
+    run: Run,
+) -> Result<(), UndoError> {
+    let name = layout::new_platform(platform, run);
+    let left = cx.spoke.config.sites.platforms.join(&name);
+    let left = left.display().to_string();
+    let (config, owner) = (cx.spoke.config.clone(), run.to_string());
+    blocking(move || layout::platforms(&config)?.remove_owned_dir(&name, &owner))
+        .await
+        .map(drop)
+        .map_err(|error| UndoError::leaves(left, error))
+}
+
 /// The source with its links resolved, when the operator lets platforms be built from there.
-fn allowed(sources: &[PathBuf], wanted: &str) -> anyhow::Result<PathBuf> {
+pub(super) fn allowed(sources: &[PathBuf], wanted: &str) -> anyhow::Result<PathBuf> {
     let source = Path::new(wanted)
         .canonicalize()
         .with_context(|| format!("cannot read the source {wanted}"))?;

@@ -6,6 +6,7 @@
 mod ping;
 mod platform_build;
 mod platform_delete;
+mod platform_verify;
 mod server_print;
 mod server_verify;
 mod site_delete;
@@ -40,6 +41,7 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::Ping(_) => Ok(ping::plan()),
         Params::PlatformBuild(params) => platform_build::plan(params, cx),
         Params::PlatformDelete(params) => platform_delete::plan(params, cx),
+        Params::PlatformVerify(params) => platform_verify::plan(params, cx),
         Params::SiteInstall(params) => site_install::plan(params, cx),
         Params::SiteDelete(params) => site_delete::plan(params, cx),
         Params::SiteEnable(params) => site_enable::plan(params, cx),

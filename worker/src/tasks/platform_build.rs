@@ -1,14 +1,17 @@
-//! `platform.build`: unpack aside, put the profile's files over it, look whether it is what it should be,
+//! `platform.build`: unpack or fetch aside, put the profile's files over it, look whether it is what it should be,
 //! and only then give it its name.
 
 use std::sync::{Arc, OnceLock};
 
+use kolga_protocol::names::Origin;
 use kolga_protocol::task::{Output, platform_build};
 
 use crate::cx::Cx;
 use crate::layout;
 use crate::plan::Plan;
 use crate::steps::check_platform::CheckPlatform;
+use crate::steps::fetch_platform::FetchPlatform;
+use crate::steps::list_files::ListFiles;
 use crate::steps::overlay_platform::OverlayPlatform;
 use crate::steps::publish_platform::PublishPlatform;
 use crate::steps::register_platform::RegisterPlatform;
@@ -52,13 +55,22 @@ pub(super) fn plan(params: &platform_build::Params, cx: &Cx) -> anyhow::Result<P
             bytes: unpacked.bytes,
         }))
     });
-    Ok(plan
-        .step(UnpackPlatform {
+    let plan = match params.source.origin() {
+        Origin::Path(source) => plan.step(UnpackPlatform {
             platform: platform.clone(),
-            source: params.source.clone(),
+            source,
             rules,
             unpacked,
-        })
+        }),
+        Origin::Git(url, commit) => plan.step(FetchPlatform {
+            platform: platform.clone(),
+            url,
+            commit,
+            rules,
+            unpacked,
+        }),
+    };
+    Ok(plan
         .step(OverlayPlatform {
             platform: platform.clone(),
             profile: profile.clone(),
@@ -68,12 +80,14 @@ pub(super) fn plan(params: &platform_build::Params, cx: &Cx) -> anyhow::Result<P
             profile: profile.clone(),
             version: Arc::clone(&version),
         })
+        .step(ListFiles(platform.clone()))
         .step(PublishPlatform {
             platform: platform.clone(),
         })
         .step(RegisterPlatform {
             platform,
             profile: profile.manifest.name.clone(),
+            source: params.source.clone(),
             version,
         }))
 }

@@ -103,6 +103,19 @@ pub fn unpack(source: &Path, into: &Path, rules: &Rules, stop: &Stop) -> anyhow:
     .with_context(|| format!("{} cannot be made a platform", source.display()))
 }
 
+/// The same of a tar archive that is not compressed.
+///
+/// # Errors
+/// Those of [`unpack`].
+pub fn unpack_tar(
+    archive: &Path,
+    into: &Path,
+    rules: &Rules,
+    stop: &Stop,
+) -> anyhow::Result<Unpacked> {
+    archive::extract(open(archive)?, into, rules, stop).context("it cannot be made a platform")
+}
+
 fn open(source: &Path) -> anyhow::Result<std::io::BufReader<std::fs::File>> {
     let file = std::fs::File::open(source)
         .with_context(|| format!("cannot read the source {}", source.display()))?;

@@ -1,4 +1,4 @@
-//! Commands that name one platform: delete it, lock it, unlock it.
+//! Commands that name one platform: verify it, delete it, lock it, unlock it.
 
 use clap::Args;
 use kolga_protocol::names::{OptionValue, PlatformName, ServerName};
@@ -24,6 +24,24 @@ pub(in crate::cli) struct Named {
 impl Named {
     pub(super) fn path(&self) -> String {
         format!("/v1/platforms/{}/{}", self.server, self.name)
+    }
+}
+
+/// `kolga platform verify`
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Verify {
+    #[command(flatten)]
+    platform: Named,
+    #[command(flatten)]
+    follow: Follow,
+}
+
+impl Verify {
+    pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
+        let path = format!("{}/verify", self.platform.path());
+        let answer: TaskAnswer = client.act(Method::POST, &path).await?;
+        let follow = self.follow;
+        follow.conclude(client, screen, &answer.task, &answer).await
     }
 }
 

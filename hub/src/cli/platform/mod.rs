@@ -3,7 +3,9 @@
 mod act;
 
 use clap::{Args, Subcommand};
-use kolga_protocol::names::{PlatformName, ProfileName, ServerName, SpokePath};
+use kolga_protocol::names::{
+    GitCommit, GitUrl, PlatformName, PlatformSource, ProfileName, ServerName, SpokePath,
+};
 
 use super::client::Client;
 use super::follow::Follow;
@@ -13,16 +15,21 @@ use super::table::{Cell, Table};
 use super::time::{age, instant};
 use super::trouble::Trouble;
 use crate::wire::{Condition, NewPlatform, Platform, PlatformAnswer};
-use act::{Delete, Lock, Named};
+use act::{Delete, Lock, Named, Verify};
 
 /// What can be done with platforms.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Build a platform from code that lies on the server
+    /// Build a platform from code that lies on the server, or from a commit of a git repository
     #[command(after_help = "\
 Examples:
   kolga platform add wp --server web1 --profile wordpress --source /usr/share/wordpress --follow
-  kolga platform add shop-2.1 --server web1 --profile php --source /srv/releases/shop-2.1.tar.zst")]
+  kolga platform add shop-2.1 --server web1 --profile php --source /srv/releases/shop-2.1.tar.zst
+  kolga platform add shop-2.2 --server web1 --profile shop --git https://git.example.org/shop.git \\
+        --commit 5f0c3a1b2d4e6f708192a3b4c5d6e7f8091a2b3c
+
+A server builds only from where its operator allows it: platform_sources and git_sources in its worker.toml.
+A commit is fetched without history, submodules, hooks or filters: the platform is what the commit holds.")]
     Add(Add),
     /// List the platforms
     #[command(visible_alias = "ls")]
@@ -35,6 +42,13 @@ Examples:
     },
     /// Show one platform
     Show(Named),
+    /// Look at a platform: what has changed since it was built, its version, what is installed in it
+    #[command(after_help = "\
+Example:
+  kolga platform verify wp --server web1 --wait
+
+Modes of files and folders are set right; all else that differs is told and left as it is.")]
+    Verify(Verify),
     /// Delete a platform that no site uses
     #[command(
         visible_alias = "rm",
@@ -66,8 +80,19 @@ pub(super) struct Add {
     #[arg(long, value_name = "PROFILE")]
     profile: ProfileName,
     /// The code on the server: a folder, or a file ending in .tar.gz, .tgz or .tar.zst
-    #[arg(long, value_name = "PATH")]
-    source: SpokePath,
+    #[arg(
+        long,
+        value_name = "PATH",
+        required_unless_present = "git",
+        conflicts_with = "git"
+    )]
+    source: Option<SpokePath>,
+    /// The code in a git repository that the server may fetch from: https://, ssh:// or file://
+    #[arg(long, value_name = "URL", requires = "commit")]
+    git: Option<GitUrl>,
+    /// Which commit of it: all its hexadecimal digits, never a branch or a tag
+    #[arg(long, value_name = "SHA", requires = "git")]
+    commit: Option<GitCommit>,
     #[command(flatten)]
     follow: Follow,
 }
@@ -77,6 +102,7 @@ impl Command {
         match self {
             Self::Add(add) => add.run(client, screen).await,
             Self::List { server, part } => list(client, screen, server, part).await,
+            Self::Verify(verify) => verify.run(client, screen).await,
             Self::Delete(delete) => delete.run(client, screen).await,
             Self::Lock(lock) => lock.run(client, screen).await,
             Self::Unlock(named) => act::unlock(named, client, screen).await,
@@ -93,11 +119,21 @@ impl Command {
 
 impl Add {
     async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
+        let source = match (self.source, &self.git, &self.commit) {
+            (Some(path), ..) => PlatformSource::from(path),
+            (None, Some(url), Some(commit)) => PlatformSource::git(url, commit),
+            _ => {
+                return Err(Trouble::Usage {
+                    message: "a platform needs --source, or --git and --commit".to_owned(),
+                    hint: "See kolga platform add --help.".to_owned(),
+                });
+            }
+        };
         let wish = NewPlatform {
             name: self.name,
             server: self.server,
             profile: self.profile,
-            source: self.source,
+            source,
         };
         let answer: PlatformAnswer = client.post("/v1/platforms", &wish).await?;
         self.follow

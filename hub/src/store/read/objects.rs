@@ -104,7 +104,7 @@ fn platform(row: &AnyRow) -> Result<Platform, StoreError> {
         name: parse("a platform", &text("name")?)?,
         server: parse("a server", &text("server")?)?,
         profile: parse("a profile", &text("profile")?)?,
-        source: parse("a path", &text("source")?)?,
+        source: parse("a source", &text("source")?)?,
         condition: condition(&text("condition")?)?,
         version: row.try_get("version")?,
         path: row.try_get("path")?,

@@ -12,8 +12,8 @@ use kolga_protocol::message::{
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, ping, platform_build, platform_delete, platform_verify, server_print,
-    server_verify, site_delete, site_disable, site_enable, site_install, site_verify, trash_empty,
-    trash_list, trash_restore,
+    server_verify, site_delete, site_disable, site_enable, site_install, site_run, site_verify,
+    trash_empty, trash_list, trash_restore,
 };
 use uuid::Uuid;
 
@@ -305,6 +305,19 @@ fn sample(kind: Kind) -> (Params, Output) {
             Output::SiteDisable(site_disable::Output {
                 url: "http://www.example.org/".to_owned(),
                 changed: false,
+            }),
+        ),
+        Kind::SiteRun => (
+            Params::SiteRun(site_run::Params {
+                site: "www.example.org".parse().expect("a name"),
+                command: Some("cache_clear".parse().expect("a name")),
+            }),
+            Output::SiteRun(site_run::Output {
+                command: Some("cache_clear".parse().expect("a name")),
+                offered: vec![site_run::Offered {
+                    name: "update_database".parse().expect("a name"),
+                    description: "Brings the tables up to date".to_owned(),
+                }],
             }),
         ),
         Kind::SiteVerify => (

@@ -2,8 +2,8 @@
 
 use kolga_protocol::id::{Attempt, Run, TaskId};
 use kolga_protocol::names::{
-    DatabaseName, GitCommit, GitUrl, HostName, OptionName, OptionValue, Origin, PlatformName,
-    PlatformSource, ProfileName, ServerName, SiteAlias, SpokePath,
+    CommandName, DatabaseName, GitCommit, GitUrl, HostName, OptionName, OptionValue, Origin,
+    PlatformName, PlatformSource, ProfileName, ServerName, SiteAlias, SpokePath,
 };
 use proptest::prelude::*;
 
@@ -66,6 +66,7 @@ fn hostile_names_are_refused_everywhere() {
         assert!(text.parse::<ProfileName>().is_err(), "profile {text:?}");
         assert!(text.parse::<DatabaseName>().is_err(), "database {text:?}");
         assert!(text.parse::<OptionName>().is_err(), "option {text:?}");
+        assert!(text.parse::<CommandName>().is_err(), "command {text:?}");
     }
     for address in ["127.0.0.1", "1.2.3", "example", "a.123"] {
         assert!(address.parse::<HostName>().is_err(), "host {address:?}");

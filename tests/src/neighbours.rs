@@ -81,6 +81,7 @@ impl Stranger {
             Kind::Ping
             | Kind::ServerVerify
             | Kind::ServerPrint
+            | Kind::SiteRun
             | Kind::TrashList
             | Kind::TrashEmpty => vec![],
             Kind::PlatformBuild => vec![Self::PlatformFolder],

@@ -111,4 +111,5 @@ scenarios! {
     site_verify_static = SiteVerify "static";
     site_verify_php = SiteVerify "php";
     site_verify_wordpress = SiteVerify "wordpress";
+    site_run_wordpress = SiteRun "wordpress";
 }

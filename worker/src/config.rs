@@ -44,6 +44,9 @@ pub struct Config {
     /// How long what is not needed any more is kept.
     #[serde(default)]
     pub trash: Trash,
+    /// What sites do at regular times.
+    #[serde(default)]
+    pub cron: Cron,
     /// The web server.
     pub nginx: Nginx,
     /// PHP, when sites may need it.
@@ -202,6 +205,20 @@ pub struct Trash {
 impl Default for Trash {
     fn default() -> Self {
         Self { keep_days: 14 }
+    }
+}
+
+/// What the profiles of sites have done at regular times.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cron {
+    /// Whether the worker does it.
+    pub enabled: bool,
+}
+
+impl Default for Cron {
+    fn default() -> Self {
+        Self { enabled: true }
     }
 }
 

@@ -189,6 +189,12 @@ impl<E: Entry> Shelf<E> {
         Ok(entries)
     }
 
+    /// When an entry came, went or was changed last; `None` when that cannot be told.
+    #[must_use]
+    pub fn changed(&self) -> Option<std::time::SystemTime> {
+        std::fs::metadata(&self.folder).ok()?.modified().ok()
+    }
+
     /// Forgets it; there need not be one.
     ///
     /// # Errors

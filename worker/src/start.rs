@@ -21,7 +21,7 @@ use crate::run::Runner;
 use crate::signals::{Signal, Signals};
 use crate::spoke::Spoke;
 use crate::watchdog::Pulse;
-use crate::{outgoing, process, trash};
+use crate::{cron, outgoing, process, trash};
 
 /// How long the last reports may take to leave before the worker does.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -119,7 +119,8 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
     tracing::info!(%server, pid = std::process::id(), "the worker runs");
 
     let (spokes, spoke_now) = watch::channel(spoke);
-    let sweeping = tokio::spawn(trash::sweep::run(spoke_now));
+    let sweeping = tokio::spawn(trash::sweep::run(spoke_now.clone()));
+    let planning = tokio::spawn(cron::run(spoke_now, runner.clone()));
     let grace = serve(config_path, &mut signals, &spokes, &runner, &backlog).await;
     sweeping.abort();
     tracing::info!(?grace, "draining: no more tasks are taken");
@@ -136,6 +137,8 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
     abort.cancel();
     drop(controlling.await);
     burying.abort();
+    // A script that runs was ended with the runner.
+    planning.abort();
     drop((journal, runner));
     drop(tokio::time::timeout(FLUSH, writer).await);
     drop(lock);

@@ -157,6 +157,14 @@ fn list(items: &[Value]) -> Table {
                     field("detail").into(),
                 ]);
             }
+            // The shape of what is offered by name, in `site.run`.
+            Value::Object(offer) if offer.contains_key("description") => {
+                let field = |name: &str| offer.get(name).map(plain).unwrap_or_default();
+                table.row([
+                    format!("  {}", field("name")).into(),
+                    field("description").into(),
+                ]);
+            }
             // The shape of a change, in `site.verify` and wherever else something is mended.
             Value::Object(change) if change.contains_key("what") => {
                 let field = |name: &str, none: &str| match change.get(name) {

@@ -4,7 +4,8 @@
 use kolga_protocol::id::TaskId;
 use kolga_protocol::names::{HostName, ServerName};
 use kolga_protocol::task::{
-    Params, platform_build, site_delete, site_disable, site_enable, site_install, site_verify,
+    Params, platform_build, site_delete, site_disable, site_enable, site_install, site_run,
+    site_verify,
 };
 use sqlx::{AnyConnection, Row};
 
@@ -46,6 +47,7 @@ pub(super) async fn claim(
         Params::TrashRestore(params) => claim_site(tx, server, &params.site, task).await,
         Params::SiteEnable(site_enable::Params { site })
         | Params::SiteDisable(site_disable::Params { site })
+        | Params::SiteRun(site_run::Params { site, .. })
         | Params::SiteVerify(site_verify::Params { site }) => ready_site(tx, server, site).await,
         Params::Ping(_)
         | Params::ServerVerify(_)

@@ -118,7 +118,7 @@ async fn settle_row(
                 verified::note(connection, server, &params.site, task, found).await?;
             }
         }
-        Params::SiteEnable(_) | Params::SiteDisable(_) => {}
+        Params::SiteEnable(_) | Params::SiteDisable(_) | Params::SiteRun(_) => {}
         Params::SiteInstall(params) => {
             let url = match output {
                 Some(Output::SiteInstall(output)) => Some(output.url.clone()),

@@ -3,6 +3,7 @@
 //! Each is an allow-list: whoever holds the type may put it there without looking again. They are
 //! parsed at the hub's border and, since deserialising parses too, again at the worker's.
 
+mod command;
 mod database;
 mod host;
 mod option;
@@ -12,6 +13,7 @@ mod profile;
 mod server;
 mod source;
 
+pub use command::CommandName;
 pub use database::DatabaseName;
 pub use host::{HostName, SiteAlias};
 pub use option::{OptionName, OptionValue};

@@ -14,6 +14,7 @@ pub mod site_delete;
 pub mod site_disable;
 pub mod site_enable;
 pub mod site_install;
+pub mod site_run;
 pub mod site_verify;
 pub mod trash_empty;
 pub mod trash_list;
@@ -253,6 +254,7 @@ tasks! {
     TrashRestore = trash_restore, "trash.restore";
     TrashEmpty = trash_empty, "trash.empty";
     SiteVerify = site_verify, "site.verify";
+    SiteRun = site_run, "site.run";
 }
 
 impl Payload {

@@ -84,6 +84,8 @@ impl Breaker {
         let stack = stack.with_setting(SERVER, "limits", "undo_patience_seconds", 0.into());
         let keep_days = if scenario.keeps_trash() { 14 } else { 0 };
         let stack = stack.with_setting(SERVER, "trash", "keep_days", keep_days.into());
+        // Sites' regular work would come in between.
+        let stack = stack.with_setting(SERVER, "cron", "enabled", false.into());
         let (mut hand, mut hub_hand) = (Hand::new(), Hand::new());
         hand.calm();
         hub_hand.calm();

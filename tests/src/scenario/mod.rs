@@ -53,6 +53,11 @@ impl Scenario {
                 .filter(|profile| needs(profile).platform)
                 .map(Some)
                 .collect(),
+            Kind::SiteRun => built_in
+                .into_iter()
+                .filter(|profile| command(profile).is_some())
+                .map(Some)
+                .collect(),
             Kind::SiteInstall
             | Kind::SiteDelete
             | Kind::SiteEnable
@@ -147,6 +152,10 @@ impl Scenario {
             Kind::PlatformDelete => platform::deletion(),
             Kind::SiteInstall => self.installation(),
             Kind::SiteDelete => self.deletion(),
+            Kind::SiteRun => {
+                let command = self.profile.and_then(command);
+                self.site_task(self.kind, json!({"command": command}))
+            }
             Kind::SiteEnable | Kind::SiteDisable | Kind::SiteVerify => {
                 self.site_task(self.kind, json!({}))
             }
@@ -171,6 +180,7 @@ impl Scenario {
             Kind::SiteDelete => self.install(hub).await,
             Kind::SiteEnable => self.on_the_site(hub, Kind::SiteDisable).await,
             Kind::SiteDisable => self.on_the_site(hub, Kind::SiteEnable).await,
+            Kind::SiteRun => {}
             Kind::SiteVerify => drift::disturb(self, stack).await,
         }
     }
@@ -241,6 +251,13 @@ impl Scenario {
 
 /// The built-in profiles.
 static PROFILES: LazyLock<Profiles> = LazyLock::new(|| Profiles::load(&[]));
+
+/// A command that the profile offers.
+fn command(profile: &str) -> Option<String> {
+    let profile = PROFILES.get(&profile.parse().expect("a name"));
+    let commands = &profile.expect("a built-in profile").manifest.commands;
+    commands.keys().next().map(ToString::to_string)
+}
 
 /// What the profile itself says that its sites need.
 fn needs(profile: &str) -> kolga_worker::profile::manifest::Needs {

@@ -27,3 +27,6 @@ define('DISALLOW_FILE_EDIT', true);
 define('DISALLOW_FILE_MODS', true);
 define('AUTOMATIC_UPDATER_DISABLED', true);
 define('WP_DEBUG', false);
+
+// What is planned for a time is done by the worker, every quarter of an hour, and not by visitors' requests.
+defined('DISABLE_WP_CRON') || define('DISABLE_WP_CRON', true);

@@ -57,6 +57,18 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
                 include_str!("../../profiles/wordpress/install.php"),
             ),
             (
+                "commands/cache_clear.php",
+                include_str!("../../profiles/wordpress/commands/cache_clear.php"),
+            ),
+            (
+                "commands/cron.php",
+                include_str!("../../profiles/wordpress/commands/cron.php"),
+            ),
+            (
+                "commands/update_database.php",
+                include_str!("../../profiles/wordpress/commands/update_database.php"),
+            ),
+            (
                 "settings.php",
                 include_str!("../../profiles/wordpress/settings.php"),
             ),

@@ -73,8 +73,15 @@ fn contradictions(name: &ProfileName, profile: &Profile) -> Vec<(String, String)
             "it needs a database, but has no [settings] to tell its account".into(),
         );
     }
-    if manifest.installer.is_some() && !manifest.needs.php {
-        problem("[installer]", "an installer needs needs.php".into());
+    for (table, script) in manifest.scripts() {
+        if !manifest.needs.php {
+            problem(&table, "a script needs needs.php".into());
+        }
+        for secret in &script.secrets {
+            if !manifest.secrets.contains_key(secret) {
+                problem(&table, format!("there is no secret {secret}"));
+            }
+        }
     }
     if !manifest.healthy.path.starts_with('/')
         || manifest.healthy.path.contains(char::is_whitespace)
@@ -160,13 +167,6 @@ fn contradictions(name: &ProfileName, profile: &Profile) -> Vec<(String, String)
             );
         }
     }
-    let secrets = manifest
-        .installer
-        .iter()
-        .flat_map(|installer| &installer.secrets);
-    for secret in secrets.filter(|secret| !manifest.secrets.contains_key(*secret)) {
-        problem("[installer]", format!("there is no secret {secret}"));
-    }
     for file in named_files(manifest) {
         if profile.file(file).is_err() {
             problem(file.as_str(), format!("the profile has no file {file}"));
@@ -180,7 +180,7 @@ fn named_files(manifest: &Manifest) -> Vec<&Place> {
     let mut named = vec![&manifest.vhost.template];
     named.extend(manifest.files.iter().map(|file| &file.template));
     named.extend(manifest.settings.iter().map(|settings| &settings.template));
-    named.extend(manifest.installer.iter().map(|installer| &installer.script));
+    named.extend(manifest.scripts().map(|(_, script)| &script.script));
     let overlays = manifest
         .platform
         .iter()

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use kolga_protocol::names::{OptionName, ProfileName};
+use kolga_protocol::names::{CommandName, OptionName, ProfileName};
 use serde::Deserialize;
 
 use super::place::{Mode, Pattern, Place};
+use crate::cron::Every;
 
 /// One kind of site.
 #[derive(Clone, Debug, Deserialize)]
@@ -39,7 +40,12 @@ pub struct Manifest {
     /// The file that holds the database's account and other secrets.
     pub settings: Option<SettingsFile>,
     /// The application's own installer.
-    pub installer: Option<Installer>,
+    pub installer: Option<Script>,
+    /// What is to be done at regular times.
+    pub cron: Option<Cron>,
+    /// Maintenance, by name.
+    #[serde(default)]
+    pub commands: BTreeMap<CommandName, Command>,
     /// The account that may administer a site.
     pub admin: Option<Admin>,
     /// How nginx serves a site.
@@ -176,6 +182,22 @@ pub struct OptionRule {
 #[serde(try_from = "usize")]
 pub struct SecretLength(pub usize);
 
+impl Manifest {
+    /// Every script, with a text that stands on its line.
+    pub(super) fn scripts(&self) -> impl Iterator<Item = (String, &Script)> {
+        let installer = self.installer.iter();
+        let installer = installer.map(|script| ("[installer]".to_owned(), script));
+        let commands = self.commands.iter();
+        let commands =
+            commands.map(|(name, command)| (format!("[commands.{name}]"), &command.script));
+        let cron = self
+            .cron
+            .iter()
+            .map(|cron| ("[cron]".to_owned(), &cron.script));
+        installer.chain(commands).chain(cron)
+    }
+}
+
 impl TryFrom<usize> for SecretLength {
     type Error = String;
 
@@ -255,7 +277,7 @@ pub struct SettingsFile {
 /// A PHP script that gets the site's particulars as JSON on stdin and exits with 0 when all is well.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Installer {
+pub struct Script {
     /// The script.
     pub script: Place,
     /// Which of the secrets it is told.
@@ -266,6 +288,80 @@ pub struct Installer {
     /// `php -d key=value`.
     #[serde(default)]
     pub php_settings: BTreeMap<OptionName, String>,
+}
+
+/// Maintenance that an operator may ask for by name. What it does to the site's data cannot be taken back.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "CommandTable")]
+pub struct Command {
+    /// One line for people.
+    pub description: String,
+    /// What it is.
+    pub script: Script,
+}
+
+/// The same as it is written: one table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommandTable {
+    description: String,
+    script: Place,
+    #[serde(default)]
+    secrets: Vec<OptionName>,
+    timeout_seconds: u64,
+    #[serde(default)]
+    php_settings: BTreeMap<OptionName, String>,
+}
+
+impl From<CommandTable> for Command {
+    fn from(table: CommandTable) -> Self {
+        Self {
+            description: table.description,
+            script: Script {
+                script: table.script,
+                secrets: table.secrets,
+                timeout_seconds: table.timeout_seconds,
+                php_settings: table.php_settings,
+            },
+        }
+    }
+}
+
+/// What is to be done at regular times, while the site is enabled.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "CronTable")]
+pub struct Cron {
+    /// How often.
+    pub every: Every,
+    /// What.
+    pub script: Script,
+}
+
+/// The same as it is written: one table.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CronTable {
+    every: Every,
+    script: Place,
+    #[serde(default)]
+    secrets: Vec<OptionName>,
+    timeout_seconds: u64,
+    #[serde(default)]
+    php_settings: BTreeMap<OptionName, String>,
+}
+
+impl From<CronTable> for Cron {
+    fn from(table: CronTable) -> Self {
+        Self {
+            every: table.every,
+            script: Script {
+                script: table.script,
+                secrets: table.secrets,
+                timeout_seconds: table.timeout_seconds,
+                php_settings: table.php_settings,
+            },
+        }
+    }
 }
 
 /// Who may administer a site.

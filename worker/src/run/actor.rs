@@ -3,7 +3,7 @@
 //! Obeys [`super::runner`]; what it does at start is in [`super::recover`], what operators and the hub may
 //! change in [`super::operator`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,10 +50,12 @@ pub(super) struct Actor {
     pub(super) journal_path: PathBuf,
     pub(super) schedule: Schedule,
     gates: Gates,
+    /// Sites that are given away to what is no task.
+    pub(super) turns: HashSet<Run>,
     pub(super) attempts: HashMap<Run, Tracked>,
-    work: JoinSet<(Run, End)>,
-    halt: CancellationToken,
-    draining: bool,
+    pub(super) work: JoinSet<(Run, End)>,
+    pub(super) halt: CancellationToken,
+    pub(super) draining: bool,
     /// Rollbacks that recovery waits for.
     pub(super) recovering: Vec<Run>,
     pub(super) recovered: Option<oneshot::Sender<()>>,
@@ -80,6 +82,7 @@ impl Actor {
             journal_path: spoke.config.journal_path(),
             spoke,
             journal,
+            turns: HashSet::new(),
             attempts: HashMap::new(),
             work: JoinSet::new(),
             halt: CancellationToken::new(),
@@ -139,6 +142,10 @@ impl Actor {
             Command::Abandon(run, comment, reply) => {
                 let verdict = self.abandon(run, &comment).await;
                 answer(reply, verdict);
+            }
+            Command::Turn(host, reply) => {
+                let turn = self.turn(host);
+                answer(reply, turn);
             }
             Command::Status(reply) => answer(reply, self.status()),
             Command::Reload(spoke) => {
@@ -255,6 +262,9 @@ impl Actor {
             tracing::error!("a task of the worker was aborted");
             return;
         };
+        if self.turned(run) {
+            return;
+        }
         self.counts.running -= 1;
         match end {
             End::Ended => {

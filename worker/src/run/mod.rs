@@ -20,6 +20,8 @@ mod rollback;
 mod runner;
 pub mod schedule;
 mod status;
+mod turn;
 
 pub use runner::{Accepted, CancelOutcome, Runner};
 pub use status::{AttemptStatus, Counts, RunnerStatus};
+pub use turn::Turn;

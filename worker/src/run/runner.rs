@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use kolga_protocol::id::Run;
 use kolga_protocol::message::{Deferral, TaskMessage};
+use kolga_protocol::names::HostName;
 use kolga_protocol::task::Params;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::actor::{Actor, Shown};
 use super::status::{Counts, RunnerStatus};
+use super::turn::Turn;
 use crate::journal::{Journal, LiveTask};
 use crate::spoke::Spoke;
 
@@ -40,6 +42,7 @@ pub(super) enum Command {
     Cancel(Run, String, oneshot::Sender<CancelOutcome>),
     RetryUndo(Run, oneshot::Sender<Verdict>),
     Abandon(Run, String, oneshot::Sender<Verdict>),
+    Turn(HostName, oneshot::Sender<Option<Turn>>),
     Status(oneshot::Sender<RunnerStatus>),
     Reload(Arc<Spoke>),
     Drain,
@@ -105,6 +108,14 @@ impl Runner {
         answer
             .await
             .unwrap_or_else(|_| Err("the worker is stopping".to_owned()))
+    }
+
+    /// Gives a site away to what is no task, for as long as the turn is kept; `None` when a task has it or waits
+    /// for it, or the worker is stopping.
+    pub async fn turn(&self, host: HostName) -> Option<Turn> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Turn(host, reply));
+        answer.await.ok().flatten()
     }
 
     /// Everything that has not ended.

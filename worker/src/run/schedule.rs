@@ -177,6 +177,12 @@ impl Schedule {
         heavy.taken < heavy.most && !(heavy.ready.is_empty() && heavy.growing.is_empty())
     }
 
+    /// Whether it has all that it claims.
+    pub fn holds_all(&self, run: Run) -> bool {
+        let member = self.members.get(&run);
+        member.is_some_and(|member| member.missing == 0)
+    }
+
     /// Runs an attempt whatever room there is: it was running before a restart, and so holds its claims.
     pub fn start_regardless(&mut self, run: Run) {
         let Some(member) = self.members.get_mut(&run) else {
@@ -310,6 +316,34 @@ mod tests {
 
     fn started(schedule: &mut Schedule) -> Vec<Run> {
         std::iter::from_fn(|| schedule.start_next(Open::All)).collect()
+    }
+
+    #[test]
+    fn who_may_not_wait_gets_what_is_free_and_takes_no_place() {
+        let mut schedule = Schedule::new(1, 1);
+        let (cron, task, other) = (run(), run(), run());
+        let claim = [Claim::exclusive(site("a.test"))];
+        schedule.add(cron, &claim, Lane::Light, false);
+        assert!(schedule.holds_all(cron));
+        schedule.start_regardless(cron);
+        schedule.keep_claims_only(cron);
+        schedule.add(
+            other,
+            &[Claim::exclusive(site("b.test"))],
+            Lane::Light,
+            false,
+        );
+        assert_eq!(
+            started(&mut schedule),
+            [other],
+            "the lane has its one place"
+        );
+        schedule.remove(other);
+        schedule.add(task, &claim, Lane::Light, false);
+        assert!(!schedule.holds_all(task));
+        assert!(started(&mut schedule).is_empty());
+        schedule.remove(cron);
+        assert_eq!(started(&mut schedule), [task]);
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub mod register_site;
 pub mod remove_platform;
 pub mod reserve_site;
 pub mod rewrite_entry;
+pub mod run_command;
 pub mod run_installer;
 pub mod scan_platform;
 pub mod settle_modes;
@@ -125,6 +126,7 @@ steps! {
     write_site_files::WriteSiteFiles,
     write_settings::WriteSettings,
     run_installer::RunInstaller,
+    run_command::RunCommand,
     publish_vhost::PublishVhost,
     check_site::CheckSite,
     register_site::RegisterSite,

@@ -12,6 +12,7 @@ mod server_verify;
 mod site_delete;
 mod site_enable;
 mod site_install;
+mod site_run;
 mod site_verify;
 mod trash_empty;
 mod trash_list;
@@ -49,6 +50,7 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::TrashList(_) => trash_list::plan(cx),
         Params::TrashRestore(params) => trash_restore::plan(params, cx),
         Params::TrashEmpty(params) => trash_empty::plan(params, cx),
+        Params::SiteRun(params) => site_run::plan(params, cx),
         Params::SiteVerify(params) => site_verify::plan(params, cx).await,
         Params::ServerPrint(params) => Ok(server_print::plan(params)),
         Params::ServerVerify(_) => Ok(server_verify::plan()),

@@ -10,6 +10,7 @@ use kolga_protocol::task::Output;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::run::Turn;
 use crate::steps;
 use crate::testing::{Kept, Scratch, context, stack_config};
 
@@ -93,6 +94,10 @@ impl Scene {
 
     fn delete(&self) -> Params {
         Self::params("site.delete", json!({"site": self.host}))
+    }
+
+    fn run(&self, command: Option<&str>) -> Params {
+        Self::params("site.run", json!({"site": self.host, "command": command}))
     }
 
     /// Carries a task out, but only its first `most` steps; gives back what they recorded, and the result
@@ -378,6 +383,96 @@ async fn what_was_changed_by_hand_is_mended_told_and_comes_back_when_a_later_ste
     assert!(problems.is_empty(), "{problems:?}");
     scene.answers("wp-site-blocks").await.expect("a page");
     assert_eq!(found(&verify).await, nothing, "once is enough");
+    scene.carry_out(&scene.delete()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn cron_runs_the_profiles_script_leaves_nothing_of_it_and_stops_with_the_worker() {
+    let scratch = Scratch::new();
+    let mut config = stack_config();
+    let folder = scratch.path().join("profiles/own");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let script = "<?php $in = json_decode(stream_get_contents(STDIN), true);\n\
+                  file_put_contents($in['site'] . '/ran', $in['host']);\n\
+                  if (file_exists($in['site'] . '/slow')) { sleep(600); }\n\
+                  exit(file_exists($in['site'] . '/bad') ? 1 : 0);\n";
+    let manifest = "name = \"own\"\ndescription = \"x\"\nneeds = { php = true }\n\
+                    [cron]\nevery = \"15m\"\nscript = \"cron.php\"\ntimeout_seconds = 600\n\
+                    [vhost]\ntemplate = \"v.conf\"\n[healthy]\npath = \"/\"\nstatus = 200\n";
+    let vhost = "server { listen {{ listen[0] }}; server_name {{ host }}; return 200; }\n";
+    for (name, text) in [
+        ("profile.toml", manifest),
+        ("cron.php", script),
+        ("v.conf", vhost),
+    ] {
+        std::fs::write(folder.join(name), text).expect("a file");
+    }
+    config.profiles.directories = vec![scratch.path().join("profiles")];
+    let scene = Scene::on("cron", scratch, config);
+    scene.carry_out(&scene.install("own")).await;
+    let site = scene.scratch.path().join("sites").join(&scene.host);
+    let host = scene.host.parse().expect("a host");
+    let entry = scene.cx.spoke.registry.sites.load(&host).expect("read");
+    let entry = entry.expect("it is there");
+    std::fs::write(site.join(".cron.php"), "<?php exit(1);").expect("of a worker that died");
+    let once = async |turn| crate::cron::once(&scene.cx.spoke, &entry, turn).await;
+    assert!(once(Turn::alone()).await);
+    let ran = std::fs::read_to_string(site.join("ran")).expect("it ran");
+    assert_eq!(ran, scene.host);
+    assert!(!site.join(".cron.php").exists());
+
+    std::fs::write(site.join("bad"), "").expect("a file");
+    assert!(!once(Turn::alone()).await, "it says that it went wrong");
+    std::fs::remove_file(site.join("ran")).expect("there");
+    std::fs::write(site.join("slow"), "").expect("a file");
+    let turn = Turn::alone();
+    let halt = turn.halt.clone();
+    let (well, ()) = tokio::join!(once(turn), async {
+        while !site.join("ran").exists() {
+            tokio::task::yield_now().await;
+        }
+        halt.cancel();
+    });
+    assert!(!well, "it was stopped, long before it would have ended");
+    assert!(!site.join(".cron.php").exists());
+    scene.carry_out(&scene.delete()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn wordpress_does_what_it_has_planned_and_its_commands_end_well() {
+    let scene = Scene::new("planned");
+    scene.carry_out(&scene.build()).await;
+    scene.carry_out(&scene.install("wordpress")).await;
+    let host = scene.host.parse().expect("a host");
+    let entry = scene.cx.spoke.registry.sites.load(&host).expect("read");
+    let entry = entry.expect("it is there");
+    assert!(crate::cron::once(&scene.cx.spoke, &entry, Turn::alone()).await);
+    let Output::SiteRun(there) = scene.carry_out(&scene.run(None)).await else {
+        panic!("the result of another kind of task");
+    };
+    let offered: Vec<String> = there.offered.iter().map(|it| it.name.to_string()).collect();
+    assert_eq!(offered, ["cache_clear", "update_database"]);
+    for command in &offered {
+        let Output::SiteRun(ran) = scene.carry_out(&scene.run(Some(command))).await else {
+            panic!("the result of another kind of task");
+        };
+        assert_eq!(
+            ran.command.map(|name| name.to_string()).as_ref(),
+            Some(command)
+        );
+    }
+    let log = format!("{:?}", scene.log.lines());
+    assert!(log.contains("temporary values"), "{log}");
+    assert!(log.contains("the tables are of version"), "{log}");
+    let unknown = plan(&scene.run(Some("reset")), &scene.cx).await;
+    let unknown = unknown.map(drop).expect_err("there is none").to_string();
+    assert!(
+        unknown.ends_with("no command reset; it offers cache_clear, update_database"),
+        "{unknown}"
+    );
+    scene.answers("wp-site-blocks").await.expect("a page");
     scene.carry_out(&scene.delete()).await;
 }
 

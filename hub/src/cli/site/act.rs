@@ -49,14 +49,24 @@ impl Act {
         client: &Client,
         screen: &Screen,
     ) -> Result<(), Trouble> {
-        let wish = NewSiteTask {
-            kind: kind.as_str().to_owned(),
-            params,
-        };
-        let path = format!("/v1/sites/{}/tasks", self.host);
-        let answer: TaskAnswer = client.post(&path, &wish).await?;
-        self.follow
-            .conclude(client, screen, &answer.task, &answer)
-            .await
+        ask_for(&self.host, kind, params, self.follow, client, screen).await
     }
+}
+
+/// Asks for a task on a site, and stays as long as the operator wants.
+pub(super) async fn ask_for(
+    host: &HostName,
+    kind: Kind,
+    params: serde_json::Map<String, serde_json::Value>,
+    follow: Follow,
+    client: &Client,
+    screen: &Screen,
+) -> Result<(), Trouble> {
+    let wish = NewSiteTask {
+        kind: kind.as_str().to_owned(),
+        params,
+    };
+    let path = format!("/v1/sites/{host}/tasks");
+    let answer: TaskAnswer = client.post(&path, &wish).await?;
+    follow.conclude(client, screen, &answer.task, &answer).await
 }

@@ -5,6 +5,7 @@ mod act;
 mod delete;
 mod install;
 mod lock;
+mod run;
 mod verify;
 
 use clap::Subcommand;
@@ -23,6 +24,7 @@ use act::Act;
 use delete::Delete;
 use install::Install;
 use lock::{Lock, Unlock};
+use run::Run;
 
 /// What can be done with sites.
 #[derive(Debug, Subcommand)]
@@ -58,6 +60,14 @@ What the hub says of the site is compared with what its server says; `kolga site
 Example:
   kolga site verify blog.example.org --follow")]
     Verify(Act),
+    /// Run a maintenance command that the site's profile offers
+    #[command(after_help = "\
+What a command does to the site's data cannot be taken back, so it is never tried again by itself.
+
+Examples:
+  kolga site run blog.example.org --list
+  kolga site run blog.example.org cache_clear --follow")]
+    Run(Run),
     /// Refuse tasks that change a site, until it is unlocked
     #[command(after_help = "\
 Verify, backup, login and whatever else leaves the site as it is go on. A task that was asked for before is not
@@ -92,6 +102,7 @@ impl Command {
             Self::Enable(act) => act.ask(Kind::SiteEnable, client, screen).await,
             Self::Disable(act) => act.ask(Kind::SiteDisable, client, screen).await,
             Self::Verify(act) => verify::run(act, client, screen).await,
+            Self::Run(run) => run.run(client, screen).await,
             Self::Lock(lock) => lock.run(client, screen).await,
             Self::Unlock(unlock) => unlock.run(client, screen).await,
             Self::List { server, part } => list(client, screen, server, part).await,

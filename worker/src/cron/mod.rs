@@ -1,0 +1,110 @@
+//! What sites do at regular times: the script that their profile's `[cron]` names, run by the worker itself and
+//! not through the queue. docs/decisions/0011-cron.md says why.
+//!
+//! One task of the worker sleeps until the first site is due, and not at all when none has a `[cron]`; sites are
+//! run one after the other. For a run the runner gives the site away like to a task ([`Runner::turn`]), so the two
+//! never overlap; a site that a task has, or that waits for a person, is asked again a minute later. A disabled
+//! site rests. What a script says is kept when it fails and goes into the worker's own log.
+
+mod every;
+mod kept;
+mod plan;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::cx::{Cx, Stop, StopCause};
+use crate::registry::SiteEntry;
+use crate::run::{Runner, Turn};
+use crate::script;
+use crate::site::Site;
+use crate::spoke::Spoke;
+use kept::Kept;
+use plan::{Timetable, now};
+
+pub use every::Every;
+
+/// The script's name in the site's folder while it runs.
+const NAME: &str = ".cron.php";
+/// How long a site that is in use is left alone.
+const LATER: u64 = 60;
+
+/// Goes on until the worker ends.
+pub async fn run(mut spokes: watch::Receiver<Arc<Spoke>>, runner: Runner) {
+    let mut counts = runner.counts();
+    let mut timetable = Timetable::default();
+    loop {
+        let spoke = Arc::clone(&spokes.borrow_and_update());
+        // Sites come and go with tasks, and only then.
+        counts.borrow_and_update();
+        if let Err(error) = timetable.read(&spoke) {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the sites cannot be read for cron"
+            );
+        }
+        while let Some(entry) = timetable.due(now()) {
+            match runner.turn(entry.host.clone()).await {
+                Some(turn) => {
+                    once(&spoke, &entry, turn).await;
+                }
+                None => timetable.postpone(&entry.host, now() + LATER),
+            }
+        }
+        let pause = timetable.pause(now()).map(Duration::from_secs);
+        tokio::select! {
+            () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
+            changed = spokes.changed() => if changed.is_err() { return },
+            changed = counts.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Runs a site's script, and says whether it ended well; what went wrong goes into the worker's log.
+pub async fn once(spoke: &Arc<Spoke>, entry: &SiteEntry, turn: Turn) -> bool {
+    let host = &entry.host;
+    let kept = Arc::new(Kept::default());
+    let cx = Cx {
+        spoke: Arc::clone(spoke),
+        run: turn.run,
+        log: kept.log(),
+        stop: Stop::default(),
+    };
+    let began = std::time::Instant::now();
+    let ended = {
+        let work = carry_out(&cx, entry);
+        tokio::pin!(work);
+        tokio::select! {
+            ended = &mut work => ended,
+            () = turn.halt.cancelled() => {
+                cx.stop.fire(StopCause::Shutdown);
+                work.await
+            }
+        }
+    };
+    let took = format!("{:.1} s", began.elapsed().as_secs_f64());
+    let well = ended.is_ok();
+    match ended {
+        Ok(()) => tracing::debug!(%host, took, "cron"),
+        Err(_) if cx.stop.cause().is_some() => tracing::info!(%host, took, "cron was stopped"),
+        Err(error) => {
+            let (error, said) = (format!("{error:#}"), kept.said());
+            tracing::warn!(%host, took, error, said, "cron failed");
+        }
+    }
+    well
+}
+
+async fn carry_out(cx: &Cx, entry: &SiteEntry) -> anyhow::Result<()> {
+    let site = Site::installed(entry, &cx.spoke)?;
+    let Some(cron) = &site.profile.manifest.cron else {
+        return Ok(());
+    };
+    // A worker that died has left one.
+    script::clean(cx, &entry.host, NAME)?;
+    let ran = script::run(cx, &site, &cron.script, NAME).await;
+    script::clean(cx, &entry.host, NAME)?;
+    ran
+}

@@ -1,0 +1,96 @@
+//! A PHP script of a profile, run for one site: it lies in the site's folder while it runs, gets the site's
+//! particulars as JSON over stdin, secrets among them, and what it says goes to the task's log.
+//!
+//! Used by the steps `run_installer` and `run_command` and by [`crate::cron`]; the child and all that it leaves
+//! running is [`crate::process`]'s.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kolga_protocol::fault;
+use kolga_protocol::names::{OptionName, OptionValue};
+use serde::Serialize;
+
+use crate::cx::Cx;
+use crate::files::Dir;
+use crate::layout;
+use crate::profile::manifest::Script;
+use crate::site::Site;
+
+/// What a script reads from its stdin, as JSON.
+#[derive(Serialize)]
+struct Input<'a> {
+    host: &'a str,
+    url: &'a str,
+    site: String,
+    platform: Option<String>,
+    settings: Option<String>,
+    options: &'a BTreeMap<OptionName, OptionValue>,
+    secrets: BTreeMap<&'a OptionName, &'a str>,
+}
+
+/// Runs it, under this name in the site's folder, which nothing serves.
+///
+/// # Errors
+/// When it does not end with success, or the task should stop; the file may be there still.
+pub async fn run(cx: &Cx, site: &Site, script: &Script, name: &str) -> anyhow::Result<()> {
+    let folder = folder(cx, site)?;
+    let text = site.profile.file(&script.script)?;
+    folder.write_new(name, text, 0o400)?;
+    let mut command = cx.spoke.need_php()?.command();
+    for (key, value) in &script.php_settings {
+        command = command.arg("-d").arg(format!("{key}={value}"));
+    }
+    fault::point("script:start");
+    command
+        // Without -f, PHP could take its stdin for the script, and print it.
+        .arg("-f")
+        .arg(folder.path().join(name))
+        .stdin(input(cx, site, script)?)
+        .time_limit(Duration::from_secs(script.timeout_seconds))
+        .run(cx)
+        .await?;
+    fault::point("script:ran");
+    folder.remove_file(name)
+}
+
+/// Removes what a run that broke off has left.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn clean(cx: &Cx, host: &kolga_protocol::names::HostName, name: &str) -> anyhow::Result<()> {
+    let sites = layout::sites(&cx.spoke.config)?;
+    match sites.kind(host.as_str())? {
+        Some(_) => sites.dir(host.as_str())?.remove_file(name),
+        None => Ok(()),
+    }
+}
+
+fn folder(cx: &Cx, site: &Site) -> anyhow::Result<Dir> {
+    layout::sites(&cx.spoke.config)?.dir(site.host.as_str())
+}
+
+fn input(cx: &Cx, site: &Site, script: &Script) -> anyhow::Result<Vec<u8>> {
+    let kept = cx.spoke.secrets.load(&site.host)?;
+    let kept = kept.context("the site's secrets are gone")?;
+    let wanted = script.secrets.iter();
+    let secrets = wanted
+        .map(|name| {
+            let secret = kept.values.get(name);
+            let secret = secret.with_context(|| format!("the site has no secret {name}"))?;
+            Ok((name, secret.expose()))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let shown = |path: &Path| path.display().to_string();
+    Ok(serde_json::to_vec(&Input {
+        host: site.host.as_str(),
+        url: &site.url,
+        site: shown(&site.folder),
+        platform: site.code().map(shown),
+        settings: site.settings_path().as_deref().map(shown),
+        options: &site.options,
+        secrets,
+    })?)
+}

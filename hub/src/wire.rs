@@ -122,6 +122,32 @@ pub struct RemovedServer {
     pub queues_removed: bool,
 }
 
+/// `GET /v1/tasks/{id}/inventory`: what a `server.inventory` found, beside the hub's lists as they are now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inventory {
+    /// Where it was taken.
+    pub server: ServerName,
+    /// By which task.
+    pub task: TaskId,
+    /// When, by the server's clock.
+    pub at: Option<UnixMillis>,
+    /// What was found.
+    pub found: kolga_protocol::task::server_inventory::Output,
+    /// Where the hub's lists, the server's book and its disk differ.
+    pub differences: Vec<Difference>,
+}
+
+/// One thing that is not the same everywhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// `platform`, `site`, or `stray` for what is neither.
+    pub what: String,
+    /// Its name, or where it lies.
+    pub name: String,
+    /// A sentence about it.
+    pub difference: String,
+}
+
 /// How far a platform or a site is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

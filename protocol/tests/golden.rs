@@ -11,9 +11,9 @@ use kolga_protocol::message::{
 };
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
-    Kind, Output, Params, ping, platform_build, platform_delete, platform_verify, server_print,
-    server_verify, site_delete, site_disable, site_enable, site_install, site_run, site_verify,
-    trash_empty, trash_list, trash_restore,
+    Kind, Output, Params, ping, platform_build, platform_delete, platform_verify, server_inventory,
+    server_print, server_verify, site_delete, site_disable, site_enable, site_install, site_run,
+    site_verify, trash_empty, trash_list, trash_restore,
 };
 use uuid::Uuid;
 
@@ -376,6 +376,37 @@ fn sample(kind: Kind) -> (Params, Output) {
             Output::TrashEmpty(trash_empty::Output {
                 items: 3,
                 bytes: 1_000_000,
+            }),
+        ),
+        Kind::ServerInventory => (
+            Params::ServerInventory(server_inventory::Params {}),
+            Output::ServerInventory(server_inventory::Output {
+                programs: vec![server_inventory::Program {
+                    name: "nginx".to_owned(),
+                    version: Some("1.22.1".to_owned()),
+                }],
+                disks: vec![server_inventory::Disk {
+                    path: "/srv/kolga/sites".to_owned(),
+                    total: 1000,
+                    free: 100,
+                }],
+                platforms: vec![server_inventory::Platform {
+                    name: "wp61".to_owned(),
+                    profile: Some("wordpress".to_owned()),
+                    version: None,
+                    in_book: true,
+                    has_folder: false,
+                }],
+                sites: vec![server_inventory::Site {
+                    host: "www.example.org".to_owned(),
+                    profile: None,
+                    platform: Some("wp61".to_owned()),
+                    enabled: Some(true),
+                    in_book: false,
+                    has_folder: true,
+                    has_vhost: false,
+                }],
+                strays: vec!["/srv/kolga/sites/x".to_owned()],
             }),
         ),
         Kind::ServerPrint => (

@@ -79,6 +79,7 @@ impl Stranger {
     pub fn of(scenario: Scenario) -> Vec<Self> {
         let mut all = match scenario.kind {
             Kind::Ping
+            | Kind::ServerInventory
             | Kind::ServerVerify
             | Kind::ServerPrint
             | Kind::SiteRun

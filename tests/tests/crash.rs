@@ -87,6 +87,7 @@ macro_rules! scenario {
 scenarios! {
     ping = Ping;
     server_verify = ServerVerify;
+    server_inventory = ServerInventory;
     server_print = ServerPrint;
     trash_list = TrashList;
     trash_restore_static = TrashRestore "static";

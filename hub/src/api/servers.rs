@@ -69,6 +69,24 @@ pub(super) async fn verify(
     Ok((StatusCode::CREATED, Json(wire::TaskAnswer { task })))
 }
 
+pub(super) async fn inventory(
+    State(api): State<Api>,
+    Path(server): Path<String>,
+    Who(who): Who,
+) -> Result<(StatusCode, Json<wire::TaskAnswer>), ApiError> {
+    let task = api.app.take_inventory(name(&server)?, &who).await?;
+    Ok((StatusCode::CREATED, Json(wire::TaskAnswer { task })))
+}
+
+/// What came of such a task, beside the hub's own lists.
+pub(super) async fn inventory_of(
+    State(api): State<Api>,
+    Path(task): Path<String>,
+) -> Result<Json<wire::Inventory>, ApiError> {
+    let task = api.app.find(&task).await?;
+    Ok(Json(api.app.inventory(task).await?))
+}
+
 /// `POST /v1/servers/{name}/ping`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

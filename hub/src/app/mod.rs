@@ -2,6 +2,7 @@
 //! store, whose commits wake the relay.
 
 mod doctor;
+mod inventory;
 mod objects;
 mod tasks;
 

@@ -3,7 +3,7 @@
 use kolga_protocol::id::TaskId;
 use kolga_protocol::names::ServerName;
 use kolga_protocol::state::State;
-use kolga_protocol::task::{Params, ping, server_verify};
+use kolga_protocol::task::{Params, ping, server_inventory, server_verify};
 
 use super::App;
 use crate::store::cancel::{Cancel, unknown_task};
@@ -34,6 +34,15 @@ impl App {
     /// [`StoreError`]: there is no such server, or the database failed.
     pub async fn verify(&self, server: ServerName, who: &str) -> Result<Task, StoreError> {
         let params = Params::ServerVerify(server_verify::Params::default());
+        self.make_one(server, params, who).await
+    }
+
+    /// Asks a server what there is on it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: there is no such server, or the database failed.
+    pub async fn take_inventory(&self, server: ServerName, who: &str) -> Result<Task, StoreError> {
+        let params = Params::ServerInventory(server_inventory::Params::default());
         self.make_one(server, params, who).await
     }
 

@@ -11,6 +11,7 @@ mod docs;
 mod doctor;
 mod events;
 mod follow;
+mod inventory;
 mod live;
 mod page;
 mod platform;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::client::Client;
 use super::follow::Follow;
+use super::inventory::Take;
 use super::page::{self, Part};
 use super::screen::{Screen, Style};
 use super::table::{Cell, Table};
@@ -62,6 +63,9 @@ Its worker is yours to stop, and its broker's user to remove: rabbitmqctl delete
         #[command(flatten)]
         follow: Follow,
     },
+    /// Look what there is on a server, and where that is not what the hub's lists say; nothing is changed
+    #[command(after_help = "Example:\n  kolga server inventory web1")]
+    Inventory(Take),
     /// Let a server print numbered lines, to try the way of a log from a child on the server to here
     #[command(after_help = "Example:\n  kolga server print web1 --lines 1000 --follow")]
     Print {
@@ -126,6 +130,7 @@ impl Command {
                 let answer: TaskAnswer = client.act(Method::POST, &path).await?;
                 follow.conclude(client, screen, &answer.task, &answer).await
             }
+            Self::Inventory(take) => take.run(client, screen).await,
             Self::Print {
                 name,
                 lines,

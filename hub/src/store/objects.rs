@@ -52,6 +52,7 @@ pub(super) async fn claim(
         Params::Ping(_)
         | Params::ServerVerify(_)
         | Params::ServerPrint(_)
+        | Params::ServerInventory(_)
         | Params::TrashList(_)
         | Params::TrashEmpty(_) => Ok(Ok(())),
     }

@@ -79,6 +79,7 @@ async fn settle_row(
         Params::Ping(_)
         | Params::ServerVerify(_)
         | Params::ServerPrint(_)
+        | Params::ServerInventory(_)
         | Params::TrashList(_)
         | Params::TrashEmpty(_) => {}
         Params::PlatformBuild(params) => {

@@ -391,6 +391,21 @@ async fn a_platform_is_asked_for_before_the_site_that_needs_it() {
 }
 
 #[tokio::test]
+async fn an_inventory_is_asked_for_and_only_one_that_was_taken_is_compared() {
+    let hub = TestHub::start().await;
+    hub.post("/v1/servers", json!({"name": "web1"})).await;
+    let asked = hub.post("/v1/servers/web1/inventory", json!({})).await;
+    assert_eq!(asked["task"]["kind"], "server.inventory");
+    let id = asked["task"]["id"].as_str().expect("an id");
+    let compare = hub.request(reqwest::Method::GET, &format!("/v1/tasks/{id}/inventory"));
+    let refused = compare.send().await.expect("answered");
+    assert_eq!(refused.status(), StatusCode::CONFLICT);
+    let refused: Value = refused.json().await.expect("JSON");
+    assert_eq!(refused["error"]["code"], "no_inventory");
+    hub.end().await;
+}
+
+#[tokio::test]
 async fn long_lists_come_in_pages() {
     let hub = TestHub::start().await;
     for number in 1..=5 {

@@ -8,6 +8,7 @@ pub mod ping;
 pub mod platform_build;
 pub mod platform_delete;
 pub mod platform_verify;
+pub mod server_inventory;
 pub mod server_print;
 pub mod server_verify;
 pub mod site_delete;
@@ -246,6 +247,7 @@ tasks! {
     SiteInstall = site_install, "site.install";
     SiteDelete = site_delete, "site.delete";
     ServerPrint = server_print, "server.print";
+    ServerInventory = server_inventory, "server.inventory";
     SiteEnable = site_enable, "site.enable";
     SiteDisable = site_disable, "site.disable";
     PlatformDelete = platform_delete, "platform.delete";

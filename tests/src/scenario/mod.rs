@@ -46,7 +46,11 @@ impl Scenario {
     fn profiles(kind: Kind) -> Vec<Option<&'static str>> {
         let built_in = kolga_worker::profile::built_in_names();
         match kind {
-            Kind::Ping | Kind::ServerVerify | Kind::ServerPrint | Kind::TrashList => vec![None],
+            Kind::Ping
+            | Kind::ServerVerify
+            | Kind::ServerInventory
+            | Kind::ServerPrint
+            | Kind::TrashList => vec![None],
             Kind::TrashRestore | Kind::TrashEmpty => vec![Some("static"), Some("php")],
             Kind::PlatformBuild | Kind::PlatformVerify | Kind::PlatformDelete => built_in
                 .into_iter()
@@ -138,7 +142,9 @@ impl Scenario {
             Request::post("/v1/tasks", body)
         };
         match self.kind {
-            Kind::Ping | Kind::ServerVerify | Kind::TrashList => task(json!({})),
+            Kind::Ping | Kind::ServerVerify | Kind::ServerInventory | Kind::TrashList => {
+                task(json!({}))
+            }
             Kind::TrashRestore => trash::restore(stack),
             Kind::TrashEmpty => trash::empty(stack),
             Kind::ServerPrint => task(json!({"lines": 50})),
@@ -165,7 +171,11 @@ impl Scenario {
     /// Makes the world ready for the next try after one that did all that it should.
     pub async fn after(self, hub: &Hub, stack: &Stack, number: usize) {
         match self.kind {
-            Kind::Ping | Kind::ServerVerify | Kind::ServerPrint | Kind::TrashList => {}
+            Kind::Ping
+            | Kind::ServerVerify
+            | Kind::ServerInventory
+            | Kind::ServerPrint
+            | Kind::TrashList => {}
             Kind::PlatformBuild => platform::remove(hub, &platform_name(number)).await,
             Kind::PlatformVerify => platform::disturb(stack),
             Kind::PlatformDelete => {

@@ -41,6 +41,7 @@ pub mod swap_entry;
 pub mod swap_secrets;
 pub mod swap_settings;
 pub mod swap_vhost;
+pub mod take_inventory;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod trash_platform;
@@ -146,6 +147,7 @@ steps! {
     settle_modes::SettleModes,
     scan_platform::ScanPlatform,
     probe_server::ProbeServer,
+    take_inventory::TakeInventory,
     print_lines::PrintLines,
 }
 

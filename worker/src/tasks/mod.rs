@@ -7,6 +7,7 @@ mod ping;
 mod platform_build;
 mod platform_delete;
 mod platform_verify;
+mod server_inventory;
 mod server_print;
 mod server_verify;
 mod site_delete;
@@ -52,6 +53,7 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::TrashEmpty(params) => trash_empty::plan(params, cx),
         Params::SiteRun(params) => site_run::plan(params, cx),
         Params::SiteVerify(params) => site_verify::plan(params, cx).await,
+        Params::ServerInventory(_) => Ok(server_inventory::plan()),
         Params::ServerPrint(params) => Ok(server_print::plan(params)),
         Params::ServerVerify(_) => Ok(server_verify::plan()),
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::stack::Stack;
-use crate::wait::until;
+use crate::wait::{HUB, until, until_every};
 use crate::worker::Orders;
 
 /// How long a task may take to end.
@@ -264,9 +264,17 @@ impl Hub {
     }
 
     /// The task that was asked for last, if any.
+    ///
+    /// # Panics
+    /// When the hub does not answer.
     pub async fn newest_task(&self) -> Option<String> {
-        let tasks = self.get("/v1/tasks?limit=1").await;
-        tasks["items"][0]["id"].as_str().map(str::to_owned)
+        self.try_newest_task().await.expect("the hub answers")
+    }
+
+    /// The same of a hub that may be dead: nothing when it does not answer.
+    pub async fn try_newest_task(&self) -> Option<Option<String>> {
+        let (_, tasks) = self.try_request("GET", "/v1/tasks?limit=1", None).await?;
+        Some(tasks["items"][0]["id"].as_str().map(str::to_owned))
     }
 
     /// Reads.
@@ -359,7 +367,7 @@ impl Hub {
 
     /// Waits until nothing more happens to a task by itself.
     pub async fn ended(&self, task: &str) -> Value {
-        until(&format!("task {task} ends"), TASK, async || {
+        until_every(HUB, &format!("task {task} ends"), TASK, async || {
             let shown = self.show(task).await;
             (shown["finished"] == true).then_some(shown)
         })
@@ -368,7 +376,7 @@ impl Hub {
 
     /// Waits until a task is in this state.
     pub async fn reaches(&self, task: &str, state: &str) -> Value {
-        until(&format!("task {task} is {state}"), TASK, async || {
+        until_every(HUB, &format!("task {task} is {state}"), TASK, async || {
             let shown = self.show(task).await;
             (shown["state"] == state).then_some(shown)
         })

@@ -2,13 +2,14 @@
 //! promised is kept, the task ends as it should, and the worker does its work once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use serde_json::Value;
 
 use super::Breaker;
 use super::points::Point;
 use crate::hub::TASK;
-use crate::wait::until;
+use crate::wait::{HUB, until};
 
 impl Breaker {
     /// Kills the hub at each of its points, and once again at its next start.
@@ -69,7 +70,13 @@ impl Breaker {
             }
             self.hub_again(&mut deaths, orders.next()).await;
             // What was committed before it died is there, and is not asked for again.
-            let now = self.hub.newest_task().await;
+            let now = loop {
+                match self.hub.try_newest_task().await {
+                    Some(now) => break now,
+                    // It did answer, and came to its second order after that.
+                    None => self.hub_again(&mut deaths, None).await,
+                }
+            };
             if now != newest {
                 break now.expect("a task");
             }
@@ -128,12 +135,13 @@ impl Breaker {
     /// Waits until it dies (true), or the task has ended and everything about it is acked.
     async fn hub_dies(&mut self, task: &str) -> bool {
         let path = format!("/v1/tasks/{task}");
-        let mut finished = false;
+        let (mut finished, mut asked) = (false, Instant::now());
         until("the hub dies or the task ends", TASK, async || {
             if self.hub.was_killed() {
                 return Some(true);
             }
-            if !finished {
+            if !finished && asked.elapsed() >= HUB {
+                asked = Instant::now();
                 let shown = self.hub.try_request("GET", &path, None).await;
                 finished = shown.is_some_and(|(_, shown)| shown["finished"] == true);
             }

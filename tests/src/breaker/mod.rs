@@ -27,7 +27,7 @@ use crate::orders::Hand;
 use crate::scenario::{SERVER, Scenario, platform_name};
 use crate::spent::Spent;
 use crate::stack::Stack;
-use crate::wait::until;
+use crate::wait::{HUB, until};
 use crate::worker::Worker;
 use crate::world::{Difference, Watcher, World, clear};
 use choice::Choice;
@@ -293,12 +293,15 @@ impl Breaker {
 
     /// Waits until the worker dies (true), or the task has ended and everything about it is told.
     async fn worker_dies(&mut self, task: &str) -> bool {
-        let mut finished = false;
+        let (mut finished, mut asked) = (false, Instant::now());
         until("the worker dies or the task ends", TASK, async || {
             if self.worker.ended().is_some() {
                 return Some(true);
             }
-            finished = finished || self.hub.show(task).await["finished"] == true;
+            if !finished && asked.elapsed() >= HUB {
+                finished = self.hub.show(task).await["finished"] == true;
+                asked = Instant::now();
+            }
             let rests = |status: Value| status["spooled"] == 0 && status["mood"] == "consuming";
             (finished && self.worker.status().is_some_and(rests)).then_some(false)
         })

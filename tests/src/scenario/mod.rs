@@ -124,7 +124,7 @@ impl Scenario {
             self.install(hub).await;
         }
         if self.kind == Kind::SiteVerify {
-            drift::disturb(self, &Stack::load()).await;
+            drift::disturb(self, stack).await;
         }
         if matches!(self.kind, Kind::TrashRestore | Kind::TrashEmpty) {
             self.delete(hub).await;

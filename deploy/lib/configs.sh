@@ -88,6 +88,10 @@ config_write() {
     config_hub "$STACK/hub" "127.0.0.1:$(port_for hub)" "$(broker_url hub)" |
         write_for "$STACK_USER" 0600 "$STACK/hub/hub.toml"
     for spoke in "$@"; do
+        # The repository is made beside its own name first, so its folder has to be the worker's.
+        install -d -m 0700 -o "$STACK_USER" -g "$STACK_USER" "$STACK/$spoke/backups"
+        [ -e "$STACK/$spoke/backup-password" ] ||
+            openssl rand -hex 32 | write_for "$STACK_USER" 0600 "$STACK/$spoke/backup-password"
         {
             config_worker "$STACK/$spoke" "$spoke" "$(broker_url "$spoke")" "$(port_for "$spoke.nginx")" \
                 "$(MARIADB_SOCKET)" "$STACK/sources" 127.0.0.1
@@ -95,6 +99,8 @@ config_write() {
             printf '\n[gates]\nload_per_cpu = 100\nmemory_pressure_percent = 90\ndisk_free_mib = 0\n'
             # Tests make tasks stuck on purpose, and do not wait a minute for each.
             printf '\n[limits]\nundo_patience_seconds = 4\n'
+            printf '\n[backups]\nrepository = "%s"\npassword_file = "%s"\n' \
+                "$STACK/$spoke/backups/restic" "$STACK/$spoke/backup-password"
             # Most tests look whether nothing is left of a site; those about the trash turn it on.
             printf '\n[trash]\nkeep_days = 0\n'
         } | write_for "$STACK_USER" 0600 "$STACK/$spoke/worker.toml"

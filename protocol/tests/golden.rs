@@ -11,9 +11,9 @@ use kolga_protocol::message::{
 };
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
-    Kind, Output, Params, ping, platform_build, platform_delete, platform_verify, server_inventory,
-    server_print, server_verify, site_delete, site_disable, site_enable, site_install, site_run,
-    site_verify, trash_empty, trash_list, trash_restore,
+    Kind, Output, Params, backup_list, ping, platform_build, platform_delete, platform_verify,
+    server_inventory, server_print, server_verify, site_backup, site_delete, site_disable,
+    site_enable, site_install, site_run, site_verify, trash_empty, trash_list, trash_restore,
 };
 use uuid::Uuid;
 
@@ -339,6 +339,32 @@ fn sample(kind: Kind) -> (Params, Output) {
                     aliases: vec!["*.example.org".parse().expect("an alias")],
                     enabled: true,
                 },
+            }),
+        ),
+        Kind::SiteBackup => (
+            Params::SiteBackup(site_backup::Params {
+                site: "www.example.org".parse().expect("a name"),
+            }),
+            Output::SiteBackup(site_backup::Output {
+                backup: "4b3feb53".to_owned(),
+                files: 1200,
+                bytes: 60_000_000,
+                bytes_added: 40_000,
+                database_bytes: Some(30_000),
+                milliseconds: 2500,
+            }),
+        ),
+        Kind::BackupList => (
+            Params::BackupList(backup_list::Params {
+                site: Some("www.example.org".parse().expect("a name")),
+            }),
+            Output::BackupList(backup_list::Output {
+                backups: vec![backup_list::Backup {
+                    id: "4b3feb53".to_owned(),
+                    site: "www.example.org".parse().expect("a name"),
+                    at: UnixMillis(1_700_000_000_000),
+                }],
+                more: 3,
             }),
         ),
         Kind::TrashList => (

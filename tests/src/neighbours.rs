@@ -84,6 +84,8 @@ impl Stranger {
             | Kind::ServerPrint
             | Kind::SiteRun
             | Kind::TrashList
+            | Kind::BackupList
+            | Kind::SiteBackup
             | Kind::TrashEmpty => vec![],
             Kind::PlatformBuild => vec![Self::PlatformFolder],
             Kind::PlatformVerify => vec![],

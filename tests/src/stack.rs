@@ -122,7 +122,10 @@ impl Stack {
         let mut command = match cgroup {
             Some(cgroup) => {
                 let mut command = Command::new(self.bin.join("kolga-worker"));
-                command.arg("enter").arg(cgroup).args(["0", "-", SETPRIV]);
+                command
+                    .arg("enter")
+                    .arg(cgroup)
+                    .args(["0", "-", "-", SETPRIV]);
                 command
             }
             None => Command::new(SETPRIV),

@@ -103,6 +103,10 @@ scenarios! {
     site_delete_static = SiteDelete "static";
     site_delete_php = SiteDelete "php";
     site_delete_wordpress = SiteDelete "wordpress";
+    backup_list = BackupList;
+    site_backup_static = SiteBackup "static";
+    site_backup_php = SiteBackup "php";
+    site_backup_wordpress = SiteBackup "wordpress";
     site_enable_static = SiteEnable "static";
     site_enable_php = SiteEnable "php";
     site_enable_wordpress = SiteEnable "wordpress";

@@ -53,6 +53,8 @@ pub struct Config {
     pub php: Option<Php>,
     /// The database server, when sites may need one.
     pub mariadb: Option<Mariadb>,
+    /// Where backups go, when there are to be some.
+    pub backups: Option<Backups>,
 }
 
 /// The broker.
@@ -272,6 +274,30 @@ pub struct Mariadb {
     pub user: String,
 }
 
+/// A restic repository. Nothing in here is a secret; the files that it names are.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backups {
+    /// Where, as restic says it: an absolute path, or `sftp:…`, `rest:…`, `s3:…`. Made at the first backup.
+    pub repository: String,
+    /// A file with the password that everything in it is encrypted with; nobody else may read it. Without it
+    /// the backups are worth nothing, so keep a copy elsewhere.
+    pub password_file: PathBuf,
+    /// A file of lines `NAME=value` that restic gets as environment, as its S3 backend wants its keys; nobody
+    /// else may read it.
+    pub environment_file: Option<PathBuf>,
+}
+
+impl Backups {
+    /// The folder that the repository is, when it is one of this machine.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        let path = self.repository.strip_prefix("local:");
+        let path = Path::new(path.unwrap_or(&self.repository));
+        path.is_absolute().then_some(path)
+    }
+}
+
 fn www_data() -> String {
     "www-data".to_owned()
 }
@@ -363,6 +389,20 @@ impl Config {
         if let Some(php) = &self.php {
             folders.insert("php.binary", &php.binary);
             folders.extend(php.fpm_socket.as_ref().map(|it| ("php.fpm_socket", it)));
+        }
+        if let Some(backups) = &self.backups {
+            folders.insert("backups.password_file", &backups.password_file);
+            let environment = backups.environment_file.as_ref();
+            folders.extend(environment.map(|it| ("backups.environment_file", it)));
+            let remote = ["sftp:", "rest:", "s3:"];
+            if backups.folder().is_none()
+                && !remote.iter().any(|it| backups.repository.starts_with(it))
+            {
+                problems.push(
+                    "backups.repository must be an absolute path, or begin with sftp:, rest: or s3:"
+                        .into(),
+                );
+            }
         }
         for (name, path) in folders {
             // These reach configuration files of nginx, so they are as plain as names are.

@@ -8,6 +8,7 @@
 //! <platforms>/.<platform>.gone-<run>/      the same while it is being deleted
 //! <sites>/<host>/.kolga-owner              which run made it
 //! <sites>/<host>/…                         what its profile wants
+//! <state>/.backup-<run>/                  what a backup holds besides the folder
 //! <sites>/.trash/<run>/                    a site that the task <run> has deleted or is deleting
 //! ```
 
@@ -34,6 +35,12 @@ pub fn new_platform(platform: &PlatformName, run: Run) -> String {
 #[must_use]
 pub fn gone_platform(platform: &PlatformName, run: Run) -> String {
     format!(".{platform}.gone-{run}")
+}
+
+/// The name of the folder of the worker's own in which a backup gathers what is not in the site's.
+#[must_use]
+pub fn backup_stage(run: Run) -> String {
+    format!(".backup-{run}")
 }
 
 /// A platform's folder.

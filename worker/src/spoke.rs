@@ -8,6 +8,7 @@ use crate::secrets::Secrets;
 use crate::services::mariadb::Mariadb;
 use crate::services::nginx::Nginx;
 use crate::services::php::Php;
+use crate::services::restic::Restic;
 use crate::trash::Trash;
 
 /// The spoke: its configuration, its services, its folders, its profiles.
@@ -20,6 +21,8 @@ pub struct Spoke {
     pub mariadb: Option<Mariadb>,
     /// PHP, where the configuration names it.
     pub php: Option<Php>,
+    /// Backups, where the configuration says where they go.
+    pub backups: Option<Restic>,
     /// What sites have to hide.
     pub secrets: Secrets,
     /// What the spoke holds.
@@ -43,6 +46,12 @@ impl Spoke {
             nginx: Nginx::new(&config.nginx, previous.map(|previous| &previous.nginx)),
             mariadb: config.mariadb.as_ref().map(Mariadb::new),
             php: config.php.as_ref().map(Php::new),
+            backups: config.backups.as_ref().map(|backups| {
+                Restic::new(
+                    backups,
+                    previous.and_then(|previous| previous.backups.as_ref()),
+                )
+            }),
             secrets: Secrets::new(&config.state_dir),
             registry: Registry::new(&config.state_dir),
             trash: Trash::new(&config.state_dir),
@@ -67,6 +76,14 @@ impl Spoke {
     /// When the configuration names none.
     pub fn need_mariadb(&self) -> anyhow::Result<&Mariadb> {
         self.mariadb.as_ref().ok_or_else(|| missing("mariadb"))
+    }
+
+    /// Backups, for a task that cannot do without.
+    ///
+    /// # Errors
+    /// When the configuration says of none.
+    pub fn need_backups(&self) -> anyhow::Result<&Restic> {
+        self.backups.as_ref().ok_or_else(|| missing("backups"))
     }
 
     /// PHP, for a task that cannot do without.

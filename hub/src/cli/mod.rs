@@ -1,10 +1,11 @@
 //! The operator's command line: reads the arguments, asks the hub over HTTP, shows what it says.
 //!
-//! One file a noun (`server`, `platform`, `site`, `trash`, `task`), each with its arguments and its commands.
+//! One file a noun (`server`, `platform`, `site`, `backup`, `trash`, `task`), each with its arguments and its commands.
 //! `client` speaks HTTP, `page` turns the pages of long lists, `events` holds on to a live stream, `follow` shows one; `screen` is the only
 //! way to stdout, `trouble` the only judge of exit codes. `serve` alone hands on to the daemon instead of
 //! to the API.
 
+mod backup;
 mod bench;
 mod client;
 mod docs;
@@ -128,6 +129,9 @@ enum Ask {
     /// Sites
     #[command(subcommand)]
     Site(site::Command),
+    /// Backups of sites, which lie where each server is told to put them
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// The trash of a server: what was a site's, and is kept for a while
     #[command(subcommand)]
     Trash(trash::Command),
@@ -163,6 +167,7 @@ impl Ask {
             Self::Server(command) => command.run(&client, screen).await,
             Self::Platform(command) => command.run(&client, screen).await,
             Self::Site(command) => command.run(&client, screen).await,
+            Self::Backup(command) => command.run(&client, screen).await,
             Self::Trash(command) => command.run(&client, screen).await,
             Self::Task(command) => command.run(&client, screen).await,
             Self::Bench(args) => args.run(&client, screen).await,

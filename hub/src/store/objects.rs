@@ -4,8 +4,8 @@
 use kolga_protocol::id::TaskId;
 use kolga_protocol::names::{HostName, ServerName};
 use kolga_protocol::task::{
-    Params, platform_build, site_delete, site_disable, site_enable, site_install, site_run,
-    site_verify,
+    Params, platform_build, site_backup, site_delete, site_disable, site_enable, site_install,
+    site_run, site_verify,
 };
 use sqlx::{AnyConnection, Row};
 
@@ -45,7 +45,8 @@ pub(super) async fn claim(
         Params::SiteInstall(params) => claim_site(tx, server, params, task).await,
         Params::SiteDelete(params) => claim_removal(tx, server, params, task).await,
         Params::TrashRestore(params) => claim_site(tx, server, &params.site, task).await,
-        Params::SiteEnable(site_enable::Params { site })
+        Params::SiteBackup(site_backup::Params { site })
+        | Params::SiteEnable(site_enable::Params { site })
         | Params::SiteDisable(site_disable::Params { site })
         | Params::SiteRun(site_run::Params { site, .. })
         | Params::SiteVerify(site_verify::Params { site }) => ready_site(tx, server, site).await,
@@ -53,6 +54,7 @@ pub(super) async fn claim(
         | Params::ServerVerify(_)
         | Params::ServerPrint(_)
         | Params::ServerInventory(_)
+        | Params::BackupList(_)
         | Params::TrashList(_)
         | Params::TrashEmpty(_) => Ok(Ok(())),
     }

@@ -80,6 +80,8 @@ async fn settle_row(
         | Params::ServerVerify(_)
         | Params::ServerPrint(_)
         | Params::ServerInventory(_)
+        | Params::BackupList(_)
+        | Params::SiteBackup(_)
         | Params::TrashList(_)
         | Params::TrashEmpty(_) => {}
         Params::PlatformBuild(params) => {

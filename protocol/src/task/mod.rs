@@ -4,6 +4,7 @@
 //! A type's kind is for ever: journals, queues and databases hold it. A change of its fields that
 //! old bytes cannot express takes a new version number.
 
+pub mod backup_list;
 pub mod ping;
 pub mod platform_build;
 pub mod platform_delete;
@@ -11,6 +12,7 @@ pub mod platform_verify;
 pub mod server_inventory;
 pub mod server_print;
 pub mod server_verify;
+pub mod site_backup;
 pub mod site_delete;
 pub mod site_disable;
 pub mod site_enable;
@@ -257,6 +259,8 @@ tasks! {
     TrashEmpty = trash_empty, "trash.empty";
     SiteVerify = site_verify, "site.verify";
     SiteRun = site_run, "site.run";
+    SiteBackup = site_backup, "site.backup";
+    BackupList = backup_list, "backup.list";
 }
 
 impl Payload {

@@ -1,6 +1,7 @@
 //! Every task that must bear every fault: asked from the code, so that a new type of task or a new profile
 //! cannot be forgotten. How to make the world ready for one, how to ask for it, and how to tidy up after it.
 
+mod backups;
 mod drift;
 mod platform;
 mod trash;
@@ -50,7 +51,8 @@ impl Scenario {
             | Kind::ServerVerify
             | Kind::ServerInventory
             | Kind::ServerPrint
-            | Kind::TrashList => vec![None],
+            | Kind::TrashList
+            | Kind::BackupList => vec![None],
             Kind::TrashRestore | Kind::TrashEmpty => vec![Some("static"), Some("php")],
             Kind::PlatformBuild | Kind::PlatformVerify | Kind::PlatformDelete => built_in
                 .into_iter()
@@ -66,7 +68,8 @@ impl Scenario {
             | Kind::SiteDelete
             | Kind::SiteEnable
             | Kind::SiteDisable
-            | Kind::SiteVerify => built_in.into_iter().map(Some).collect(),
+            | Kind::SiteVerify
+            | Kind::SiteBackup => built_in.into_iter().map(Some).collect(),
         }
     }
 
@@ -100,6 +103,7 @@ impl Scenario {
         let (host, database) = (self.host(), self.database());
         let is_build = self.is_a_platform();
         let keeps_trash = self.keeps_trash();
+        let is_backup = self.kind == Kind::SiteBackup;
         // In grants the underscores of a database's name are escaped.
         let escaped = database.as_deref().map(|name| name.replace('_', "\\_"));
         move |name| {
@@ -107,6 +111,7 @@ impl Scenario {
             name.contains(&host)
                 || named(&database)
                 || named(&escaped)
+                || is_backup && name == backups::SNAPSHOTS
                 || is_build && name.contains("/try")
                 || keeps_trash && (name.contains("/.trash") || name.contains("/trash/"))
         }
@@ -142,9 +147,12 @@ impl Scenario {
             Request::post("/v1/tasks", body)
         };
         match self.kind {
-            Kind::Ping | Kind::ServerVerify | Kind::ServerInventory | Kind::TrashList => {
-                task(json!({}))
-            }
+            Kind::Ping
+            | Kind::ServerVerify
+            | Kind::ServerInventory
+            | Kind::TrashList
+            | Kind::BackupList => task(json!({})),
+            Kind::SiteBackup => self.site_task(self.kind, json!({})),
             Kind::TrashRestore => trash::restore(stack),
             Kind::TrashEmpty => trash::empty(stack),
             Kind::ServerPrint => task(json!({"lines": 50})),
@@ -175,7 +183,9 @@ impl Scenario {
             | Kind::ServerVerify
             | Kind::ServerInventory
             | Kind::ServerPrint
-            | Kind::TrashList => {}
+            | Kind::TrashList
+            | Kind::BackupList => {}
+            Kind::SiteBackup => backups::forget(stack),
             Kind::PlatformBuild => platform::remove(hub, &platform_name(number)).await,
             Kind::PlatformVerify => platform::disturb(stack),
             Kind::PlatformDelete => {

@@ -2,6 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row as _};
 
+use super::backups::repository;
 use super::databases::maria;
 use super::folders;
 use super::web::reload_web;
@@ -18,7 +19,9 @@ pub async fn clear(stack: &Stack, server: &str) {
     // What is an operator's stays.
     let of_tasks = folders(stack, server).into_iter();
     let of_tasks = of_tasks.filter(|path| !path.ends_with("conf") && !path.ends_with("profiles"));
-    for folder in of_tasks.chain([vhosts]) {
+    let repository = repository(stack, server);
+    let backups = repository.parent().expect("a folder").to_owned();
+    for folder in of_tasks.chain([vhosts, backups]) {
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
             match entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -3,9 +3,10 @@
 //!
 //! One file a sort of thing: [`tree`] (files with mode, owner, ACL, extended attributes and hash),
 //! [`databases`] (with tables, users and grants), [`web`] (what the running web server answers),
-//! [`processes`] (with their control groups, and the worker's open files), [`temporary`] files, and [`queues`]
+//! [`backups`], [`processes`] (with their control groups, and the worker's open files), [`temporary`] files, and [`queues`]
 //! at the broker. [`names`] puts one name in place of those that differ from run to run; [`compare`] says what differs; [`clear()`] makes a spoke empty.
 
+mod backups;
 mod clear;
 mod compare;
 mod databases;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use crate::spent::Spent;
 use crate::stack::Stack;
 
+pub use backups::{SNAPSHOTS, repository};
 pub use clear::clear;
 pub use compare::Difference;
 pub use databases::maria;
@@ -221,17 +223,19 @@ impl Watcher {
         for folder in folders(&self.stack, &self.server) {
             tree::note(world, &mut self.hashes, &folder);
         }
+        backups::note(world, &self.stack, &self.server);
     }
 }
 
-/// Every folder that a spoke has in a stack, but for those of nginx and PHP themselves: what a task makes a new place
-/// for, such as backups, is looked at without being named here.
+/// Every folder that a spoke has in a stack, but for those of nginx, PHP and restic themselves: what a task makes a new place
+/// for is looked at without being named here.
 fn folders(stack: &Stack, server: &str) -> Vec<std::path::PathBuf> {
     let config = stack.spoke(server, "config");
     let home = config.parent().expect("a folder");
     let entries = std::fs::read_dir(home).expect("the spoke's folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
+    let others = ["nginx", "php", "backups"];
     paths
-        .filter(|path| path.is_dir() && !path.ends_with("nginx") && !path.ends_with("php"))
+        .filter(|path| path.is_dir() && !others.iter().any(|name| path.ends_with(name)))
         .collect()
 }

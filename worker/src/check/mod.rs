@@ -43,6 +43,9 @@ pub async fn all(cx: &Cx, probe_database: bool) -> anyhow::Result<Vec<Check>> {
         checks.extend(database::checks(cx, mariadb, probe_database).await);
     }
     cx.stop.check()?;
+    if let Some(backups) = &cx.spoke.backups {
+        checks.push(check("backups", backups.version(cx).await));
+    }
     Ok(checks)
 }
 

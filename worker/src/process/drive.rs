@@ -35,7 +35,12 @@ impl Command {
         let leaf = supervision.leaf(cx.run)?;
         let process = &cx.spoke.config.process;
         let mut command = supervision
-            .command(&self.program, leaf.as_ref(), process)
+            .command(
+                &self.program,
+                leaf.as_ref(),
+                self.confinement.as_ref(),
+                process,
+            )
             .with_context(cannot)?;
         command
             .args(&self.args)

@@ -1,5 +1,5 @@
 //! `kolga-worker enter`, for the worker alone: the first thing that a child is. It goes into its cgroup,
-//! gives way, and becomes the program; so no program ever runs outside of its cgroup, and the worker keeps
+//! gives way, gives up what it may not open, and becomes the program; so no program ever runs outside of its cgroup, and the worker keeps
 //! its own priority.
 //!
 //! Started by [`super::supervision`]; `main` looks for it before anything else.
@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use super::cgroup::PROCS;
+use super::confine::confine;
 use super::give_way;
 
 /// The word by which a child is told from a worker.
@@ -30,9 +31,15 @@ pub fn enter(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     if args.next()? != ENTER {
         return None;
     }
-    let why = match (args.next(), args.next(), args.next(), args.next()) {
-        (Some(cgroup), Some(nice), Some(disk), Some(program)) => {
-            become_it(&cgroup, &nice, &disk, &program, args)
+    let why = match (
+        args.next(),
+        args.next(),
+        args.next(),
+        args.next(),
+        args.next(),
+    ) {
+        (Some(cgroup), Some(nice), Some(disk), Some(folders), Some(program)) => {
+            become_it(&cgroup, &nice, &disk, &folders, &program, args)
         }
         _ => "this command is the worker's own, for starting programs".to_owned(),
     };
@@ -45,6 +52,7 @@ fn become_it(
     cgroup: &OsStr,
     nice: &OsStr,
     disk: &OsStr,
+    folders: &OsStr,
     program: &OsStr,
     args: impl Iterator<Item = OsString>,
 ) -> String {
@@ -57,6 +65,12 @@ fn become_it(
     }
     if let Some(nice) = nice.to_str().and_then(|nice| nice.parse().ok()) {
         give_way::to(nice);
+    }
+    if folders != NONE {
+        let told = serde_json::from_slice(folders.as_encoded_bytes()).map_err(Into::into);
+        if let Err(error) = told.and_then(|to| confine(&to)) {
+            return format!("the kernel does not let it be confined: {error:#}");
+        }
     }
     let mut command = if disk == IDLE && Path::new(IONICE).exists() {
         let mut command = Command::new(IONICE);

@@ -10,6 +10,7 @@
 //! There is no shell anywhere: what is given as one argument stays one argument.
 
 mod cgroup;
+mod confine;
 mod drive;
 mod ended;
 mod enter;
@@ -31,6 +32,7 @@ use crate::cx::{Cx, Stopped};
 use output::{Bytes, Lines};
 pub use pieces::Pieces;
 
+pub use confine::Confinement;
 pub use enter::enter;
 pub use give_way::{give_way, set_nice};
 pub use reaper::{become_subreaper, bury_orphans, kill_leftovers};
@@ -58,6 +60,7 @@ pub struct Command {
     dir: PathBuf,
     env: Vec<(OsString, OsString)>,
     stdin: Input,
+    confinement: Option<Confinement>,
     time_limit: Duration,
 }
 
@@ -89,6 +92,7 @@ impl Command {
             dir: PathBuf::from("/"),
             env: Vec::new(),
             stdin: Input::Nothing,
+            confinement: None,
             time_limit: TIME_LIMIT,
         }
     }
@@ -145,6 +149,13 @@ impl Command {
     #[must_use]
     pub fn stdin_file(mut self, file: std::fs::File) -> Self {
         self.stdin = Input::File(file);
+        self
+    }
+
+    /// Lets it open nothing but this.
+    #[must_use]
+    pub fn confined(mut self, to: Confinement) -> Self {
+        self.confinement = Some(to);
         self
     }
 

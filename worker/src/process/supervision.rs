@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use kolga_protocol::id::Run;
 
 use super::cgroup::{self, Base, Leaf};
-use super::{enter, reaper};
+use super::{Confinement, enter, reaper};
 use crate::config::{Cgroups, Config, Process};
 
 /// This very program, also when its file has been replaced: the link is followed by the child.
@@ -134,14 +134,19 @@ impl Supervision {
         &self,
         program: &Path,
         leaf: Option<&Leaf>,
+        confinement: Option<&Confinement>,
         process: &Process,
     ) -> anyhow::Result<tokio::process::Command> {
         let Some(launcher) = &self.launcher else {
+            anyhow::ensure!(
+                confinement.is_none(),
+                "only a worker confines what it starts"
+            );
             return Ok(tokio::process::Command::new(program));
         };
         // Said here and not by the launcher, which could only end with a status.
         rustix::fs::access(program, rustix::fs::Access::EXEC_OK)?;
-        Ok(launch(launcher, program, leaf, process))
+        Ok(launch(launcher, program, leaf, confinement, process))
     }
 }
 
@@ -149,6 +154,7 @@ fn launch(
     launcher: &Path,
     program: &Path,
     leaf: Option<&Leaf>,
+    confinement: Option<&Confinement>,
     process: &Process,
 ) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(launcher);
@@ -164,6 +170,10 @@ fn launch(
         } else {
             enter::NONE
         })
+        // Folders by name, of which the child could be told in no better way: it is plain data.
+        .arg(confinement.map_or(enter::NONE.to_owned(), |to| {
+            serde_json::json!(to).to_string()
+        }))
         .arg(program);
     command
 }
@@ -177,7 +187,13 @@ async fn try_cgroups(state_dir: &Path, launcher: &Path) -> anyhow::Result<Base> 
         io_idle: false,
         cgroups: Cgroups::Auto,
     };
-    let mut command = launch(launcher, Path::new("/bin/true"), Some(&leaf), &process);
+    let mut command = launch(
+        launcher,
+        Path::new("/bin/true"),
+        Some(&leaf),
+        None,
+        &process,
+    );
     command
         .env_clear()
         .stdin(Stdio::null())

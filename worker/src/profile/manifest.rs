@@ -48,10 +48,21 @@ pub struct Manifest {
     pub commands: BTreeMap<CommandName, Command>,
     /// The account that may administer a site.
     pub admin: Option<Admin>,
+    /// What a backup leaves out.
+    #[serde(default)]
+    pub backup: Backup,
     /// How nginx serves a site.
     pub vhost: Vhost,
     /// How to see that a site works.
     pub healthy: Healthy,
+}
+
+/// What a backup leaves out, besides the settings, which hold secrets and are made anew.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Backup {
+    /// Files and folders below the site's own, such as caches.
+    pub exclude: Vec<Place>,
 }
 
 /// What a site needs besides a folder and nginx.

@@ -20,6 +20,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use crate::config;
 use crate::secrets::Secret;
 pub use dump::Dumped;
+pub(crate) use dump::{Measured, hex};
 use quote::{account, grant_pattern, identifier, literal};
 
 /// How long one operation may take, waiting for the lock included.

@@ -8,3 +8,4 @@ pub mod git;
 pub mod mariadb;
 pub mod nginx;
 pub mod php;
+pub mod restic;

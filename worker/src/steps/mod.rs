@@ -6,6 +6,8 @@
 pub mod check_face;
 pub mod check_platform;
 pub mod check_site;
+pub mod check_snapshot;
+pub mod clear_stage;
 pub mod create_database;
 pub mod create_database_user;
 pub mod drop_database;
@@ -21,6 +23,7 @@ pub mod forget_site;
 pub mod list_files;
 pub mod lock_database_user;
 pub mod make_site_folders;
+pub mod make_snapshot;
 pub mod mend_database_user;
 pub mod mend_site;
 pub mod overlay_platform;
@@ -37,6 +40,7 @@ pub mod run_command;
 pub mod run_installer;
 pub mod scan_platform;
 pub mod settle_modes;
+pub mod stage_backup;
 pub mod swap_entry;
 pub mod swap_secrets;
 pub mod swap_settings;
@@ -149,6 +153,9 @@ steps! {
     probe_server::ProbeServer,
     take_inventory::TakeInventory,
     print_lines::PrintLines,
+    stage_backup::StageBackup,
+    make_snapshot::MakeSnapshot,
+    check_snapshot::CheckSnapshot,
 }
 
 finals! {
@@ -157,6 +164,7 @@ finals! {
     drop_old_settings::DropOldSettings,
     empty_trash::EmptyTrash,
     forget_site::ForgetSite,
+    clear_stage::ClearStage,
     remove_platform::RemovePlatform,
     forget_platform::ForgetPlatform,
     lock_database_user::LockDatabaseUser,

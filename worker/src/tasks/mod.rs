@@ -3,6 +3,7 @@
 //!
 //! Called by the executor ([`crate::run`]), which carries the plan out.
 
+mod backup_list;
 mod ping;
 mod platform_build;
 mod platform_delete;
@@ -10,6 +11,7 @@ mod platform_verify;
 mod server_inventory;
 mod server_print;
 mod server_verify;
+mod site_backup;
 mod site_delete;
 mod site_enable;
 mod site_install;
@@ -46,6 +48,8 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::PlatformVerify(params) => platform_verify::plan(params, cx),
         Params::SiteInstall(params) => site_install::plan(params, cx),
         Params::SiteDelete(params) => site_delete::plan(params, cx),
+        Params::SiteBackup(params) => site_backup::plan(params, cx),
+        Params::BackupList(params) => backup_list::plan(params, cx).await,
         Params::SiteEnable(params) => site_enable::plan(params, cx),
         Params::SiteDisable(params) => site_enable::plan_disable(params, cx),
         Params::TrashList(_) => trash_list::plan(cx),

@@ -42,6 +42,14 @@ The passwords of the site are made on its server and stay there; the result name
     /// Delete a site with its files and its database
     #[command(after_help = "Example:\n  kolga site delete blog.example.org --follow")]
     Delete(Delete),
+    /// Keep a copy of a site's files and database in the backups of its server
+    #[command(after_help = "\
+Example:
+  kolga site backup blog.example.org --follow
+
+Only what has changed since the last backup takes room. It counts when it could be read back. Where backups go is
+said by `[backups]` in the server's worker.toml; `kolga backup list` shows what is there.")]
+    Backup(Act),
     /// Show visitors the site again that was disabled
     Enable(Act),
     /// Show visitors a page that says that the site is switched off
@@ -99,6 +107,7 @@ impl Command {
         match self {
             Self::Install(install) => install.run(client, screen).await,
             Self::Delete(delete) => delete.run(client, screen).await,
+            Self::Backup(act) => act.ask(Kind::SiteBackup, client, screen).await,
             Self::Enable(act) => act.ask(Kind::SiteEnable, client, screen).await,
             Self::Disable(act) => act.ask(Kind::SiteDisable, client, screen).await,
             Self::Verify(act) => verify::run(act, client, screen).await,

@@ -8,7 +8,6 @@
 //!
 //! Tasks that back up, restore, clone and migrate hand work here.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::time::Duration;
 
@@ -90,11 +89,15 @@ impl Mariadb {
             .arg(name.as_str())
             .time_limit(longest(cx))
             .pipe(cx, move |pieces| {
-                let mut without = WithoutDefiners::new(Measured::new(into));
+                let file = BufWriter::with_capacity(256 * 1024, into);
+                let mut without = WithoutDefiners::new(Measured::new(file));
                 for piece in pieces {
                     without.take(&piece)?;
                 }
-                without.finish()?.finish()
+                let (dumped, mut file) = without.finish()?.finish();
+                file.flush()?;
+                file.get_ref().sync_all()?;
+                Ok(dumped)
             })
             .await
             .with_context(|| format!("cannot dump the database {name}"))
@@ -155,33 +158,33 @@ fn longest(cx: &Cx) -> Duration {
     Duration::from_secs(cx.spoke.config.limits.task_timeout_seconds)
 }
 
-/// A file and what is written to it.
-struct Measured {
-    file: BufWriter<File>,
+/// What is written, and how much and what it is.
+pub(crate) struct Measured<W> {
+    file: W,
     digest: Sha256,
     bytes: u64,
 }
 
-impl Measured {
-    fn new(file: File) -> Self {
+impl<W: Write> Measured<W> {
+    pub(crate) fn new(file: W) -> Self {
         Self {
-            file: BufWriter::with_capacity(256 * 1024, file),
+            file,
             digest: Sha256::new(),
             bytes: 0,
         }
     }
 
-    fn finish(mut self) -> anyhow::Result<Dumped> {
-        self.file.flush()?;
-        self.file.get_ref().sync_all()?;
-        Ok(Dumped {
+    /// What it was, and what it was written to.
+    pub(crate) fn finish(self) -> (Dumped, W) {
+        let dumped = Dumped {
             bytes: self.bytes,
             sha256: hex(&self.digest.finalize()),
-        })
+        };
+        (dumped, self.file)
     }
 }
 
-impl Write for Measured {
+impl<W: Write> Write for Measured<W> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.file.write_all(bytes)?;
         self.digest.update(bytes);
@@ -194,6 +197,6 @@ impl Write for Measured {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,275 @@
+//! Backups over the whole system, read with plain restic: what is in them is the site as it was, byte for byte and
+//! row for row, no credential is, and a tenant who swaps folders for links meanwhile carries out nothing that is
+//! not his.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use kolga_tests::hub::{Hub, Request, Settings};
+use kolga_tests::scenario::SERVER;
+use kolga_tests::stack::Stack;
+use kolga_tests::worker::{Orders, Worker};
+use kolga_tests::world::{clear, repository};
+use serde_json::{Value, json};
+
+const SECRET: &str = "what the neighbour alone may know";
+
+struct Scene {
+    stack: Stack,
+    hub: Hub,
+    worker: Worker,
+    restored: PathBuf,
+}
+
+impl Scene {
+    async fn new(name: &str) -> Self {
+        let stack = Stack::load();
+        clear(&stack, SERVER).await;
+        let hub = Hub::with_servers(&stack, &Settings::default(), &[SERVER]).await;
+        let worker = Worker::start(&stack, SERVER, &Orders::default()).await;
+        let restored = PathBuf::from(stack.text("/dir")).join(format!("restored-{name}"));
+        std::fs::remove_dir_all(&restored).ok();
+        Self {
+            stack,
+            hub,
+            worker,
+            restored,
+        }
+    }
+
+    async fn install(&self, host: &str, profile: &str) -> PathBuf {
+        let task = self.hub.install(SERVER, host, profile, None).await;
+        self.hub.succeeds(&task).await;
+        self.stack.spoke(SERVER, "sites_root").join(host)
+    }
+
+    async fn backup(&self, host: &str) -> Value {
+        let body = json!({"kind": "site.backup", "params": {}});
+        let request = Request::post(&format!("/v1/sites/{host}/tasks"), body);
+        let task = self.hub.ask(&request).await;
+        self.hub.ended(&task).await
+    }
+
+    /// restic alone, as an operator uses it who has no Kolga any more.
+    fn restic(&self, args: &[&str]) -> String {
+        let repository = repository(&self.stack, SERVER);
+        let password = repository.parent().and_then(Path::parent).expect("above");
+        let done = Command::new("/usr/bin/restic")
+            .arg("--password-file")
+            .arg(password.join("backup-password"))
+            .args(["--no-cache", "--no-lock", "-r"])
+            .arg(&repository)
+            .args(args)
+            .output()
+            .expect("restic runs");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{args:?}: {said}");
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
+    fn restore(&self, id: &str) {
+        std::fs::remove_dir_all(&self.restored).ok();
+        let target = self.restored.to_str().expect("text");
+        self.restic(&["restore", id, "--verify", "--target", target]);
+    }
+
+    async fn end(self, hosts: &[&str]) {
+        for host in hosts {
+            self.hub.delete(host).await;
+        }
+        self.worker.stop().await;
+        std::fs::remove_dir_all(&self.restored).ok();
+        drop(std::fs::remove_dir_all(repository(&self.stack, SERVER)));
+    }
+}
+
+/// Every path below, with what it is and holds.
+fn tree(top: &Path) -> Vec<(PathBuf, String)> {
+    fn walk(top: &Path, path: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in std::fs::read_dir(path).expect("read").flatten() {
+            let (path, kind) = (entry.path(), entry.file_type().expect("a kind"));
+            let what = if kind.is_symlink() {
+                format!(
+                    "link {}",
+                    std::fs::read_link(&path).expect("read").display()
+                )
+            } else if kind.is_dir() {
+                walk(top, &path, found);
+                "folder".to_owned()
+            } else {
+                format!("{:?}", std::fs::read(&path).expect("read"))
+            };
+            found.push((path.strip_prefix(top).expect("below").to_owned(), what));
+        }
+    }
+    let mut found = Vec::new();
+    walk(top, top, &mut found);
+    found.sort();
+    found
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn plain_restic_brings_back_every_byte_and_row_and_finds_no_credentials() {
+    let scene = Scene::new("whole").await;
+    let host = "kept.kolga.test";
+    let folder = scene.install(host, "php").await;
+    std::fs::write(folder.join("docroot/page"), "a page\n").expect("written");
+    readable(&folder.join("docroot/page"));
+    symlink("/etc/hostname", folder.join("docroot/elsewhere")).expect("linked");
+    let secrets = scene.stack.spoke(SERVER, "state_dir").join("secrets");
+    let secrets = std::fs::read(secrets.join(format!("{host}.json"))).expect("it has some");
+    let secrets: Value = serde_json::from_slice(&secrets).expect("JSON");
+    let password = secrets["database_password"].as_str().expect("a password");
+
+    let ended = scene.backup(host).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    let output = &ended["output"];
+    let id = output["backup"].as_str().expect("an id");
+    scene.restore(id);
+
+    let relative = folder.strip_prefix("/").expect("absolute");
+    let mut wanted = tree(&folder);
+    wanted.retain(|(path, _)| !path.ends_with("settings.php"));
+    assert_eq!(tree(&scene.restored.join(relative)), wanted);
+    let dump = std::fs::read_to_string(scene.restored.join("database.sql")).expect("a dump");
+    assert_eq!(output["database_bytes"], dump.len());
+    for (path, what) in tree(&scene.restored) {
+        let bytes = format!("{:?}", password.as_bytes());
+        let bytes = bytes.trim_matches(['[', ']']);
+        assert!(!what.contains(bytes), "{} holds a password", path.display());
+    }
+
+    let again = scene.backup(host).await;
+    assert_eq!(again["state"], "succeeded", "{again}");
+    let added = again["output"]["bytes_added"].as_u64().expect("a number");
+    println!(
+        "the first added {}, the second {added} bytes",
+        output["bytes_added"]
+    );
+    assert!(added < output["bytes_added"].as_u64().expect("a number"));
+    let listed = scene
+        .hub
+        .task(SERVER, "backup.list", json!({"site": host}))
+        .await;
+    let listed = scene.hub.succeeds(&listed).await;
+    let ids: Vec<&str> = listed["output"]["backups"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|backup| backup["id"].as_str())
+        .collect();
+    assert_eq!(
+        ids,
+        [again["output"]["backup"].as_str().expect("an id"), id]
+    );
+    scene.end(&[host]).await;
+}
+
+/// As the worker may read it: what root makes is root's alone in a site's folder.
+fn readable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = if path.is_dir() { 0o755 } else { 0o644 };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
+}
+
+/// Swaps a folder of a tenant for a link to his neighbour's, and back: as fast as it goes, or with so many
+/// milliseconds in between, so that some backups have the luck to meet no link.
+fn swap(folder: &Path, link: &Path, stop: &AtomicBool, swaps: &AtomicU64, pause: &AtomicU64) {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    while !stop.load(Ordering::Relaxed) {
+        renameat_with(CWD, folder, CWD, link, RenameFlags::EXCHANGE).expect("swapped");
+        swaps.fetch_add(1, Ordering::Relaxed);
+        let pause = pause.load(Ordering::Relaxed);
+        if pause > 0 {
+            std::thread::sleep(std::time::Duration::from_millis(pause));
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_tenant_who_swaps_folders_for_links_carries_nothing_of_a_neighbour_out() {
+    let scene = Scene::new("swapped").await;
+    let (victim, tenant) = ("victim.kolga.test", "tenant.kolga.test");
+    let theirs = scene.install(victim, "static").await;
+    let own = scene.install(tenant, "static").await;
+    let inside = theirs.join("docroot/inside");
+    std::fs::create_dir(&inside).expect("a folder");
+    let (swapped, link) = (own.join("docroot/inside"), own.join("docroot/other"));
+    std::fs::create_dir(&swapped).expect("a folder");
+    for number in 0..300 {
+        // The same names on both sides: whoever has read the list of the one opens files of the other.
+        for (folder, text) in [(&inside, SECRET), (&swapped, "the tenant's own")] {
+            let path = folder.join(number.to_string());
+            std::fs::write(&path, text).expect("written");
+            readable(&path);
+        }
+    }
+    readable(&inside);
+    readable(&swapped);
+    symlink(&inside, &link).expect("linked");
+
+    let (stop, swaps) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
+    let pause = Arc::new(AtomicU64::new(0));
+    let swapper = std::thread::spawn({
+        let (swapped, link) = (swapped.clone(), link.clone());
+        let (stop, swaps, pause) = (Arc::clone(&stop), Arc::clone(&swaps), Arc::clone(&pause));
+        move || swap(&swapped, &link, &stop, &swaps, &pause)
+    });
+    let (mut made, mut refused) = (Vec::new(), 0);
+    for milliseconds in [0, 0, 1, 30, 100, 300] {
+        pause.store(milliseconds, Ordering::Relaxed);
+        let ended = scene.backup(tenant).await;
+        match ended["output"]["backup"].as_str() {
+            Some(id) => made.push(id.to_owned()),
+            None => {
+                let why = ended.to_string();
+                assert!(
+                    why.contains("make_snapshot") || why.contains("check_snapshot"),
+                    "{why}"
+                );
+                refused += 1;
+            }
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    swapper.join().expect("it ends");
+    let swaps = swaps.load(Ordering::Relaxed);
+    println!(
+        "{swaps} swaps, {} backups made, {refused} that met a link and came to nothing",
+        made.len()
+    );
+    assert!(swaps > 100, "only {swaps} swaps");
+
+    // With the swapping over it works again, and the neighbour's own backup does hold what is looked for.
+    let last = scene.backup(tenant).await;
+    made.push(last["output"]["backup"].as_str().expect("made").to_owned());
+    let holds_it = |restored: &Path| {
+        let looked = Command::new("grep")
+            .args(["-rlF", SECRET])
+            .arg(restored)
+            .output();
+        !looked.expect("grep runs").stdout.is_empty()
+    };
+    for id in &made {
+        scene.restore(id);
+        assert!(
+            !holds_it(&scene.restored),
+            "backup {id} holds what is the neighbour's"
+        );
+    }
+    let neighbours = scene.backup(victim).await;
+    scene.restore(neighbours["output"]["backup"].as_str().expect("made"));
+    assert!(
+        holds_it(&scene.restored),
+        "the test does not find what it looks for"
+    );
+    scene.end(&[victim, tenant]).await;
+}

@@ -1,0 +1,110 @@
+//! Step `make_snapshot`: the site's folder and what was gathered besides become one snapshot of the backups, which
+//! names this run. The repository is made where there is none yet, and stays: it is not this site's alone.
+//!
+//! Undo needs the run: the snapshot that names it is forgotten. What it had brought along is in nobody's way and
+//! goes when the repository is pruned.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context as _;
+use kolga_protocol::fault;
+use kolga_protocol::id::Run;
+use serde::{Deserialize, Serialize};
+
+use super::stage_backup::{DUMP, MANIFEST};
+use crate::cx::Cx;
+use crate::layout;
+use crate::services::mariadb::Dumped;
+use crate::services::restic::{Made, Wanted};
+use crate::site::Site;
+use crate::step::{Step, UndoError};
+
+/// What the steps of a backup learn for each other and for the result.
+#[derive(Default)]
+pub struct Kept {
+    /// The database as a file.
+    pub dump: OnceLock<Dumped>,
+    /// The manifest's text.
+    pub manifest: OnceLock<Vec<u8>>,
+    /// The snapshot.
+    pub made: OnceLock<Made>,
+}
+
+/// Makes a snapshot.
+pub struct MakeSnapshot {
+    /// Of which site.
+    pub site: Arc<Site>,
+    /// What it is made of, and where the other steps learn of it.
+    pub kept: Arc<Kept>,
+}
+
+/// What was found.
+#[derive(Serialize, Deserialize)]
+pub struct Record {
+    run: Run,
+}
+
+impl Step for MakeSnapshot {
+    const NAME: &'static str = "make_snapshot";
+    type Record = Record;
+
+    async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
+        cx.spoke.need_backups()?;
+        let sites = layout::sites(&cx.spoke.config)?;
+        sites
+            .dir(self.site.host.as_str())
+            .context("there is nothing to back up")?;
+        Ok(Record { run: cx.run })
+    }
+
+    async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
+        let restic = cx.spoke.need_backups()?;
+        restic.make_repository(cx, record.run).await?;
+        fault::point("make_snapshot:repository");
+        let stage = layout::backup_stage(record.run);
+        let mut gathered = vec![MANIFEST];
+        gathered.extend(self.kept.dump.get().map(|_| DUMP));
+        let wanted = Wanted {
+            run: record.run,
+            host: self.site.host.clone(),
+            folder: self.site.folder.clone(),
+            stage: cx.spoke.config.state_dir.join(stage),
+            gathered,
+            exclude: self.exclude()?,
+        };
+        let made = restic.back_up(cx, wanted).await?;
+        cx.log.info(format!(
+            "backup {}: {} files, {} bytes, {} of them new",
+            made.id, made.files, made.bytes, made.bytes_added
+        ));
+        self.kept.made.get_or_init(|| made);
+        Ok(())
+    }
+
+    async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
+        let forgotten = match cx.spoke.need_backups() {
+            Ok(restic) => restic.forget_run(cx, record.run).await,
+            Err(error) => Err(error),
+        };
+        forgotten.map_err(|error| {
+            let left = format!("the snapshot with the tag run={}", record.run);
+            UndoError::leaves(left, error)
+        })
+    }
+}
+
+impl MakeSnapshot {
+    /// What the profile leaves out, and the settings with what a task keeps beside them while it writes them.
+    fn exclude(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let places = &self.site.profile.manifest.backup.exclude;
+        let places = places.iter().map(|place| self.site.folder.join(place));
+        let mut exclude: Vec<_> = places.collect();
+        if let Some(settings) = self.site.settings_path() {
+            let name = settings.file_name().context("settings have a name")?;
+            let beside = format!(".{}.*", name.to_string_lossy());
+            exclude.extend([settings.with_file_name(beside), settings]);
+        }
+        Ok(exclude)
+    }
+}

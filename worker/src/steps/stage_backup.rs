@@ -1,0 +1,206 @@
+//! Step `stage_backup`: what a backup holds besides the site's folder, gathered in a folder of the worker's own: the
+//! database's dump, and a manifest that says what the site is. Neither holds credentials.
+//!
+//! Undo needs the run, which the folder names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kolga_protocol::fault;
+use kolga_protocol::id::{Run, UnixMillis};
+use kolga_protocol::names::{
+    DatabaseName, HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName,
+    SiteAlias,
+};
+use serde::{Deserialize, Serialize};
+
+use super::make_snapshot::Kept;
+use crate::cx::Cx;
+use crate::files::Dir;
+use crate::layout;
+use crate::services::mariadb::Dumped;
+use crate::site::Site;
+use crate::step::{Step, UndoError};
+
+/// The database, in a backup.
+pub(super) const DUMP: &str = "database.sql";
+/// What the site is, in a backup.
+pub(super) const MANIFEST: &str = "manifest.json";
+
+/// Gathers what a backup holds.
+pub struct StageBackup {
+    /// Of which site.
+    pub site: Arc<Site>,
+    /// Where the other steps learn of it.
+    pub kept: Arc<Kept>,
+}
+
+/// What was found.
+#[derive(Serialize, Deserialize)]
+pub struct Record {
+    run: Run,
+}
+
+/// What a backup says of its site: all that installing one like it would ask for, and what is in it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Of this file.
+    pub format: u32,
+    /// The worker's release.
+    pub kolga: String,
+    /// When.
+    pub at: UnixMillis,
+    /// By which spoke.
+    pub server: ServerName,
+    /// The site.
+    pub host: HostName,
+    /// Its other names.
+    pub aliases: Vec<SiteAlias>,
+    /// Its kind.
+    pub profile: ProfileName,
+    /// Whose code it uses.
+    pub platform: Option<PlatformName>,
+    /// The version of that code.
+    pub platform_version: Option<String>,
+    /// The operator's choices.
+    pub options: BTreeMap<OptionName, OptionValue>,
+    /// Its folder, with which the files in the backup begin.
+    pub folder: String,
+    /// Its database.
+    pub database: Option<DatabaseName>,
+    /// How long the dump is.
+    pub dump_bytes: Option<u64>,
+    /// Of the dump, in hexadecimal digits.
+    pub dump_sha256: Option<String>,
+}
+
+impl Step for StageBackup {
+    const NAME: &'static str = "stage_backup";
+    type Record = Record;
+
+    async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
+        let own = Dir::open(&cx.spoke.config.state_dir)?;
+        let name = layout::backup_stage(cx.run);
+        anyhow::ensure!(
+            own.kind(&name)?.is_none(),
+            "{} is there already: move it away",
+            own.path().join(name).display()
+        );
+        Ok(Record { run: cx.run })
+    }
+
+    async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
+        let own = Dir::open(&cx.spoke.config.state_dir)?;
+        let name = layout::backup_stage(record.run);
+        let stage = own.make_owned_dir(name, 0o700, &record.run.to_string())?;
+        fault::point("stage_backup:made");
+        let mut dumped = None;
+        if let Some(database) = &self.site.database {
+            let mariadb = cx.spoke.need_mariadb()?;
+            let dump = mariadb.dump(cx, database, &stage, DUMP).await?;
+            cx.log
+                .info(format!("dumped {database}: {} bytes", dump.bytes));
+            dumped = Some(self.kept.dump.get_or_init(|| dump));
+        }
+        fault::point("stage_backup:dumped");
+        let manifest = serde_json::to_vec_pretty(&self.manifest(cx, dumped)?)?;
+        stage.write_new(MANIFEST, &manifest, 0o600)?;
+        self.kept.manifest.get_or_init(|| manifest);
+        Ok(())
+    }
+
+    async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
+        remove(cx, record.run).map_err(|error| {
+            let left = layout::backup_stage(record.run);
+            let left = cx.spoke.config.state_dir.join(left);
+            UndoError::leaves(left.display().to_string(), error)
+        })
+    }
+}
+
+impl StageBackup {
+    fn manifest(&self, cx: &Cx, dumped: Option<&Dumped>) -> anyhow::Result<Manifest> {
+        let site = &self.site;
+        let platform = match &site.platform {
+            Some(name) => cx.spoke.registry.platforms.load(name)?,
+            None => None,
+        };
+        Ok(Manifest {
+            format: 1,
+            kolga: env!("CARGO_PKG_VERSION").to_owned(),
+            at: UnixMillis::now(),
+            server: cx.spoke.config.server.clone(),
+            host: site.host.clone(),
+            aliases: site.aliases.clone(),
+            profile: site.profile.manifest.name.clone(),
+            platform: site.platform.clone(),
+            platform_version: platform.and_then(|platform| platform.version),
+            options: site.options.clone(),
+            folder: site.folder.display().to_string(),
+            database: site.database.clone(),
+            dump_bytes: dumped.map(|dump| dump.bytes),
+            dump_sha256: dumped.map(|dump| dump.sha256.clone()),
+        })
+    }
+}
+
+/// Removes what this run gathered; it need not be there.
+pub(super) fn remove(cx: &Cx, run: Run) -> anyhow::Result<()> {
+    let own = Dir::open(&cx.spoke.config.state_dir)?;
+    own.remove_owned_dir(layout::backup_stage(run), &run.to_string())
+        .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::testing::{site, site_context};
+    use crate::testing::Scratch;
+
+    fn scene(scratch: &Scratch) -> (Cx, StageBackup, Dir) {
+        let cx = site_context(scratch);
+        let own = Dir::open(&cx.spoke.config.state_dir).expect("there");
+        let step = StageBackup {
+            site: site(&cx),
+            kept: Arc::default(),
+        };
+        (cx, step, own)
+    }
+
+    #[tokio::test]
+    async fn undo_is_right_when_it_never_ran_ran_by_half_and_ran_whole() {
+        let scratch = Scratch::new();
+        let (cx, step, own) = scene(&scratch);
+        cx.spoke.registry.sites.list().expect("its folder is made");
+        cx.spoke.registry.platforms.list().expect("this one too");
+        let before = own.names().expect("read");
+        let record = Step::inspect(&step, &cx).await.expect("free");
+        StageBackup::undo(&cx, &record).await.expect("never ran");
+        let name = layout::backup_stage(cx.run);
+        own.make_owned_dir(&name, 0o700, &cx.run.to_string())
+            .expect("by half");
+        StageBackup::undo(&cx, &record).await.expect("ran by half");
+        assert_eq!(own.names().expect("read"), before);
+        Step::apply(&step, &cx, &record).await.expect("whole");
+        let manifest = step.kept.manifest.get().expect("written");
+        let manifest: Manifest = serde_json::from_slice(manifest).expect("it reads back");
+        assert_eq!(manifest.host, step.site.host);
+        StageBackup::undo(&cx, &record).await.expect("ran whole");
+        StageBackup::undo(&cx, &record).await.expect("twice");
+        assert_eq!(own.names().expect("read"), before);
+    }
+
+    #[tokio::test]
+    async fn a_folder_of_that_name_that_is_not_the_runs_stays() {
+        let scratch = Scratch::new();
+        let (cx, step, own) = scene(&scratch);
+        let record = Step::inspect(&step, &cx).await.expect("free");
+        let name = layout::backup_stage(cx.run);
+        own.make_dir(&name, 0o700).expect("planted");
+        assert!(Step::inspect(&step, &cx).await.is_err());
+        StageBackup::undo(&cx, &record)
+            .await
+            .expect("nothing of ours");
+        assert!(own.kind(&name).expect("looked").is_some());
+    }
+}

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kolga_protocol::fault;
-use kolga_protocol::names::{OptionName, OptionValue};
+use kolga_protocol::names::{HostName, OptionName, OptionValue};
 use serde::Serialize;
 
 use crate::cx::Cx;
@@ -18,6 +18,7 @@ use crate::files::Dir;
 use crate::layout;
 use crate::profile::manifest::Script;
 use crate::site::Site;
+use crate::spoke::Spoke;
 
 /// What a script reads from its stdin, as JSON.
 #[derive(Serialize)]
@@ -60,8 +61,8 @@ pub async fn run(cx: &Cx, site: &Site, script: &Script, name: &str) -> anyhow::R
 ///
 /// # Errors
 /// When it cannot be removed.
-pub fn clean(cx: &Cx, host: &kolga_protocol::names::HostName, name: &str) -> anyhow::Result<()> {
-    let sites = layout::sites(&cx.spoke.config)?;
+pub fn clean(spoke: &Spoke, host: &HostName, name: &str) -> anyhow::Result<()> {
+    let sites = layout::sites(&spoke.config)?;
     match sites.kind(host.as_str())? {
         Some(_) => sites.dir(host.as_str())?.remove_file(name),
         None => Ok(()),

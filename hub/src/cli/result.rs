@@ -199,7 +199,9 @@ fn plain(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
         Value::Object(fields) => {
-            let told = fields.iter().filter(|(_, value)| !value.is_null());
+            let empty =
+                |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+            let told = fields.iter().filter(|(_, value)| !empty(value));
             let told = told.map(|(name, value)| format!("{name}: {}", plain(value)));
             told.collect::<Vec<_>>().join(", ")
         }

@@ -11,6 +11,7 @@ mod pruning;
 mod recorder;
 mod reporting;
 mod sending;
+mod sites;
 mod sources;
 
 /// One test a scenario and database. Scenarios are sentences.
@@ -76,6 +77,9 @@ scenarios! {
     platforms:
         a_platform_stays_while_a_site_uses_it_and_is_gone_when_deleted,
         a_locked_platform_takes_no_new_sites_and_keeps_those_it_has,;
+    sites:
+        what_a_site_was_found_to_be_is_kept_with_where_the_records_differ,
+        a_locked_site_is_changed_by_no_task_and_verified_all_the_same,;
     listing:
         pages_of_tasks_meet_without_gap_or_overlap,
         tasks_are_found_by_server_state_and_object,

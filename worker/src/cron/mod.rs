@@ -35,6 +35,7 @@ const LATER: u64 = 60;
 pub async fn run(mut spokes: watch::Receiver<Arc<Spoke>>, runner: Runner) {
     let mut counts = runner.counts();
     let mut timetable = Timetable::default();
+    clean(&spokes.borrow());
     loop {
         let spoke = Arc::clone(&spokes.borrow_and_update());
         // Sites come and go with tasks, and only then.
@@ -59,6 +60,20 @@ pub async fn run(mut spokes: watch::Receiver<Arc<Spoke>>, runner: Runner) {
             changed = spokes.changed() => if changed.is_err() { return },
             changed = counts.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+/// Takes away what a worker that died in the middle of a run has left.
+fn clean(spoke: &Spoke) {
+    let cleaned = spoke.registry.sites.list().and_then(|sites| {
+        let mut sites = sites.iter();
+        sites.try_for_each(|entry| script::clean(spoke, &entry.host, NAME))
+    });
+    if let Err(error) = cleaned {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "a script of cron may be left in a site's folder"
+        );
     }
 }
 
@@ -102,9 +117,8 @@ async fn carry_out(cx: &Cx, entry: &SiteEntry) -> anyhow::Result<()> {
     let Some(cron) = &site.profile.manifest.cron else {
         return Ok(());
     };
-    // A worker that died has left one.
-    script::clean(cx, &entry.host, NAME)?;
+    script::clean(&cx.spoke, &entry.host, NAME)?;
     let ran = script::run(cx, &site, &cron.script, NAME).await;
-    script::clean(cx, &entry.host, NAME)?;
+    script::clean(&cx.spoke, &entry.host, NAME)?;
     ran
 }

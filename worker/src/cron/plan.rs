@@ -65,6 +65,11 @@ impl Timetable {
 
     /// A site whose turn it is; its next one comes in its own time, and not at once when this one was late.
     pub(super) fn due(&mut self, now: u64) -> Option<SiteEntry> {
+        for row in self.rows.values_mut() {
+            // The clock was set back since.
+            let next = row.every.next(&row.entry.host, now);
+            row.at = row.at.min(next);
+        }
         let row = self.rows.values_mut().find(|row| row.at <= now)?;
         row.at = row.every.next(&row.entry.host, now);
         Some(row.entry.clone())
@@ -152,6 +157,14 @@ mod tests {
         timetable.postpone(&due.host, then + 60);
         assert!(timetable.due(then + 59).is_none());
         assert!(timetable.due(then + 60).is_some(), "a minute later");
+
+        timetable.postpone(&due.host, then);
+        assert!(
+            timetable.due(then - 900 * 100).is_none(),
+            "set back by a day"
+        );
+        let pause = timetable.pause(then - 900 * 100).expect("it is due");
+        assert!(pause <= 900, "{pause}");
 
         off.enabled = true;
         sites.replace(&off).expect("replaced");

@@ -64,7 +64,7 @@ impl Step for RunCommand {
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
-        script::clean(cx, &record.host, NAME).map_err(|error| {
+        script::clean(&cx.spoke, &record.host, NAME).map_err(|error| {
             let left = layout::site(&cx.spoke.config, &record.host).join(NAME);
             UndoError::leaves(left.display().to_string(), error)
         })

@@ -1,6 +1,6 @@
 //! The trash: what was a site's and is needed no more, kept until it is old enough (`[trash] keep_days`).
 //!
-//! An item is what one task has put there past its point of no return ([`discard`] adds the steps): a site's
+//! An item is what one task has put there past its point of no return ([`mod@discard`] adds the steps): a site's
 //! folder, its database, which stays where it is with its user locked out, its secrets and its entry in the
 //! spoke's book. It is listed from the moment at which all of it is there.
 //!

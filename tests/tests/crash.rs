@@ -95,14 +95,17 @@ scenarios! {
     trash_empty_static = TrashEmpty "static";
     trash_empty_php = TrashEmpty "php";
     platform_build_wordpress = PlatformBuild "wordpress";
+    platform_build_mediawiki = PlatformBuild "mediawiki";
     platform_verify_wordpress = PlatformVerify "wordpress";
     platform_delete_wordpress = PlatformDelete "wordpress";
     site_install_static = SiteInstall "static";
     site_install_php = SiteInstall "php";
     site_install_wordpress = SiteInstall "wordpress";
+    site_install_mediawiki = SiteInstall "mediawiki";
     site_delete_static = SiteDelete "static";
     site_delete_php = SiteDelete "php";
     site_delete_wordpress = SiteDelete "wordpress";
+    site_delete_mediawiki = SiteDelete "mediawiki";
     backup_list = BackupList;
     site_backup_static = SiteBackup "static";
     site_backup_php = SiteBackup "php";

@@ -9,6 +9,25 @@ use crate::stack::Stack;
 /// Where Debian puts WordPress.
 const WORDPRESS: &str = "/usr/share/wordpress";
 
+/// Where Debian puts MediaWiki.
+const MEDIAWIKI: &str = "/usr/share/mediawiki";
+
+/// What a MediaWiki needs to be installed and to answer: its other languages and its extensions are most of its
+/// files, and a world is looked at file by file.
+const MEDIAWIKI_WITHOUT: [&str; 11] = [
+    "./LocalSettings.php",
+    "./config",
+    "./images",
+    "./extensions",
+    "./extensions-core",
+    "./mw-config",
+    "./languages/i18n/[!e]*",
+    "./languages/messages/Messages[!E]*",
+    "./skins/[!V]*",
+    "./resources/lib",
+    "*/i18n/[!eq]*.json",
+];
+
 /// A small archive of what tells the application; building the real one from its folder is what every
 /// scenario with sites of a platform begins with.
 pub(super) fn archive(stack: &Stack, profile: &str) -> String {
@@ -23,6 +42,17 @@ pub(super) fn archive(stack: &Stack, profile: &str) -> String {
                 "wp-includes/version.php",
             ],
         ),
+        "mediawiki" => (
+            MEDIAWIKI,
+            &[
+                "index.php",
+                "load.php",
+                "includes/Defines.php",
+                "includes/Setup.php",
+                "maintenance/install.php",
+                "skins/Vector/skin.json",
+            ],
+        ),
         other => panic!("say here where the code for platforms of profile {other} lies"),
     };
     let path = format!("{}/small-{profile}.tar.zst", stack.text("/sources"));
@@ -35,6 +65,30 @@ pub(super) fn archive(stack: &Stack, profile: &str) -> String {
         assert!(made.status.success(), "{made:?}");
     }
     path
+}
+
+/// The same files as the one commit of a repository on the spoke.
+pub(super) fn commit(stack: &Stack, profile: &str) -> String {
+    let folder = format!("{}/small-{profile}.git", stack.text("/sources"));
+    let run = |program: &str, words: &[&str]| {
+        let said = std::process::Command::new(program)
+            .args(words)
+            .output()
+            .expect("it runs");
+        assert!(said.status.success(), "{program} {words:?}: {said:?}");
+        String::from_utf8_lossy(&said.stdout).trim().to_owned()
+    };
+    let git = |words: &[&str]| run("/usr/bin/git", &[&["-C", &folder], words].concat());
+    if !std::path::Path::new(&folder).exists() {
+        let archive = archive(stack, profile);
+        std::fs::create_dir(&folder).expect("a folder");
+        run("/bin/tar", &["--zstd", "-xf", &archive, "-C", &folder]);
+        git(&["init", "--quiet"]);
+        git(&["add", "-A"]);
+        let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+        git(&[&who[..], &["commit", "--quiet", "-m", "small"]].concat());
+    }
+    format!("git+file://{folder}#{}", git(&["rev-parse", "HEAD"]))
 }
 
 /// Each try builds another one, so that an attempt that is late cannot pass for the next one's.
@@ -86,14 +140,48 @@ pub(super) async fn build(hub: &Hub, stack: &Stack, profile: &str) {
 /// # Panics
 /// When it cannot be built.
 pub async fn build_platform(hub: &Hub) {
+    build_once(hub, "wordpress", WORDPRESS).await;
+}
+
+/// The same for sites of any profile.
+pub(super) async fn for_sites(hub: &Hub, stack: &Stack, profile: &str) {
+    match profile {
+        "mediawiki" => build_once(hub, profile, &lean_mediawiki(stack)).await,
+        _ => build_platform(hub).await,
+    }
+}
+
+async fn build_once(hub: &Hub, profile: &str, source: &str) {
+    let name = shared(profile);
     let known = hub.get("/v1/platforms").await;
     let there = known["items"]
         .as_array()
         .expect("a list")
         .iter()
-        .any(|platform| platform["name"] == "wp" && platform["condition"] == "ready");
+        .any(|platform| platform["name"] == name && platform["condition"] == "ready");
     if !there {
-        let task = hub.build(SERVER, "wp", "wordpress", WORDPRESS).await;
+        let task = hub.build(SERVER, name, profile, source).await;
         hub.succeeds(&task).await;
     }
+}
+
+/// What the platform is called that sites of a profile share.
+pub(super) fn shared(profile: &str) -> &'static str {
+    match profile {
+        "mediawiki" => "mw",
+        _ => "wp",
+    }
+}
+
+fn lean_mediawiki(stack: &Stack) -> String {
+    let path = format!("{}/lean-mediawiki.tar.zst", stack.text("/sources"));
+    if !std::path::Path::new(&path).exists() {
+        let made = std::process::Command::new("/bin/tar")
+            .args(MEDIAWIKI_WITHOUT.map(|what| format!("--exclude={what}")))
+            .args(["--zstd", "-cf", &path, "-C", MEDIAWIKI, "."])
+            .output()
+            .expect("tar runs");
+        assert!(made.status.success(), "{made:?}");
+    }
+    path
 }

@@ -78,4 +78,37 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
             ),
         ],
     ),
+    (
+        "mediawiki",
+        &[
+            (
+                "profile.toml",
+                include_str!("../../profiles/mediawiki/profile.toml"),
+            ),
+            (
+                "platform/LocalSettings.php",
+                include_str!("../../profiles/mediawiki/platform/LocalSettings.php"),
+            ),
+            (
+                "install.php",
+                include_str!("../../profiles/mediawiki/install.php"),
+            ),
+            (
+                "commands/update_database.php",
+                include_str!("../../profiles/mediawiki/commands/update_database.php"),
+            ),
+            (
+                "commands/cron.php",
+                include_str!("../../profiles/mediawiki/commands/cron.php"),
+            ),
+            (
+                "settings.php",
+                include_str!("../../profiles/mediawiki/settings.php"),
+            ),
+            (
+                "vhost.conf",
+                include_str!("../../profiles/mediawiki/vhost.conf"),
+            ),
+        ],
+    ),
 ];

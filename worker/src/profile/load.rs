@@ -186,7 +186,7 @@ mod tests {
             .usable()
             .map(|p| p.manifest.name.to_string())
             .collect();
-        assert_eq!(names, ["php", "static", "wordpress"]);
+        assert_eq!(names, ["mediawiki", "php", "static", "wordpress"]);
     }
 
     #[test]

@@ -224,6 +224,92 @@ fn list(folder: &Path, depth: usize, found: &mut BTreeSet<String>) {
 
 #[tokio::test]
 #[ignore = "needs the stack: run deploy/test"]
+async fn a_wiki_is_built_from_debians_package_answers_at_short_addresses_and_serves_no_code() {
+    let scene = Scene::new("wiki");
+    let build = json!({"platform": "mw", "profile": "mediawiki", "source": "/usr/share/mediawiki"});
+    let build = Scene::params("platform.build", build);
+    let Output::PlatformBuild(built) = scene.carry_out(&build).await else {
+        panic!("the result of another kind of task");
+    };
+    let version = built.version.expect("it tells one");
+    assert!(version.starts_with("1."), "{version}");
+    let before = scene.world().await;
+
+    let options = json!({"title": "It's a \"wiki\" \\ <b>"});
+    let install =
+        json!({"site": scene.host, "profile": "mediawiki", "platform": "mw", "options": options});
+    let install = Scene::params("site.install", install);
+    scene.carry_out(&install).await;
+    let images = scene
+        .cx
+        .spoke
+        .config
+        .sites
+        .root
+        .join(&scene.host)
+        .join("images");
+    std::fs::write(images.join("shell.php"), "<?php echo 6 * 7;").expect("an upload");
+    std::fs::write(images.join("note.txt"), "six times seven").expect("an upload");
+    for (path, status, wanted) in [
+        ("/", 301, ""),
+        ("/wiki/Main_Page", 200, "MediaWiki has been installed"),
+        ("/wiki/Special:Version", 200, "ParserFunctions"),
+        (
+            "/load.php?modules=skins.vector.styles.legacy&only=styles&skin=vector",
+            200,
+            "{",
+        ),
+        (
+            "/api.php?action=query&meta=siteinfo&format=json",
+            200,
+            "It's a \\\"wiki\\\"",
+        ),
+        ("/images/note.txt", 200, "six times seven"),
+        ("/images/shell.php", 404, ""),
+        ("/includes/Setup.php", 404, ""),
+        ("/maintenance/install.php", 404, ""),
+        ("/LocalSettings.php", 404, ""),
+        ("/composer.json", 404, ""),
+    ] {
+        let judge = |answer: &crate::services::nginx::Answer| {
+            let right = answer.status == status && answer.body.contains(wanted);
+            anyhow::ensure!(right, "{}: {}", answer.status, answer.body);
+            Ok(())
+        };
+        let host = scene.host.parse().expect("a host");
+        let answered = scene
+            .cx
+            .spoke
+            .nginx
+            .check_site(&scene.cx, &host, path, judge)
+            .await;
+        answered.unwrap_or_else(|error| panic!("{path}: {error:#}"));
+    }
+
+    let verify = Scene::params("platform.verify", json!({"platform": "mw"}));
+    let Output::PlatformVerify(found) = scene.carry_out(&verify).await else {
+        panic!("the result of another kind of task");
+    };
+    assert!(found.compared, "there is a list");
+    assert_eq!(found.drift, Vec::<String>::new());
+    assert!(
+        found
+            .installed
+            .iter()
+            .any(|part| part.kind == "extension" && part.name == "Cite")
+    );
+    assert!(
+        found
+            .installed
+            .iter()
+            .any(|part| part.kind == "skin" && part.name == "Vector")
+    );
+    scene.carry_out(&scene.delete()).await;
+    assert_eq!(scene.world().await, before);
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
 async fn a_wordpress_site_is_built_installed_answers_and_is_deleted() {
     let scene = Scene::new("whole");
     let Output::PlatformBuild(built) = scene.carry_out(&scene.build()).await else {

@@ -19,7 +19,7 @@ pub(in crate::cli) struct Install {
     /// Where to install it
     #[arg(long, value_name = "SERVER")]
     server: ServerName,
-    /// The kind of site, such as static, php or wordpress
+    /// The kind of site, such as static, php, wordpress or mediawiki
     #[arg(long, value_name = "PROFILE")]
     profile: ProfileName,
     /// The platform that it shares with others, where the profile wants one

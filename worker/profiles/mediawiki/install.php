@@ -1,0 +1,44 @@
+<?php
+// Installs one wiki, by MediaWiki's own installer. Run by the worker with the site's particulars as JSON on
+// stdin. The installer takes its options from $argv, which is filled here: no other process sees them.
+$kolga = json_decode(stream_get_contents(STDIN), true, 16, JSON_THROW_ON_ERROR);
+$kolga['db'] = (static function ($file) {
+    require $file;
+    return get_defined_vars();
+})($kolga['settings']);
+
+// It also writes a LocalSettings.php, which is not what sites here have.
+$kolga['aside'] = $kolga['site'] . '/private/.installer';
+mkdir($kolga['aside'], 0700);
+register_shutdown_function(function () use ($kolga) {
+    @unlink($kolga['aside'] . '/LocalSettings.php');
+    @rmdir($kolga['aside']);
+});
+
+define('MW_INSTALL_PATH', $kolga['platform']);
+// Not the platform's, which would say that there is a wiki already.
+define('MW_CONFIG_FILE', $kolga['aside'] . '/none.php');
+
+$argv = [
+    'install.php',
+    '--dbtype=mysql',
+    '--dbserver=' . $kolga['db']['wgDBserver'],
+    '--dbname=' . $kolga['db']['wgDBname'],
+    '--dbuser=' . $kolga['db']['wgDBuser'],
+    '--dbpass=' . $kolga['db']['wgDBpassword'],
+    '--server=' . $kolga['url'],
+    '--scriptpath=',
+    '--lang=en',
+    '--pass=' . $kolga['secrets']['admin_password'],
+    '--confpath=' . $kolga['aside'],
+    '--',
+    $kolga['options']['title'],
+    $kolga['options']['admin_user'],
+];
+$_SERVER['argv'] = $argv;
+$argc = $_SERVER['argc'] = count($argv);
+require MW_INSTALL_PATH . '/maintenance/install.php';
+if (empty($success)) {
+    fwrite(STDERR, "MediaWiki ended before the installation was complete\n");
+    exit(1);
+}

@@ -1,0 +1,26 @@
+<?php
+// Made by Kolga. Readable by the worker and the web server's user, and outside every docroot.
+$wgDBtype = 'mysql';
+$wgDBserver = {{ ("localhost:" ~ database.socket)|php }};
+$wgDBname = {{ database.name|php }};
+$wgDBuser = {{ database.user|php }};
+$wgDBpassword = {{ database.password|php }};
+$wgDBTableOptions = 'ENGINE=InnoDB, DEFAULT CHARSET=binary';
+
+$wgSecretKey = {{ secrets.secret_key|php }};
+$wgUpgradeKey = {{ secrets.upgrade_key|php }};
+
+$wgSitename = {{ options.title|php }};
+$wgServer = {{ url|php }};
+$wgScriptPath = '';
+$wgArticlePath = '/wiki/$1';
+
+$wgUploadDirectory = {{ (site ~ "/images")|php }};
+$wgUploadPath = '/images';
+$wgEnableUploads = true;
+$wgCacheDirectory = {{ (site ~ "/cache")|php }};
+
+// What requests put off is done by the profile's regular work.
+$wgJobRunRate = 0;
+// No mail leaves until an operator says how.
+$wgEnableEmail = false;

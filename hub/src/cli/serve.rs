@@ -38,7 +38,9 @@ impl Args {
             .init();
         arm_faults()?;
         let config = Config::load(&Config::path(self.config)).map_err(anyhow::Error::from)?;
-        tokio::runtime::Builder::new_multi_thread()
+        // What takes long has threads of its own: the store's writer, SQLite, the broker's sockets. A second thread
+        // here would be woken after nearly every event of an idle hub, to find nothing to do.
+        tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?
             .block_on(crate::serve::run(config))?;

@@ -35,6 +35,7 @@ use std::sync::Arc;
 use sqlx::AnyPool;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use writer::Writer;
 
 pub use counters::{Counted, Counters};
 pub use rows::Policy;
@@ -90,30 +91,24 @@ impl Store {
     /// When the database cannot be opened, or is of a later release.
     pub async fn open(url: &str, policy: Policy) -> anyhow::Result<(Self, JoinHandle<()>)> {
         let database = connect::Database::new(url)?;
-        let mut connection = database.writer().await?;
-        connect::migrate(&database, &mut connection).await?;
-        let description = connect::describe(&database, &mut connection).await?;
-        let reads = database.readers().await?;
         let signals = Arc::new(Signals::default());
         let counters = Arc::new(Counters::default());
         let (queue, operations) = mpsc::channel(QUEUE);
-        let writer = writer::Writer::new(
-            database,
-            connection,
+        let writer = Writer {
+            database: database.clone(),
             policy,
-            Arc::clone(&signals),
-            Arc::clone(&counters),
-        )
-        .await?;
-        let writer = tokio::spawn(writer.run(operations));
+            signals: Arc::clone(&signals),
+            counters: Arc::clone(&counters),
+        };
+        let (description, ended) = writer.start(operations).await?;
         let store = Self {
             queue,
-            reads,
+            reads: database.readers().await?,
             signals,
             counters,
             description: description.into(),
         };
-        Ok((store, writer))
+        Ok((store, ended))
     }
 
     /// Does one operation, durably.

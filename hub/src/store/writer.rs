@@ -7,12 +7,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use kolga_protocol::fault;
 use kolga_protocol::id::UnixMillis;
 use sqlx::{AnyConnection, Connection};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
-use super::connect::Database;
+use super::connect::{self, Database};
 use super::counters::Counters;
 use super::signals::Signals;
 use super::tx::{AnyOperation, Effects, Memory, Tx};
@@ -27,39 +29,72 @@ const RECONNECT: Duration = Duration::from_millis(500);
 /// How often it is tried before the operations at hand are answered with an error.
 const TRIES: u32 = 10;
 
+/// What a writer is made of.
 pub(super) struct Writer {
-    database: Database,
-    connection: AnyConnection,
-    policy: Policy,
-    memory: Memory,
-    signals: Arc<Signals>,
-    counters: Arc<Counters>,
+    pub(super) database: Database,
+    pub(super) policy: Policy,
+    pub(super) signals: Arc<Signals>,
+    pub(super) counters: Arc<Counters>,
 }
 
+type Queue = mpsc::Receiver<Box<dyn AnyOperation>>;
+
 impl Writer {
-    pub(super) async fn new(
-        database: Database,
-        mut connection: AnyConnection,
-        policy: Policy,
-        signals: Arc<Signals>,
-        counters: Arc<Counters>,
-    ) -> Result<Self, sqlx::Error> {
+    /// Brings the tables up to date and writes from then on, on a thread of its own: most of the hub's work is done
+    /// here, and a hub with nothing to write leaves that thread asleep. Gives what the database is, and when
+    /// everything was written.
+    pub(super) async fn start(self, queue: Queue) -> anyhow::Result<(String, JoinHandle<()>)> {
+        let (ready, opened) = oneshot::channel();
+        let (done, ended) = oneshot::channel::<()>();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                runtime.block_on(async {
+                    match self.open().await {
+                        Ok((writing, description)) => {
+                            drop(ready.send(Ok(description)));
+                            writing.run(queue).await;
+                        }
+                        Err(error) => drop(ready.send(Err(error))),
+                    }
+                });
+                drop(done);
+            })?;
+        let description = opened.await.context("the writer ended at once")??;
+        let ended = tokio::spawn(async move { drop(ended.await) });
+        Ok((description, ended))
+    }
+
+    async fn open(self) -> anyhow::Result<(Writing, String)> {
+        let mut connection = self.database.writer().await?;
+        connect::migrate(&self.database, &mut connection).await?;
+        let description = connect::describe(&self.database, &mut connection).await?;
         let memory = Memory {
             last_seq: outbox::at_start(&mut connection).await?,
             pruned_up_to: prune::up_to(&mut connection).await?,
             ..Memory::default()
         };
-        Ok(Self {
-            database,
+        let writing = Writing {
+            parts: self,
             connection,
-            policy,
             memory,
-            signals,
-            counters,
-        })
+        };
+        Ok((writing, description))
     }
+}
 
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Box<dyn AnyOperation>>) {
+/// A writer at work.
+struct Writing {
+    parts: Writer,
+    connection: AnyConnection,
+    memory: Memory,
+}
+
+impl Writing {
+    async fn run(mut self, mut queue: Queue) {
         let mut batch = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut batch, BATCH).await > 0 {
             if batch.iter().all(|operation| operation.can_wait()) {
@@ -81,7 +116,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                self.counters.failed();
+                self.parts.counters.failed();
                 tracing::warn!(%error, operations = batch.len(), "a transaction failed; each is tried alone");
                 self.reconnect(&error).await;
                 for operation in batch {
@@ -108,7 +143,7 @@ impl Writer {
     async fn transact(&mut self, batch: &mut [Box<dyn AnyOperation>]) -> Result<(), sqlx::Error> {
         let began = Instant::now();
         let mut effects = Effects::default();
-        let begin = if self.database.is_sqlite {
+        let begin = if self.parts.database.is_sqlite {
             "BEGIN IMMEDIATE"
         } else {
             "BEGIN"
@@ -117,7 +152,7 @@ impl Writer {
         let mut tx = Tx {
             connection: &mut transaction,
             now: UnixMillis::now(),
-            policy: &self.policy,
+            policy: &self.parts.policy,
             memory: &mut self.memory,
             effects: &mut effects,
         };
@@ -127,7 +162,8 @@ impl Writer {
         fault::point("store:commit");
         transaction.commit().await?;
         fault::point("store:committed");
-        self.counters
+        self.parts
+            .counters
             .committed(&effects, batch.len(), began.elapsed());
         self.took_effect(effects);
         Ok(())
@@ -141,7 +177,7 @@ impl Writer {
             self.memory.cursor = self.memory.cursor.min(seq);
         }
         if !effects.given_back.is_empty() {
-            self.signals.open.notify_one();
+            self.parts.signals.open.notify_one();
         }
         // What is given back may have been taken again since; never the other way round.
         for seq in effects.given_back {
@@ -149,27 +185,27 @@ impl Writer {
         }
         self.memory.in_flight.extend(effects.taken);
         self.memory.pruned_up_to = self.memory.pruned_up_to.max(effects.pruned_up_to);
-        self.signals.grew(&effects.grown);
+        self.parts.signals.grew(&effects.grown);
         if effects.outbox {
-            self.signals.outbox.notify_one();
+            self.parts.signals.outbox.notify_one();
         }
         if effects.due {
-            self.signals.due.notify_one();
+            self.parts.signals.due.notify_one();
         }
-        self.signals.changed(effects.changed);
+        self.parts.signals.changed(effects.changed);
     }
 
     /// A new connection in place of one that is lost. SQLite takes a transaction back by itself when the disk
     /// is full, of which sqlx learns nothing: it would refuse to begin another one for ever after.
     async fn reconnect(&mut self, error: &sqlx::Error) {
-        let lost = self.database.is_sqlite
+        let lost = self.parts.database.is_sqlite
             || matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
             || self.connection.ping().await.is_err();
         if !lost {
             return;
         }
         for _ in 0..TRIES {
-            match self.database.writer().await {
+            match self.parts.database.writer().await {
                 Ok(connection) => {
                     self.connection = connection;
                     return;

@@ -1,5 +1,5 @@
 //! What sites do at regular times: the script that their profile's `[cron]` names, run by the worker itself and
-//! not through the queue. docs/decisions/0011-cron.md says why.
+//! not through the queue. docs/decisions/0013-cron.md says why.
 //!
 //! One task of the worker sleeps until the first site is due, and not at all when none has a `[cron]`; sites are
 //! run one after the other. For a run the runner gives the site away like to a task ([`Runner::turn`]), so the two

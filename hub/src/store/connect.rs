@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use anyhow::Context;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
@@ -13,6 +14,8 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, SqlSafeS
 
 /// Connections that read at once, at most.
 const READERS: u32 = 4;
+/// So long after it was used, a connection of PostgreSQL is asked whether it is still there.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Every change of the tables, in order. What has been released never changes.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -127,7 +130,16 @@ impl Database {
         AnyPoolOptions::new()
             .max_connections(READERS)
             .min_connections(1)
-            .test_before_acquire(!is_sqlite)
+            .test_before_acquire(false)
+            .before_acquire(move |connection, since| {
+                Box::pin(async move {
+                    // One that was of use a moment ago needs no question of its own.
+                    if !is_sqlite && since.idle_for > FRESH {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if is_sqlite {

@@ -61,6 +61,7 @@ pub struct Take {
 
 impl Operation for Take {
     type Answer = Vec<Item>;
+    const ONLY_READS: bool = true;
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Outcome<Vec<Item>>, sqlx::Error> {
         let cursor = tx.effects.cursor.unwrap_or(tx.memory.cursor);

@@ -21,6 +21,8 @@ pub type Outcome<T> = Result<T, Refusal>;
 pub trait Operation: Send + Sync + 'static {
     /// What whoever asked gets.
     type Answer: Send + 'static;
+    /// Whether it writes nothing, so that it needs no transaction when it comes alone.
+    const ONLY_READS: bool = false;
 
     /// Does it. Must be right when called again after a failed transaction.
     fn apply(
@@ -196,6 +198,8 @@ pub(super) trait AnyOperation: Send {
     ) -> Pin<Box<dyn Future<Output = Result<(), sqlx::Error>> + Send + 'a>>;
     /// Whether nobody is kept waiting when it is.
     fn can_wait(&self) -> bool;
+    /// Whether it writes nothing.
+    fn only_reads(&self) -> bool;
     fn committed(self: Box<Self>);
     fn failed(self: Box<Self>, reason: &str);
 }
@@ -238,6 +242,10 @@ impl<O: Operation> AnyOperation for Pending<O> {
 
     fn can_wait(&self) -> bool {
         self.can_wait
+    }
+
+    fn only_reads(&self) -> bool {
+        O::ONLY_READS
     }
 
     fn committed(self: Box<Self>) {

@@ -141,24 +141,22 @@ impl Writing {
     }
 
     async fn transact(&mut self, batch: &mut [Box<dyn AnyOperation>]) -> Result<(), sqlx::Error> {
-        let began = Instant::now();
         let mut effects = Effects::default();
+        if batch.iter().all(|operation| operation.only_reads()) {
+            let (parts, memory) = (&self.parts, &mut self.memory);
+            apply(&mut self.connection, parts, memory, &mut effects, batch).await?;
+            self.took_effect(effects);
+            return Ok(());
+        }
+        let began = Instant::now();
         let begin = if self.parts.database.is_sqlite {
             "BEGIN IMMEDIATE"
         } else {
             "BEGIN"
         };
         let mut transaction = self.connection.begin_with(begin).await?;
-        let mut tx = Tx {
-            connection: &mut transaction,
-            now: UnixMillis::now(),
-            policy: &self.parts.policy,
-            memory: &mut self.memory,
-            effects: &mut effects,
-        };
-        for operation in batch.iter_mut() {
-            operation.apply(&mut tx).await?;
-        }
+        let (parts, memory) = (&self.parts, &mut self.memory);
+        apply(&mut transaction, parts, memory, &mut effects, batch).await?;
         fault::point("store:commit");
         transaction.commit().await?;
         fault::point("store:committed");
@@ -217,4 +215,25 @@ impl Writing {
             }
         }
     }
+}
+
+/// Does all of a batch, in its order.
+async fn apply(
+    connection: &mut AnyConnection,
+    parts: &Writer,
+    memory: &mut Memory,
+    effects: &mut Effects,
+    batch: &mut [Box<dyn AnyOperation>],
+) -> Result<(), sqlx::Error> {
+    let mut tx = Tx {
+        connection,
+        now: UnixMillis::now(),
+        policy: &parts.policy,
+        memory,
+        effects,
+    };
+    for operation in batch {
+        operation.apply(&mut tx).await?;
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@
 mod definer;
 mod dump;
 mod quote;
+mod room;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -13,6 +13,7 @@ pub mod create_database_user;
 pub mod drop_database;
 pub mod drop_database_user;
 pub mod drop_old_settings;
+pub mod dump_database;
 pub mod empty_item;
 pub mod empty_trash;
 pub mod fetch_platform;
@@ -35,7 +36,6 @@ pub mod register_platform;
 pub mod register_site;
 pub mod remove_platform;
 pub mod reserve_site;
-pub mod rewrite_entry;
 pub mod run_command;
 pub mod run_installer;
 pub mod scan_platform;
@@ -140,7 +140,6 @@ steps! {
     check_face::CheckFace,
     swap_vhost::SwapVhost,
     swap_settings::SwapSettings,
-    rewrite_entry::RewriteEntry,
     swap_entry::SwapEntry,
     swap_secrets::SwapSecrets,
     untrash_site::UntrashSite,
@@ -154,6 +153,7 @@ steps! {
     take_inventory::TakeInventory,
     print_lines::PrintLines,
     stage_backup::StageBackup,
+    dump_database::DumpDatabase,
     make_snapshot::MakeSnapshot,
     check_snapshot::CheckSnapshot,
 }

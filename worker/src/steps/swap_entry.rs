@@ -1,4 +1,5 @@
-//! Step `swap_entry`: the spoke's book has a site under another name, or has one that it had not.
+//! Step `swap_entry`: the spoke's book says something else of a site, has it under another name, or has one that it
+//! had not.
 //!
 //! Undo needs both entries: what this step wrote goes, what it removed comes back.
 
@@ -38,9 +39,13 @@ impl Step for SwapEntry {
                 before.host
             );
         }
-        let but = self.before.as_ref().map(|before| &before.host);
         let after = &self.after;
-        refuse_taken_names_but(&cx.spoke.registry, &after.host, &after.aliases, but)?;
+        let names = |entry: &SiteEntry| (entry.host.clone(), entry.aliases.clone());
+        // Names that stay are its own: there is no need to read every other entry.
+        if self.before.as_ref().map(names) != Some(names(after)) {
+            let but = self.before.as_ref().map(|before| &before.host);
+            refuse_taken_names_but(&cx.spoke.registry, &after.host, &after.aliases, but)?;
+        }
         Ok(Record {
             before: self.before.clone(),
             after: after.clone(),
@@ -50,6 +55,7 @@ impl Step for SwapEntry {
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
         let sites = &cx.spoke.registry.sites;
         match &record.before {
+            Some(before) if before == &record.after => Ok(()),
             Some(before) if before.host == record.after.host => sites.replace(&record.after),
             Some(before) => {
                 sites.save(&record.after)?;
@@ -79,6 +85,7 @@ fn back(cx: &Cx, record: &Record) -> anyhow::Result<()> {
         sites.remove_half_written(&before.host)?;
     }
     match &record.before {
+        Some(before) if before == after => Ok(()),
         _ if sites.load(&after.host)?.as_ref() != Some(after) => {
             sites.remove_half_written(&after.host)
         }

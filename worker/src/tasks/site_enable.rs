@@ -10,9 +10,10 @@ use kolga_protocol::task::{Output, site_disable, site_enable};
 use crate::cx::Cx;
 use crate::face::Face;
 use crate::plan::Plan;
+use crate::registry::SiteEntry;
 use crate::site::Site;
 use crate::steps::check_site::CheckSite;
-use crate::steps::rewrite_entry::RewriteEntry;
+use crate::steps::swap_entry::SwapEntry;
 use crate::steps::swap_vhost::SwapVhost;
 
 pub(super) fn plan(params: &site_enable::Params, cx: &Cx) -> anyhow::Result<Plan> {
@@ -34,10 +35,13 @@ fn switch(
     output: fn(String, bool) -> Output,
 ) -> anyhow::Result<Plan> {
     let entry = cx.spoke.registry.sites.load(host)?;
-    let mut entry = entry.with_context(|| format!("there is no site {host} on this spoke"))?;
-    let site = Arc::new(Site::installed(&entry, &cx.spoke)?);
-    let (url, changed) = (format!("{}/", site.url), entry.enabled != enabled);
-    entry.enabled = enabled;
+    let before = entry.with_context(|| format!("there is no site {host} on this spoke"))?;
+    let site = Arc::new(Site::installed(&before, &cx.spoke)?);
+    let (url, changed) = (format!("{}/", site.url), before.enabled != enabled);
+    let after = SiteEntry {
+        enabled,
+        ..before.clone()
+    };
     let mut plan = Plan::new(move || Ok(output(url, changed))).step(SwapVhost {
         site: Arc::clone(&site),
         face: Face::when(enabled),
@@ -45,5 +49,8 @@ fn switch(
     if enabled {
         plan = plan.step(CheckSite(site));
     }
-    Ok(plan.step(RewriteEntry(entry)))
+    Ok(plan.step(SwapEntry {
+        before: Some(before),
+        after,
+    }))
 }

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Mariadb;
 use super::definer::WithoutDefiners;
+use super::room::SPARE_BYTES;
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::process::Command;
@@ -25,8 +26,6 @@ use crate::secrets::Secret;
 
 const DUMP: &str = "/usr/bin/mariadb-dump";
 const CLIENT: &str = "/usr/bin/mariadb";
-/// What has to stay free beside a dump.
-const SPARE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A dump.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,6 +21,7 @@ pub mod file_trash;
 pub mod forget_item;
 pub mod forget_platform;
 pub mod forget_site;
+pub mod import_database;
 pub mod list_files;
 pub mod lock_database_user;
 pub mod make_site_folders;
@@ -154,6 +155,7 @@ steps! {
     print_lines::PrintLines,
     stage_backup::StageBackup,
     dump_database::DumpDatabase,
+    import_database::ImportDatabase,
     make_snapshot::MakeSnapshot,
     check_snapshot::CheckSnapshot,
 }

@@ -16,6 +16,7 @@ use kolga_protocol::names::{
     HostName, OptionName, OptionValue, PlatformName, PlatformSource, ProfileName, ServerName,
     SiteAlias,
 };
+use kolga_protocol::naming::Https;
 use serde::{Deserialize, Serialize};
 
 pub use standing::{Drift, Verified};
@@ -253,8 +254,17 @@ pub struct Site {
     pub profile: ProfileName,
     /// The code that it shares with others.
     pub platform: Option<PlatformName>,
-    /// Other names that it answers to.
+    /// What visitors are sent to, where that is not its name in DNS.
+    #[serde(default)]
+    pub main: Option<HostName>,
+    /// Other names that serve it.
     pub aliases: Vec<SiteAlias>,
+    /// Names that lead to the main one.
+    #[serde(default)]
+    pub redirects: Vec<SiteAlias>,
+    /// How it answers over HTTPS.
+    #[serde(default)]
+    pub https: Https,
     /// What was chosen at its installation.
     pub options: BTreeMap<OptionName, OptionValue>,
     /// How far it is.

@@ -9,11 +9,13 @@ use kolga_protocol::message::{
     Answer, Asked, Control, Deferral, Failure, Heartbeat, Level, LogLines, Mood, Report,
     ReportBody, Reports, StateReport, StepPhase, StepReport, TaskMessage, Tasks,
 };
+use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, backup_list, ping, platform_build, platform_delete, platform_verify,
     server_inventory, server_print, server_verify, site_backup, site_delete, site_disable,
-    site_enable, site_install, site_run, site_verify, trash_empty, trash_list, trash_restore,
+    site_enable, site_install, site_names, site_run, site_verify, trash_empty, trash_list,
+    trash_restore,
 };
 use uuid::Uuid;
 
@@ -204,6 +206,14 @@ fn an_installation() -> site_install::Params {
     }
 }
 
+fn some_names() -> Names {
+    Names {
+        main: Some("example.org".parse().expect("a name")),
+        aliases: vec!["*.example.org".parse().expect("an alias")],
+        redirects: vec!["example.net".parse().expect("an alias")],
+    }
+}
+
 /// One of each type; the match fails to compile when a type is added without bytes.
 fn sample(kind: Kind) -> (Params, Output) {
     match kind {
@@ -336,9 +346,24 @@ fn sample(kind: Kind) -> (Params, Output) {
                     profile: "wordpress".parse().expect("a name"),
                     platform: Some("wp61".parse().expect("a name")),
                     database: Some("k_www".parse().expect("a name")),
-                    aliases: vec!["*.example.org".parse().expect("an alias")],
+                    names: some_names(),
+                    https: Https::Redirect,
                     enabled: true,
                 },
+            }),
+        ),
+        Kind::SiteNames => (
+            Params::SiteNames(site_names::Params {
+                site: "www.example.org".parse().expect("a name"),
+                serve: vec!["*.example.org".parse().expect("an alias")],
+                redirect: vec!["example.net".parse().expect("an alias")],
+                remove: vec!["example.com".parse().expect("an alias")],
+                main: Some("example.org".parse().expect("a name")),
+            }),
+            Output::SiteNames(site_names::Output {
+                url: "http://example.org/".to_owned(),
+                names: some_names(),
+                changed: true,
             }),
         ),
         Kind::SiteBackup => (
@@ -392,6 +417,8 @@ fn sample(kind: Kind) -> (Params, Output) {
                 path: "/var/lib/kolga/sites/www.example.org".to_owned(),
                 database: Some("k_www".to_owned()),
                 enabled: true,
+                names: some_names(),
+                https: Https::On,
             }),
         ),
         Kind::TrashEmpty => (

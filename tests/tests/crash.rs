@@ -110,6 +110,8 @@ scenarios! {
     site_backup_static = SiteBackup "static";
     site_backup_php = SiteBackup "php";
     site_backup_wordpress = SiteBackup "wordpress";
+    site_names_static = SiteNames "static";
+    site_names_wordpress = SiteNames "wordpress";
     site_enable_static = SiteEnable "static";
     site_enable_php = SiteEnable "php";
     site_enable_wordpress = SiteEnable "wordpress";

@@ -13,6 +13,7 @@ use kolga_protocol::names::{
     DatabaseName, HostName, OptionName, OptionValue, PlatformName, PlatformSource, ProfileName,
     SiteAlias,
 };
+use kolga_protocol::naming::{Https, Names};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -35,9 +36,18 @@ pub struct SiteEntry {
     /// Its database, and the database user of the same name.
     #[serde(default)]
     pub database: Option<DatabaseName>,
-    /// Its other names.
+    /// Its other names that serve it.
     #[serde(default)]
     pub aliases: Vec<SiteAlias>,
+    /// What visitors are sent to, where that is not its identity.
+    #[serde(default)]
+    pub main: Option<HostName>,
+    /// Names that lead to the main one.
+    #[serde(default)]
+    pub redirects: Vec<SiteAlias>,
+    /// How it answers over HTTPS.
+    #[serde(default)]
+    pub https: Https,
     /// The operator's choices. What an entry of an older release lacks is as the profile has it.
     #[serde(default)]
     pub options: BTreeMap<OptionName, OptionValue>,
@@ -48,6 +58,25 @@ pub struct SiteEntry {
     pub path: PathBuf,
     /// When it was complete.
     pub installed_at: UnixMillis,
+}
+
+impl SiteEntry {
+    /// Its names besides its identity.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        Names {
+            main: self.main.clone(),
+            aliases: self.aliases.clone(),
+            redirects: self.redirects.clone(),
+        }
+    }
+
+    /// Gives it other names.
+    pub fn set_names(&mut self, names: Names) {
+        self.main = names.main;
+        self.aliases = names.aliases;
+        self.redirects = names.redirects;
+    }
 }
 
 fn yes() -> bool {

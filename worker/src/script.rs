@@ -86,7 +86,7 @@ fn input(cx: &Cx, site: &Site, script: &Script) -> anyhow::Result<Vec<u8>> {
         .collect::<anyhow::Result<_>>()?;
     let shown = |path: &Path| path.display().to_string();
     Ok(serde_json::to_vec(&Input {
-        host: site.host.as_str(),
+        host: site.main().as_str(),
         url: &site.url,
         site: shown(&site.folder),
         platform: site.code().map(shown),

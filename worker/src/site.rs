@@ -12,12 +12,13 @@ use kolga_protocol::id::Run;
 use kolga_protocol::names::{
     DatabaseName, HostName, OptionName, OptionValue, PlatformName, SiteAlias,
 };
+use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::task::site_install::Params;
 
 use crate::face::Face;
 use crate::layout;
 use crate::profile::Profile;
-use crate::profile::template::{self, Cover, Listen, PlainPath, PublicFile, Vhost};
+use crate::profile::template::{self, Cover, Listen, PlainPath, PublicFile, Redirect, Vhost};
 use crate::registry::{Registry, SiteEntry};
 use crate::services::nginx::snippet;
 use crate::spoke::Spoke;
@@ -28,7 +29,9 @@ pub struct Site {
     /// Its identity.
     pub host: HostName,
     /// Its other names.
-    pub aliases: Vec<SiteAlias>,
+    pub names: Names,
+    /// How it answers over HTTPS.
+    pub https: Https,
     /// What it is to be like.
     pub profile: Profile,
     /// Whose code it uses.
@@ -37,7 +40,7 @@ pub struct Site {
     pub options: BTreeMap<OptionName, OptionValue>,
     /// Its database, and the user of the same name.
     pub database: Option<DatabaseName>,
-    /// Its address.
+    /// Its address, without a slash at the end.
     pub url: String,
     /// Its folder.
     pub folder: PathBuf,
@@ -61,7 +64,11 @@ impl Site {
         Ok(Self {
             options: profile.complete_options(&params.site, &params.options)?,
             host: params.site.clone(),
-            aliases: params.aliases.clone(),
+            names: Names {
+                aliases: params.aliases.clone(),
+                ..Names::default()
+            },
+            https: Https::Off,
             platform: params.platform.clone(),
             database,
             url: layout::url(&spoke.config, &params.site),
@@ -79,17 +86,25 @@ impl Site {
         let profile = spoke.profiles.get(&entry.profile)?.clone();
         let code = needed_code(spoke, entry.platform.as_ref(), &profile)?;
         need_services(spoke, &profile)?;
+        let names = entry.names();
         Ok(Self {
             options: profile.complete_options(&entry.host, &entry.options)?,
+            url: layout::url(&spoke.config, names.main(&entry.host)),
             host: entry.host.clone(),
-            aliases: entry.aliases.clone(),
+            names,
+            https: entry.https,
             platform: entry.platform.clone(),
             database: entry.database.clone(),
-            url: layout::url(&spoke.config, &entry.host),
             folder: layout::site(&spoke.config, &entry.host),
             code,
             profile,
         })
+    }
+
+    /// The name that visitors are sent to.
+    #[must_use]
+    pub fn main(&self) -> &HostName {
+        self.names.main(&self.host)
     }
 
     /// Where the settings lie, for a profile that has some.
@@ -111,7 +126,7 @@ impl Site {
     /// When a path of the configuration cannot stand in a configuration file.
     pub fn public_values(&self) -> anyhow::Result<PublicFile> {
         Ok(PublicFile {
-            host: self.host.clone(),
+            host: self.main().clone(),
             url: self.url.clone(),
             site: PlainPath::new(&self.folder)?,
             platform: self.code().map(PlainPath::new).transpose()?,
@@ -134,22 +149,38 @@ impl Site {
     /// A page of ours, or the operator's, instead of the site.
     fn covered_text(&self, spoke: &Spoke, face: Face, template: &str) -> anyhow::Result<String> {
         let page = face.page(&spoke.config.pages);
+        let mut aliases = self.names.aliases.clone();
+        aliases.extend(self.names.leading(&self.host));
         let values = Cover {
-            host: self.host.clone(),
-            aliases: self.aliases.clone(),
+            host: self.main().clone(),
+            aliases,
             listen: Listen::on(&spoke.config.nginx.listen, spoke.config.nginx.port),
             page: page.map(PlainPath::new).transpose()?,
         };
         template::cover(face.name(), template, &values)
     }
 
-    /// The site itself.
+    /// The site itself, and what leads to it.
     fn open_text(&self, spoke: &Spoke) -> anyhow::Result<String> {
+        let names = self.names.leading(&self.host);
+        let site = self.site_text(spoke)?;
+        if names.is_empty() {
+            return Ok(site);
+        }
+        let leading = template::redirect(&Redirect {
+            listen: Listen::on(&spoke.config.nginx.listen, spoke.config.nginx.port),
+            names,
+            to: self.url.clone(),
+        })?;
+        Ok(format!("{site}{leading}"))
+    }
+
+    fn site_text(&self, spoke: &Spoke) -> anyhow::Result<String> {
         let place = &self.profile.manifest.vhost.template;
         let fpm_socket = spoke.php.as_ref().map(|php| php.fpm_socket());
         let values = Vhost {
-            host: self.host.clone(),
-            aliases: self.aliases.clone(),
+            host: self.main().clone(),
+            aliases: self.names.aliases.clone(),
             listen: Listen::on(&spoke.config.nginx.listen, spoke.config.nginx.port),
             site: PlainPath::new(&self.folder)?,
             platform: self.code().map(PlainPath::new).transpose()?,
@@ -227,7 +258,7 @@ fn code_of(spoke: &Spoke, platform: &PlatformName, profile: &Profile) -> anyhow:
     Ok(layout::code(&spoke.config, platform))
 }
 
-/// Refuses names that a site of this spoke answers to already.
+/// Refuses names that a site of this spoke answers to already, and wildcards that would hold some of its.
 ///
 /// # Errors
 /// Names the name and the site.
@@ -256,17 +287,24 @@ pub fn refuse_taken_names_but(
             "{alias} is named twice: once is enough"
         );
     }
+    let overlapping = |name: &SiteAlias| wanted.iter().find(|wanted| wanted.overlaps(name));
     let sites = registry.sites.list()?.into_iter();
     for site in sites.filter(|site| Some(&site.host) != but) {
         anyhow::ensure!(
             site.host != *host,
             "there is a site {host} on this spoke already: delete it first"
         );
-        let taken = std::iter::once(SiteAlias::from(site.host.clone())).chain(site.aliases);
-        for name in taken {
+        for name in site.names().all(&site.host) {
+            let Some(wanted) = overlapping(&name) else {
+                continue;
+            };
             anyhow::ensure!(
-                !wanted.contains(&name),
+                *wanted != name,
                 "{name} is a name of the site {} already: choose another, or delete that site",
+                site.host
+            );
+            anyhow::bail!(
+                "{wanted} overlaps with {name}, which is a name of the site {}: choose another",
                 site.host
             );
         }

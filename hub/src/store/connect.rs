@@ -34,6 +34,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "verified",
         include_str!("../../migrations/0003_verified.sql"),
     ),
+    (9, "names", include_str!("../../migrations/0009_names.sql")),
 ];
 
 /// Which database there is.

@@ -1,8 +1,10 @@
 //! What tasks mean for the hub's own list of platforms and sites: a claim when one is made, or a look whether
 //! what it works on is there. What becomes of the row when the task ends is told in `super::settle`.
 
+use std::collections::BTreeSet;
+
 use kolga_protocol::id::TaskId;
-use kolga_protocol::names::{HostName, ServerName};
+use kolga_protocol::names::{HostName, ServerName, SiteAlias};
 use kolga_protocol::task::{
     Params, platform_build, site_backup, site_delete, site_disable, site_enable, site_install,
     site_run, site_verify,
@@ -10,6 +12,7 @@ use kolga_protocol::task::{
 use sqlx::{AnyConnection, Row};
 
 use super::locks::refuse_locked;
+use super::names;
 use super::platforms;
 use super::rows::json;
 use super::tx::{Operation, Outcome, Refusal, Tx};
@@ -44,6 +47,7 @@ pub(super) async fn claim(
         }
         Params::SiteInstall(params) => claim_site(tx, server, params, task).await,
         Params::SiteDelete(params) => claim_removal(tx, server, params, task).await,
+        Params::SiteNames(params) => names::claim(tx, server, params, task).await,
         Params::TrashRestore(params) => claim_site(tx, server, &params.site, task).await,
         Params::SiteBackup(site_backup::Params { site })
         | Params::SiteEnable(site_enable::Params { site })
@@ -111,34 +115,15 @@ async fn claim_site(
     {
         return Ok(Err(refusal));
     }
-    let mut names: Vec<&str> = vec![host.as_str()];
-    names.extend(params.aliases.iter().map(|alias| alias.as_str()));
-    names.sort_unstable();
-    names.dedup();
+    let names = params.aliases.iter().cloned();
+    let names: BTreeSet<SiteAlias> = names.chain([host.clone().into()]).collect();
     let failed: Option<i64> =
         sqlx::query_scalar("SELECT created_at FROM site WHERE host = $1 AND condition = 'failed'")
             .bind(host.as_str())
             .fetch_optional(&mut *tx.connection)
             .await?;
-    for name in &names {
-        let holder = sqlx::query(
-            "SELECT site.host, site.server FROM site_name JOIN site ON site.host = site_name.host
-              WHERE site_name.name = $1",
-        )
-        .bind(*name)
-        .fetch_optional(&mut *tx.connection)
-        .await?;
-        if let Some(row) = holder {
-            let holder: String = row.try_get("host")?;
-            let where_it_is: String = row.try_get("server")?;
-            return Ok(Err(Refusal::conflict(
-                "site_exists",
-                format!("the name {name} belongs to site {holder} on server {where_it_is}"),
-                format!(
-                    "choose another name, or delete that site with `kolga site delete {holder}`"
-                ),
-            )));
-        }
+    if let Err(refusal) = names::free(tx.connection, names.clone(), None).await? {
+        return Ok(Err(refusal));
     }
     if failed.is_some() {
         remove_site(tx.connection, host).await?;
@@ -158,13 +143,7 @@ async fn claim_site(
     .bind(tx.now.0)
     .execute(&mut *tx.connection)
     .await?;
-    for name in names {
-        sqlx::query("INSERT INTO site_name (name, host) VALUES ($1, $2)")
-            .bind(name)
-            .bind(host.as_str())
-            .execute(&mut *tx.connection)
-            .await?;
-    }
+    names::take(tx.connection, host, names).await?;
     Ok(Ok(()))
 }
 
@@ -187,7 +166,7 @@ async fn claim_removal(
 }
 
 /// Whether the site is on that server, complete, and nobody is about to remove it.
-async fn ready_site(
+pub(super) async fn ready_site(
     tx: &mut Tx<'_>,
     server: &ServerName,
     host: &HostName,

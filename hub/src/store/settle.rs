@@ -5,10 +5,12 @@ use std::collections::HashMap;
 
 use kolga_protocol::id::TaskId;
 use kolga_protocol::names::HostName;
+use kolga_protocol::naming::Https;
 use kolga_protocol::state::State;
 use kolga_protocol::task::{Output, Params};
 use sqlx::{AnyConnection, Row};
 
+use super::names;
 use super::objects::{free_names, remove_site};
 use super::platforms;
 use super::rows::{TaskRow, json};
@@ -138,7 +140,16 @@ async fn settle_row(
             settle_new(connection, host, task, end, url).await?;
             if let Some(output) = output {
                 set_face(connection, server, host, output.enabled).await?;
+                names::note(connection, host, &output.names).await?;
+                set_https(connection, server, host, output.https).await?;
             }
+        }
+        Params::SiteNames(params) => {
+            let output = match output {
+                Some(Output::SiteNames(output)) => Some(output),
+                _ => None,
+            };
+            names::settle(connection, server, &params.site, task, output).await?;
         }
         Params::SiteDelete(params) => {
             let waits: Option<String> =
@@ -199,6 +210,22 @@ async fn set_face(
         .bind(host.as_str())
         .bind(server)
         .bind(i64::from(enabled))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// How a site answers over HTTPS from now on.
+async fn set_https(
+    connection: &mut AnyConnection,
+    server: &str,
+    host: &HostName,
+    https: Https,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE site SET https = $3 WHERE host = $1 AND server = $2")
+        .bind(host.as_str())
+        .bind(server)
+        .bind(https.as_str())
         .execute(connection)
         .await?;
     Ok(())

@@ -2,11 +2,13 @@
 //! what is there, the hub's about what was asked for, and neither is changed because the other differs.
 
 use kolga_protocol::id::{TaskId, UnixMillis};
-use kolga_protocol::names::HostName;
+use kolga_protocol::names::{HostName, SiteAlias};
+use kolga_protocol::naming::Names;
 use kolga_protocol::task::site_verify::{Entry, Output};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
+use super::names;
 use super::rows::json;
 use crate::wire::{Drift, Verified};
 
@@ -19,7 +21,7 @@ pub(super) async fn note(
     found: &Output,
 ) -> Result<(), sqlx::Error> {
     let row = sqlx::query(
-        "SELECT profile, platform, aliases, enabled FROM site WHERE host = $1 AND server = $2",
+        "SELECT profile, platform, main, aliases, redirects, https, enabled FROM site WHERE host = $1 AND server = $2",
     )
     .bind(host.as_str())
     .bind(server)
@@ -45,8 +47,9 @@ pub(super) async fn note(
 
 fn drift(row: &AnyRow, entry: &Entry) -> Result<Vec<Drift>, sqlx::Error> {
     let none = || "none".to_owned();
-    let listed = |mut names: Vec<String>| {
-        names.sort();
+    let listed = |names: &[SiteAlias]| {
+        let mut names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        names.sort_unstable();
         if names.is_empty() {
             none()
         } else {
@@ -54,10 +57,9 @@ fn drift(row: &AnyRow, entry: &Entry) -> Result<Vec<Drift>, sqlx::Error> {
         }
     };
     let platform: Option<String> = row.try_get("platform")?;
-    let aliases: String = row.try_get("aliases")?;
-    let aliases: Vec<String> = serde_json::from_str(&aliases).unwrap_or_default();
+    let names = names::names(row)?;
+    let main = |names: &Names| names.main.as_ref().map_or_else(none, ToString::to_string);
     let enabled = row.try_get::<i64, _>("enabled")? == 1;
-    let here = entry.aliases.iter().map(ToString::to_string).collect();
     let all = [
         (
             "profile",
@@ -72,7 +74,18 @@ fn drift(row: &AnyRow, entry: &Entry) -> Result<Vec<Drift>, sqlx::Error> {
                 .as_ref()
                 .map_or_else(none, ToString::to_string),
         ),
-        ("aliases", listed(aliases), listed(here)),
+        ("main name", main(&names), main(&entry.names)),
+        (
+            "aliases",
+            listed(&names.aliases),
+            listed(&entry.names.aliases),
+        ),
+        (
+            "redirects",
+            listed(&names.redirects),
+            listed(&entry.names.redirects),
+        ),
+        ("https", row.try_get("https")?, entry.https.to_string()),
         ("enabled", enabled.to_string(), entry.enabled.to_string()),
     ];
     let differ = all.into_iter().filter(|(_, hub, spoke)| hub != spoke);

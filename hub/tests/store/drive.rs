@@ -18,6 +18,7 @@ use kolga_hub::store::servers::{AddServer, Heard, RemoveServer};
 use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
 use kolga_protocol::message::{Level, LogLines, ReportBody, StepPhase, StepReport};
 use kolga_protocol::names::{HostName, PlatformName};
+use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Output, Params, platform_build, platform_delete, platform_verify, site_delete, site_disable,
@@ -29,6 +30,7 @@ use crate::database::{
     take, tell,
 };
 use crate::listing::one_in_each_state;
+use crate::naming;
 
 /// Asks for everything.
 pub async fn everything(store: &Store) {
@@ -206,11 +208,17 @@ async fn objects(store: &Store) {
             profile: "static".parse().expect("a profile"),
             platform: None,
             database: None,
-            aliases: Vec::new(),
+            names: Names::default(),
+            https: Https::Off,
             enabled: true,
         },
     });
     end(store, verify, success(&verified)).await;
+    let change = naming::change(name, [&["*.a.org"], &[], &[&format!("www.{name}")]], None);
+    let named = make(store, Params::SiteNames(change.clone())).await;
+    let had = naming::change(name, [&[&format!("www.{name}")], &[], &[]], None);
+    let had = Names::default().after(&had).expect("right");
+    end(store, named, success(&naming::done(&had, &change))).await;
     for locked in [true, false] {
         let lock = SetSiteLock {
             host: host(name),
@@ -246,6 +254,8 @@ async fn objects(store: &Store) {
         path: format!("/srv/{name}"),
         database: None,
         enabled: false,
+        names: Names::default(),
+        https: Https::Off,
     });
     end(store, restore, success(&restored)).await;
     let fifth = make(store, delete).await;

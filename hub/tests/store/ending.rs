@@ -37,12 +37,12 @@ async fn cancel(store: &Store, task: TaskId) -> Result<(), StoreError> {
     store.write(Cancel { task, requested_by }).await
 }
 
-async fn retry(store: &Store, task: TaskId) -> Result<(), StoreError> {
+pub async fn retry(store: &Store, task: TaskId) -> Result<(), StoreError> {
     let requested_by = "test".to_owned();
     store.write(Retry { task, requested_by }).await
 }
 
-fn code(result: Result<(), StoreError>) -> &'static str {
+pub fn code(result: Result<(), StoreError>) -> &'static str {
     match result {
         Err(StoreError::Refused(refusal)) => refusal.code,
         other => panic!("not refused: {other:?}"),

@@ -5,6 +5,7 @@ mod drive;
 mod ending;
 mod fill;
 mod listing;
+mod naming;
 mod plans;
 mod platforms;
 mod pruning;
@@ -80,6 +81,11 @@ scenarios! {
     sites:
         what_a_site_was_found_to_be_is_kept_with_where_the_records_differ,
         a_locked_site_is_changed_by_no_task_and_verified_all_the_same,;
+    naming:
+        names_follow_what_the_server_says_and_those_given_up_are_free,
+        a_change_that_comes_to_nothing_gives_back_what_it_took,
+        a_name_is_taken_once_however_it_is_asked_for,
+        names_are_changed_by_one_task_at_a_time_and_sensibly,;
     listing:
         pages_of_tasks_meet_without_gap_or_overlap,
         tasks_are_found_by_server_state_and_object,

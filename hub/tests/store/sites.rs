@@ -8,6 +8,7 @@ use kolga_hub::wire::Drift;
 use kolga_protocol::id::TaskId;
 use kolga_protocol::message::ReportBody;
 use kolga_protocol::names::HostName;
+use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::state::Event;
 use kolga_protocol::task::{
     Output, Params, site_delete, site_disable, site_install, site_run, site_verify,
@@ -64,7 +65,11 @@ fn found(enabled: bool, alias: &str) -> Output {
             profile: "static".parse().expect("a profile"),
             platform: None,
             database: Some("k_www".parse().expect("a database")),
-            aliases: vec![alias.parse().expect("an alias")],
+            names: Names {
+                aliases: vec![alias.parse().expect("an alias")],
+                ..Names::default()
+            },
+            https: Https::Off,
             enabled,
         },
     })

@@ -71,8 +71,98 @@ fn alias(text: &str) -> Result<String, String> {
     }
 }
 
+impl SiteAlias {
+    /// What lies below it, for `*.` and a host name.
+    #[must_use]
+    pub fn below(&self) -> Option<&str> {
+        self.0.strip_prefix("*.")
+    }
+
+    /// Whether some name would be both, as nginx takes them: `*.example.org` is every name below example.org, at any
+    /// depth, and not example.org itself.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let holds = |wild: &Self, name: &Self| {
+            let name = name.below().unwrap_or(&name.0);
+            wild.below().is_some_and(|below| {
+                name.strip_suffix(below)
+                    .is_some_and(|rest| rest.ends_with('.'))
+            })
+        };
+        self == other || holds(self, other) || holds(other, self)
+    }
+
+    /// The wildcards that would hold it, the narrowest first.
+    #[must_use]
+    pub fn wildcards(&self) -> Vec<Self> {
+        let name = self.below().unwrap_or(&self.0);
+        let parents = name.match_indices('.').map(|(at, _)| &name[at + 1..]);
+        // A wildcard needs two labels below it, as a host name has.
+        let parents = parents.filter(|parent| parent.contains('.'));
+        parents.map(|parent| Self(format!("*.{parent}"))).collect()
+    }
+}
+
 impl From<HostName> for SiteAlias {
     fn from(host: HostName) -> Self {
         Self(host.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alias(text: &str) -> SiteAlias {
+        text.parse().expect("a name")
+    }
+
+    #[test]
+    fn a_wildcard_overlaps_with_what_lies_below_it_and_with_nothing_else() {
+        let wild = alias("*.example.org");
+        for below in [
+            "www.example.org",
+            "a.b.example.org",
+            "*.example.org",
+            "*.b.example.org",
+        ] {
+            assert!(wild.overlaps(&alias(below)), "{below}");
+            assert!(alias(below).overlaps(&wild), "{below}");
+        }
+        for other in [
+            "example.org",
+            "anexample.org",
+            "www.anexample.org",
+            "*.a.org",
+            "org.example",
+        ] {
+            assert!(!wild.overlaps(&alias(other)), "{other}");
+            assert!(!alias(other).overlaps(&wild), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_wildcards_that_hold_a_name_are_those_that_overlap_with_it() {
+        let wildcards = alias("a.b.example.org").wildcards();
+        assert_eq!(
+            wildcards,
+            [alias("*.b.example.org"), alias("*.example.org")]
+        );
+        assert_eq!(
+            alias("*.b.example.org").wildcards(),
+            [alias("*.example.org")]
+        );
+        assert_eq!(alias("example.org").wildcards(), []);
+        for wildcard in wildcards {
+            assert!(wildcard.overlaps(&alias("a.b.example.org")));
+        }
+    }
+
+    #[test]
+    fn however_a_name_is_written_it_is_one_name() {
+        assert_eq!(alias("*.BÜCHER.example"), alias("*.xn--bcher-kva.example"));
+        assert!("*.example.org.".parse::<SiteAlias>().is_err());
+        assert!("*.*.example.org".parse::<SiteAlias>().is_err());
+        assert!("a.*.example.org".parse::<SiteAlias>().is_err());
     }
 }

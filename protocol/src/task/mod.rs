@@ -17,6 +17,7 @@ pub mod site_delete;
 pub mod site_disable;
 pub mod site_enable;
 pub mod site_install;
+pub mod site_names;
 pub mod site_run;
 pub mod site_verify;
 pub mod trash_empty;
@@ -261,6 +262,7 @@ tasks! {
     SiteRun = site_run, "site.run";
     SiteBackup = site_backup, "site.backup";
     BackupList = backup_list, "backup.list";
+    SiteNames = site_names, "site.names";
 }
 
 impl Payload {

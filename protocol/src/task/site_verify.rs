@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Task;
-use crate::names::{DatabaseName, HostName, PlatformName, ProfileName, SiteAlias};
+use crate::names::{DatabaseName, HostName, PlatformName, ProfileName};
+use crate::naming::{Https, Names};
 use crate::object::{Claim, Lane, Object};
 
 /// Which site.
@@ -49,13 +50,15 @@ pub struct Entry {
     /// Its database.
     pub database: Option<DatabaseName>,
     /// Its other names.
-    pub aliases: Vec<SiteAlias>,
+    pub names: Names,
+    /// How it answers over HTTPS.
+    pub https: Https,
     /// Whether visitors get the site itself.
     pub enabled: bool,
 }
 
 impl Task for Params {
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
     const LANE: Lane = Lane::Light;
     const REPEATABLE: bool = true;
     const GROWS: bool = false;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Task, site_install};
 use crate::id::TaskId;
+use crate::naming::{Https, Names};
 use crate::object::{Claim, Lane, Object};
 
 /// What to bring back.
@@ -27,10 +28,14 @@ pub struct Output {
     pub database: Option<String>,
     /// Whether visitors get the site itself, as they did before it went.
     pub enabled: bool,
+    /// Its names, as they were.
+    pub names: Names,
+    /// How it answers over HTTPS.
+    pub https: Https,
 }
 
 impl Task for Params {
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
     const LANE: Lane = Lane::Light;
     const REPEATABLE: bool = true;
     const GROWS: bool = false;

@@ -73,6 +73,8 @@ impl Scenario {
                 .map(Some)
                 .collect(),
             Kind::SiteInstall | Kind::SiteDelete => all.into_iter().map(Some).collect(),
+            // One with settings that know the site's address, and one without.
+            Kind::SiteNames => vec![Some("static"), Some("wordpress")],
             Kind::SiteEnable | Kind::SiteDisable | Kind::SiteVerify | Kind::SiteBackup => {
                 built_in.into_iter().map(Some).collect()
             }
@@ -159,6 +161,7 @@ impl Scenario {
             | Kind::TrashList
             | Kind::BackupList => task(json!({})),
             Kind::SiteBackup => self.site_task(self.kind, json!({})),
+            Kind::SiteNames => self.site_task(self.kind, self.other_names(true)),
             Kind::TrashRestore => trash::restore(stack),
             Kind::TrashEmpty => trash::empty(stack),
             Kind::ServerPrint => task(json!({"lines": 50})),
@@ -211,6 +214,7 @@ impl Scenario {
             Kind::SiteDelete => self.install(hub).await,
             Kind::SiteEnable => self.on_the_site(hub, Kind::SiteDisable).await,
             Kind::SiteDisable => self.on_the_site(hub, Kind::SiteEnable).await,
+            Kind::SiteNames => self.change_names(hub, false).await,
             Kind::SiteRun => {}
             Kind::SiteVerify => drift::disturb(self, stack).await,
         }
@@ -250,6 +254,22 @@ impl Scenario {
             Kind::PlatformDelete,
         ];
         kinds.contains(&self.kind)
+    }
+
+    /// Names that it has not, and another main one; or those that it had.
+    fn other_names(self, other: bool) -> Value {
+        let name = |below: &str| format!("{below}.{}", self.host());
+        let (main, wild, leading) = (name("www"), name("*"), name("old"));
+        match other {
+            true => json!({"main": main, "serve": [wild], "redirect": [leading]}),
+            false => json!({"main": self.host(), "remove": [main, wild, leading]}),
+        }
+    }
+
+    async fn change_names(self, hub: &Hub, other: bool) {
+        let change = self.site_task(Kind::SiteNames, self.other_names(other));
+        let task = hub.ask(&change).await;
+        hub.succeeds(&task).await;
     }
 
     fn site_task(self, kind: Kind, params: Value) -> Request {

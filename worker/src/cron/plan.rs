@@ -99,6 +99,8 @@ mod tests {
     use crate::steps::testing::site_context;
     use crate::testing::{Scratch, context};
 
+    use kolga_protocol::naming::Https;
+
     const PROFILE: &str = "name = \"own\"\ndescription = \"x\"\nneeds = { php = true }\n\
         [cron]\nevery = \"15m\"\nscript = \"cron.php\"\ntimeout_seconds = 60\n\
         [vhost]\ntemplate = \"v.conf\"\n[healthy]\npath = \"/\"\nstatus = 200\n";
@@ -122,6 +124,9 @@ mod tests {
             platform: None,
             database: None,
             aliases: Vec::new(),
+            main: None,
+            redirects: Vec::new(),
+            https: Https::Off,
             options: BTreeMap::new(),
             enabled: true,
             path: PathBuf::from("/x"),

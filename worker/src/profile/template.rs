@@ -71,9 +71,9 @@ impl Listen {
 /// What a vhost's template may speak of.
 #[derive(Clone, Debug, Serialize)]
 pub struct Vhost {
-    /// The site.
+    /// The site's main name.
     pub host: HostName,
-    /// Its other names.
+    /// Its other names that serve it.
     pub aliases: Vec<SiteAlias>,
     /// Where to listen.
     pub listen: Vec<Listen>,
@@ -102,6 +102,17 @@ pub struct Cover {
     pub page: Option<PlainPath>,
 }
 
+/// What the server of names that only lead to a site may speak of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Redirect {
+    /// Where to listen.
+    pub listen: Vec<Listen>,
+    /// The names.
+    pub names: Vec<SiteAlias>,
+    /// The site's address, without a slash at the end.
+    pub to: String,
+}
+
 /// A database's account.
 #[derive(Clone, Serialize)]
 pub struct Database {
@@ -118,7 +129,7 @@ pub struct Database {
 /// What the template of an ordinary file may speak of.
 #[derive(Clone, Debug, Serialize)]
 pub struct PublicFile {
-    /// The site.
+    /// The site's main name.
     pub host: HostName,
     /// Its address, without a slash at the end.
     pub url: String,
@@ -169,6 +180,18 @@ pub fn vhost(name: &str, source: &str, values: &Vhost) -> anyhow::Result<String>
 /// When the template is not right; the message names it and the line.
 pub fn cover(name: &str, source: &str, values: &Cover) -> anyhow::Result<String> {
     render(name, source, values)
+}
+
+/// The text of a server whose names lead to a site.
+///
+/// # Errors
+/// None that a template of ours can cause.
+pub fn redirect(values: &Redirect) -> anyhow::Result<String> {
+    render(
+        "redirect.conf",
+        include_str!("../../pages/redirect.conf"),
+        values,
+    )
 }
 
 /// An ordinary file's text.

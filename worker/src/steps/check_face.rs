@@ -45,7 +45,7 @@ impl Step for CheckFace {
             Ok(())
         };
         let nginx = &cx.spoke.nginx;
-        nginx.check_site(cx, &self.site.host, "/", judge).await?;
+        nginx.check_site(cx, self.site.main(), "/", judge).await?;
         cx.log
             .info(format!("{} shows {}", self.site.url, self.face.name()));
         Ok(())

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kolga_protocol::names::HostName;
+
 use crate::cx::Cx;
 use crate::services::nginx::Answer;
 use crate::site::Site;
@@ -14,6 +16,8 @@ use crate::step::{Step, UndoError};
 /// Where nginx takes long to read its configuration, an old worker of it may still be the one to not know
 /// the site. One that answers after this pause too is there for all.
 const PAUSE: Duration = Duration::from_millis(150);
+/// With which status a name leads to another.
+const REDIRECT: u16 = 301;
 
 /// Asks a site for its page.
 pub struct CheckSite(pub Arc<Site>);
@@ -31,6 +35,7 @@ impl Step for CheckSite {
         self.ask(cx).await?;
         tokio::time::sleep(PAUSE).await;
         self.ask(cx).await?;
+        self.ask_what_leads_to_it(cx).await?;
         cx.log.info(format!(
             "{}{} answers {}",
             self.0.url, healthy.path, healthy.status
@@ -44,6 +49,29 @@ impl Step for CheckSite {
 }
 
 impl CheckSite {
+    /// Asks for what only leads to it; under a wildcard, for some name.
+    async fn ask_what_leads_to_it(&self, cx: &Cx) -> anyhow::Result<()> {
+        let wanted = format!("{}/", self.0.url);
+        let judge = |answer: &Answer| {
+            let to = answer.location.as_deref().unwrap_or_default();
+            anyhow::ensure!(
+                answer.status == REDIRECT && to == wanted,
+                "the answer is {} {to} instead of {REDIRECT} {wanted}",
+                answer.status,
+            );
+            Ok(())
+        };
+        let all = self.0.names.all(&self.0.host);
+        for name in self.0.names.leading(&self.0.host) {
+            let asked: HostName = name.as_str().replacen('*', "x", 1).parse()?;
+            // Below a wildcard that name may do something else.
+            if name.below().is_none() || !all.contains(&asked.clone().into()) {
+                cx.spoke.nginx.check_site(cx, &asked, "/", judge).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Asks until the answer is a healthy one.
     async fn ask(&self, cx: &Cx) -> anyhow::Result<()> {
         let healthy = &self.0.profile.manifest.healthy;
@@ -65,7 +93,7 @@ impl CheckSite {
         };
         let nginx = &cx.spoke.nginx;
         nginx
-            .check_site(cx, &self.0.host, &healthy.path, judge)
+            .check_site(cx, self.0.main(), &healthy.path, judge)
             .await
             .map(drop)
     }

@@ -29,7 +29,7 @@ impl Step for RegisterSite {
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         // Again: another installation may have taken an alias meanwhile, which no lock covers.
-        refuse_taken_names(&cx.spoke.registry, &self.0.host, &self.0.aliases)?;
+        refuse_taken_names(&cx.spoke.registry, &self.0.host, &self.0.names.others())?;
         Ok(Record {
             host: self.0.host.clone(),
             run: cx.run,
@@ -44,7 +44,10 @@ impl Step for RegisterSite {
             profile: site.profile.manifest.name.clone(),
             platform: site.platform.clone(),
             database: site.database.clone(),
-            aliases: site.aliases.clone(),
+            aliases: site.names.aliases.clone(),
+            main: site.names.main.clone(),
+            redirects: site.names.redirects.clone(),
+            https: site.https,
             options: site.options.clone(),
             enabled: true,
             path: site.folder.clone(),

@@ -12,6 +12,7 @@ use kolga_protocol::names::{
     DatabaseName, HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName,
     SiteAlias,
 };
+use kolga_protocol::naming::Names;
 use serde::{Deserialize, Serialize};
 
 use super::make_snapshot::Kept;
@@ -54,8 +55,11 @@ pub struct Manifest {
     pub server: ServerName,
     /// The site.
     pub host: HostName,
-    /// Its other names.
+    /// Its other names that serve it.
     pub aliases: Vec<SiteAlias>,
+    /// All of its other names, and what they do.
+    #[serde(default)]
+    pub names: Names,
     /// Its kind.
     pub profile: ProfileName,
     /// Whose code it uses.
@@ -131,7 +135,8 @@ impl StageBackup {
             at: UnixMillis::now(),
             server: cx.spoke.config.server.clone(),
             host: site.host.clone(),
-            aliases: site.aliases.clone(),
+            aliases: site.names.aliases.clone(),
+            names: site.names.clone(),
             profile: site.profile.manifest.name.clone(),
             platform: site.platform.clone(),
             platform_version: platform.and_then(|platform| platform.version),

@@ -40,11 +40,12 @@ impl Step for SwapEntry {
             );
         }
         let after = &self.after;
-        let names = |entry: &SiteEntry| (entry.host.clone(), entry.aliases.clone());
+        let names = |entry: &SiteEntry| (entry.host.clone(), entry.names().others());
         // Names that stay are its own: there is no need to read every other entry.
         if self.before.as_ref().map(names) != Some(names(after)) {
             let but = self.before.as_ref().map(|before| &before.host);
-            refuse_taken_names_but(&cx.spoke.registry, &after.host, &after.aliases, but)?;
+            let (host, others) = names(after);
+            refuse_taken_names_but(&cx.spoke.registry, &host, &others, but)?;
         }
         Ok(Record {
             before: self.before.clone(),

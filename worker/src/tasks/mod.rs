@@ -15,6 +15,7 @@ mod site_backup;
 mod site_delete;
 mod site_enable;
 mod site_install;
+mod site_names;
 mod site_run;
 mod site_verify;
 mod trash_empty;
@@ -50,6 +51,7 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::SiteDelete(params) => site_delete::plan(params, cx),
         Params::SiteBackup(params) => site_backup::plan(params, cx),
         Params::BackupList(params) => backup_list::plan(params, cx).await,
+        Params::SiteNames(params) => site_names::plan(params, cx),
         Params::SiteEnable(params) => site_enable::plan(params, cx),
         Params::SiteDisable(params) => site_enable::plan_disable(params, cx),
         Params::TrashList(_) => trash_list::plan(cx),

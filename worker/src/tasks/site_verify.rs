@@ -240,11 +240,13 @@ fn tell(cx: &Cx, changes: &[Change], problems: &[String]) {
 }
 
 fn entry_of(entry: SiteEntry) -> Entry {
+    let names = entry.names();
     Entry {
         profile: entry.profile,
         platform: entry.platform,
         database: entry.database,
-        aliases: entry.aliases,
+        names,
+        https: entry.https,
         enabled: entry.enabled,
     }
 }

@@ -31,11 +31,11 @@ fn shown(item: Item) -> trash_list::Item {
     }
 }
 
-/// What would have to be asked for to have a site like this one.
+/// What would have to be asked for to have a site like this one, with all the names that it takes up.
 pub(super) fn wish_for(entry: &SiteEntry) -> site_install::Params {
     site_install::Params {
         site: entry.host.clone(),
-        aliases: entry.aliases.clone(),
+        aliases: entry.names().others(),
         profile: entry.profile.clone(),
         platform: entry.platform.clone(),
         options: entry.options.clone(),

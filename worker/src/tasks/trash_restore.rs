@@ -34,13 +34,15 @@ pub(super) fn plan(params: &trash_restore::Params, cx: &Cx) -> anyhow::Result<Pl
             .as_ref()
             .map_or("nowhere", |name| name.as_str())
     );
-    refuse_taken_names(&cx.spoke.registry, host, &entry.aliases)?;
+    refuse_taken_names(&cx.spoke.registry, host, &entry.names().others())?;
     let site = Arc::new(Site::installed(&entry, &cx.spoke)?);
     let output = trash_restore::Output {
         url: format!("{}/", site.url),
         path: site.folder.display().to_string(),
         database: entry.database.as_ref().map(ToString::to_string),
         enabled: entry.enabled,
+        names: entry.names(),
+        https: entry.https,
     };
     let run = item.run;
     let mut plan = Plan::new(move || Ok(Output::TrashRestore(output))).step(UntrashSite(item));

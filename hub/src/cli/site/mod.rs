@@ -2,6 +2,7 @@
 //! and ask for a task on it are in `act`.
 
 mod act;
+mod alias;
 mod delete;
 mod install;
 mod lock;
@@ -21,6 +22,7 @@ use super::time::{age, instant};
 use super::trouble::Trouble;
 use crate::wire::Site;
 use act::Act;
+use alias::Alias;
 use delete::Delete;
 use install::Install;
 use lock::{Lock, Unlock};
@@ -76,6 +78,9 @@ Examples:
   kolga site run blog.example.org --list
   kolga site run blog.example.org cache_clear --follow")]
     Run(Run),
+    /// The names of a site: those that serve it, those that lead to it, and the main one
+    #[command(subcommand)]
+    Alias(Alias),
     /// Refuse tasks that change a site, until it is unlocked
     #[command(after_help = "\
 Verify, backup, login and whatever else leaves the site as it is go on. A task that was asked for before is not
@@ -112,6 +117,7 @@ impl Command {
             Self::Disable(act) => act.ask(Kind::SiteDisable, client, screen).await,
             Self::Verify(act) => verify::run(act, client, screen).await,
             Self::Run(run) => run.run(client, screen).await,
+            Self::Alias(alias) => alias.run(client, screen).await,
             Self::Lock(lock) => lock.run(client, screen).await,
             Self::Unlock(unlock) => unlock.run(client, screen).await,
             Self::List { server, part } => list(client, screen, server, part).await,
@@ -196,8 +202,12 @@ fn describe(site: &Site) -> Table {
     if let Some(lock) = &site.locked {
         table.pair("lock", format!("{lock}, since {}", instant(lock.at)));
     }
+    table.pair_if("main name", site.main.as_ref());
     for alias in &site.aliases {
         table.pair("alias", alias);
+    }
+    for alias in &site.redirects {
+        table.pair("leads here", alias);
     }
     for (name, value) in &site.options {
         table.pair("option", format!("{name}={value}"));

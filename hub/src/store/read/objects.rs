@@ -12,8 +12,8 @@ use crate::wire::{Condition, Platform, Site};
 const PLATFORM: &str = "SELECT server, name, profile, source, condition, version, path, locked,
     task, created_at FROM platform";
 const SITE: &str =
-    "SELECT host, server, profile, platform, aliases, options, condition, enabled, locked,
-    verified, url, task, created_at FROM site";
+    "SELECT host, server, profile, platform, main, aliases, redirects, https, options, condition,
+    enabled, locked, verified, url, task, created_at FROM site";
 
 impl Store {
     /// Platforms after one, of one server or all, by server and name.
@@ -115,6 +115,7 @@ fn platform(row: &AnyRow) -> Result<Platform, StoreError> {
 }
 
 fn site(row: &AnyRow) -> Result<Site, StoreError> {
+    let main: Option<String> = row.try_get("main")?;
     let text = |column| row.try_get::<String, _>(column);
     let platform: Option<String> = row.try_get("platform")?;
     Ok(Site {
@@ -124,7 +125,10 @@ fn site(row: &AnyRow) -> Result<Site, StoreError> {
         platform: platform
             .map(|name| parse("a platform", &name))
             .transpose()?,
+        main: main.map(|name| parse("a main name", &name)).transpose()?,
         aliases: from_json("aliases", &text("aliases")?)?,
+        redirects: from_json("redirects", &text("redirects")?)?,
+        https: parse("a sort of HTTPS", &text("https")?)?,
         options: from_json("options", &text("options")?)?,
         condition: condition(&text("condition")?)?,
         enabled: row.try_get::<i64, _>("enabled")? == 1,

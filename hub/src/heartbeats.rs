@@ -1,5 +1,5 @@
 //! Heartbeats: broker → [`Presences`], and now and then a trace in the store. A server that comes back
-//! gets what waited for it.
+//! gets what waited for it. They come over the inbox's connection, beside the reports.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use kolga_protocol::envelope;
 use kolga_protocol::id::UnixMillis;
-use kolga_protocol::link::{Consumer, Delivery, LinkConfig};
+use kolga_protocol::link::{Aside, Delivery, LinkConfig};
 use kolga_protocol::message::Heartbeat;
 use kolga_protocol::names::ServerName;
 use kolga_protocol::topology::HEARTBEATS_QUEUE;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::inbox::vouched;
@@ -19,51 +19,34 @@ use crate::presence::{Presences, TRACED_EVERY};
 use crate::store::published::Unblock;
 use crate::store::servers::{Heard, Journal};
 use crate::store::{Store, StoreError};
-use crate::topology::Topology;
 
-/// Messages looked at together.
-const BATCH: usize = 256;
-/// Messages that wait to be looked at, at most, but for what the link holds.
-const ROOM: u16 = 256;
+/// Messages that wait to be looked at, at most: as many servers may come back at once, with the broker.
+const ROOM: usize = 4096;
 
-/// Takes heartbeats, from when their queue is declared, until `stop` fires.
+/// The queue of heartbeats as what the inbox takes aside, and where they come out.
+#[must_use]
+pub fn aside(link: &LinkConfig) -> (Aside, mpsc::Receiver<Delivery>) {
+    Aside::new(
+        link.purpose("heartbeats"),
+        HEARTBEATS_QUEUE.to_owned(),
+        ROOM,
+    )
+}
+
+/// Takes heartbeats until the inbox has ended.
 pub async fn run(
     store: Store,
     presences: Arc<Presences>,
-    link: LinkConfig,
-    topology: Arc<Topology>,
-    stop: CancellationToken,
+    mut deliveries: mpsc::Receiver<Delivery>,
 ) {
-    let mut ready = topology.ready();
-    tokio::select! {
-        () = stop.cancelled() => return,
-        ready = ready.wait_for(|ready| *ready) => if ready.is_err() { return },
-    }
-    let link = link.purpose("heartbeats");
-    let mut consumer = Consumer::start_without_acks(link, HEARTBEATS_QUEUE.to_owned(), ROOM, stop);
     let mut listener = Listener {
         store,
         presences,
         traced: HashMap::new(),
     };
-    let mut state = consumer.state();
-    loop {
-        let deliveries = tokio::select! {
-            deliveries = consumer.next_batch(BATCH) => match deliveries {
-                Some(deliveries) => deliveries,
-                None => return,
-            },
-            Ok(()) = state.changed() => {
-                if !state.borrow_and_update().is_up() {
-                    topology.want_hub();
-                }
-                continue;
-            }
-        };
-        for delivery in &deliveries {
-            if let Err(error) = listener.take(delivery).await {
-                tracing::warn!(%error, "a heartbeat left no trace in the store");
-            }
+    while let Some(delivery) = deliveries.recv().await {
+        if let Err(error) = listener.take(&delivery).await {
+            tracing::warn!(%error, "a heartbeat left no trace in the store");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kolga_protocol::envelope::{self, EnvelopeError, Message};
 use kolga_protocol::fault;
-use kolga_protocol::link::{self, Consumer, Delivery, LinkConfig, LinkState};
+use kolga_protocol::link::{self, Aside, Consumer, Delivery, LinkConfig, LinkState};
 use kolga_protocol::message::{Answer, Reports};
 use kolga_protocol::names::ServerName;
 use kolga_protocol::topology::{REPORTS_QUEUE, spoke_user, tasks_queue};
@@ -34,22 +34,24 @@ pub struct Inbox {
     pub store: Store,
     /// Where the broker is.
     pub link: LinkConfig,
-    /// Declares the queue again when it is gone.
+    /// Declares the queues again when one is gone.
     pub topology: Arc<Topology>,
     /// Shows whether there is a connection.
     pub shows: watch::Sender<LinkState>,
 }
 
 impl Inbox {
-    /// Takes reports, from when their queue is declared, until `stop` fires.
-    pub async fn run(self, stop: CancellationToken) {
+    /// Takes reports, from when their queue is declared, until `stop` fires; and over the same connection
+    /// heartbeats, which go to [`crate::heartbeats`].
+    pub async fn run(self, heartbeats: Aside, stop: CancellationToken) {
         let mut ready = self.topology.ready();
         tokio::select! {
             () = stop.cancelled() => return,
             ready = ready.wait_for(|ready| *ready) => if ready.is_err() { return },
         }
         let link = self.link.purpose("inbox");
-        let mut consumer = Consumer::start(link, REPORTS_QUEUE.to_owned(), PREFETCH, stop);
+        let queue = REPORTS_QUEUE.to_owned();
+        let mut consumer = Consumer::start_with(link, queue, PREFETCH, heartbeats, stop);
         let mut state = consumer.state();
         loop {
             self.shows.send_replace(state.borrow_and_update().clone());

@@ -170,15 +170,10 @@ impl Hub {
             topology: Arc::clone(&topology),
             shows: inbox_shows,
         };
+        let (aside, beats) = heartbeats::aside(&link);
         let tasks = vec![
-            tokio::spawn(inbox.run(links.clone())),
-            tokio::spawn(heartbeats::run(
-                store.clone(),
-                presences,
-                link,
-                Arc::clone(&topology),
-                links.clone(),
-            )),
+            tokio::spawn(inbox.run(aside, links.clone())),
+            tokio::spawn(heartbeats::run(store.clone(), presences, beats)),
             tokio::spawn(topology.run(publishing, stop.clone())),
             tokio::spawn(sweeper.run(stop.clone())),
             tokio::spawn(janitor.run()),

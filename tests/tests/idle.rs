@@ -113,7 +113,7 @@ async fn an_idle_hub_and_an_idle_worker_hardly_wake() {
         elapsed,
     );
     // On a busy machine some more than in docs/BENCHMARKS.md; before they slept it was 10.7 and 4.7.
-    assert!(hub_rate < 3.0, "the hub woke {hub_rate:.2} times a second");
+    assert!(hub_rate < 2.5, "the hub woke {hub_rate:.2} times a second");
     assert!(
         worker_rate < 2.0,
         "the worker woke {worker_rate:.2} times a second"

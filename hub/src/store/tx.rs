@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use kolga_protocol::id::{TaskId, UnixMillis};
 use kolga_protocol::state::State;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, Connection as _};
 use tokio::sync::oneshot;
 
 use super::read::Held;
@@ -96,15 +96,16 @@ pub struct Tx<'a> {
     pub(super) effects: &'a mut Effects,
 }
 
-/// Nothing, for whoever wants to know whether the writer still writes.
+/// Nothing but a question to the database, for whoever wants to know whether the writer and its connection still answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Alive;
 
 impl Operation for Alive {
     type Answer = ();
+    const ONLY_READS: bool = true;
 
-    async fn apply(&self, _: &mut Tx<'_>) -> Result<Outcome<()>, sqlx::Error> {
-        Ok(Ok(()))
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Outcome<()>, sqlx::Error> {
+        tx.connection.ping().await.map(Ok)
     }
 }
 

@@ -14,9 +14,10 @@ use super::pulse::ANSWER;
 use super::socket::Connection;
 use super::traffic::{Meter, Traffic};
 
-/// Seconds of silence after which either side takes the other for dead, at least twice. Half of it is a little more
-/// than [`crate::rhythm::EVERY`]: then what the pulse asks and hears stands for both sides' heartbeats.
-const HEARTBEAT_SECONDS: u16 = 42;
+/// Seconds of silence after which either side takes the other for dead, at least twice: the most that RabbitMQ agrees to
+/// by default. Half of it is more than [`crate::rhythm::EVERY`]: then what the pulse asks and hears stands for both sides'
+/// heartbeats.
+const HEARTBEAT_SECONDS: u16 = 60;
 /// The longest frame; longer messages go in several. lapin makes room for 32 of them each way on every
 /// connection (`io_loop.rs`, `FRAMES_STORAGE`): 8 MiB with the broker's usual 128 KiB, 1 MiB with this.
 const FRAME_BYTES: u32 = 16 * 1024;

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::LinkState;
+use super::aside::Aside;
 use super::connect::{LinkConfig, LinkError, Pause, close};
 use super::pulse::{Pulse, answered};
 use super::socket::Connection;
@@ -41,6 +42,22 @@ pub struct Delivery {
     pub redelivered: bool,
 }
 
+impl Delivery {
+    pub(super) fn of(connection: u64, delivery: lapin::message::Delivery) -> Self {
+        let properties = &delivery.properties;
+        Self {
+            tag: Tag {
+                connection,
+                delivery: delivery.delivery_tag,
+            },
+            message_id: properties.message_id().as_ref().map(ToString::to_string),
+            user_id: properties.user_id().as_ref().map(ToString::to_string),
+            redelivered: delivery.redelivered,
+            body: delivery.data,
+        }
+    }
+}
+
 enum Order {
     Ack(Vec<Tag>),
     Pause,
@@ -65,26 +82,26 @@ impl Consumer {
         prefetch: u16,
         stop: CancellationToken,
     ) -> Self {
-        Self::begin(config, queue, prefetch, false, stop)
+        Self::begin(config, queue, prefetch, None, stop)
     }
 
-    /// The same of a queue whose messages are worth nothing a moment later: each is done with when it is sent, and
-    /// acking it does nothing.
+    /// The same with a second queue beside it, whose messages come out of the other end of `aside`.
     #[must_use]
-    pub fn start_without_acks(
+    pub fn start_with(
         config: LinkConfig,
         queue: String,
-        room: u16,
+        prefetch: u16,
+        aside: Aside,
         stop: CancellationToken,
     ) -> Self {
-        Self::begin(config, queue, room, true, stop)
+        Self::begin(config, queue, prefetch, Some(aside), stop)
     }
 
     fn begin(
         config: LinkConfig,
         queue: String,
         prefetch: u16,
-        no_ack: bool,
+        aside: Option<Aside>,
         stop: CancellationToken,
     ) -> Self {
         let (hand_over, deliveries) = mpsc::channel(usize::from(prefetch).max(1));
@@ -95,7 +112,7 @@ impl Consumer {
                 config,
                 queue,
                 prefetch,
-                no_ack,
+                aside,
                 hand_over,
                 orders: wanted,
                 says,
@@ -162,7 +179,7 @@ struct Supervisor {
     config: LinkConfig,
     queue: String,
     prefetch: u16,
-    no_ack: bool,
+    aside: Option<Aside>,
     hand_over: mpsc::Sender<Delivery>,
     orders: mpsc::UnboundedReceiver<Order>,
     says: watch::Sender<LinkState>,
@@ -242,9 +259,11 @@ impl Supervisor {
     ) -> Result<End, End> {
         let mut events = std::pin::pin!(connection.events_listener());
         let mut unacked = BTreeSet::new();
-        let mut pulse = match self.no_ack {
-            true => Pulse::unhurried(),
-            false => Pulse::waited_for(),
+        let mut pulse = Pulse::new();
+        let mut pulse_aside = Pulse::unhurried();
+        let mut stream_aside = match &self.aside {
+            Some(aside) => Some(aside.consume(channel).await?),
+            None => None,
         };
         let mut stream = match self.paused {
             true => None,
@@ -285,6 +304,17 @@ impl Supervisor {
                         }
                     }
                 },
+                // First, since it is little and would starve behind a flood.
+                delivery = next(&mut stream_aside) => match (delivery, &self.aside) {
+                    (Some(Ok(delivery)), Some(aside)) => {
+                        pulse_aside.heard();
+                        aside.pass_on(self.connection, delivery);
+                    }
+                    (Some(Err(error)), _) => return Err(error.into()),
+                    (Some(Ok(_)), None) | (None, _) => {
+                        return Ok(End::Lost("the queue beside it ended".to_owned()));
+                    }
+                },
                 delivery = next(&mut stream) => match delivery {
                     Some(Ok(delivery)) => {
                         pulse.heard();
@@ -298,6 +328,10 @@ impl Supervisor {
                 () = pulse.due() => {
                     pulse.ask_consuming(channel, &self.queue, !self.paused).await?;
                 }
+                () = pulse_aside.due(), if self.aside.is_some() => {
+                    let queue = self.aside.as_ref().map_or("", Aside::queue);
+                    pulse_aside.ask_consuming(channel, queue, true).await?;
+                }
             }
         }
     }
@@ -306,10 +340,7 @@ impl Supervisor {
         answered(channel.basic_consume(
             self.queue.as_str().into(),
             CONSUMER_TAG.into(),
-            BasicConsumeOptions {
-                no_ack: self.no_ack,
-                ..BasicConsumeOptions::default()
-            },
+            BasicConsumeOptions::default(),
             FieldTable::default(),
         ))
         .await
@@ -331,28 +362,9 @@ impl Supervisor {
         delivery: lapin::message::Delivery,
         unacked: &mut BTreeSet<u64>,
     ) -> Result<(), End> {
-        if !self.no_ack {
-            unacked.insert(delivery.delivery_tag);
-        }
+        unacked.insert(delivery.delivery_tag);
         self.config.meter().consumed(&delivery.data);
-        let delivery = Delivery {
-            tag: Tag {
-                connection: self.connection,
-                delivery: delivery.delivery_tag,
-            },
-            message_id: delivery
-                .properties
-                .message_id()
-                .as_ref()
-                .map(ToString::to_string),
-            user_id: delivery
-                .properties
-                .user_id()
-                .as_ref()
-                .map(ToString::to_string),
-            redelivered: delivery.redelivered,
-            body: delivery.data,
-        };
+        let delivery = Delivery::of(self.connection, delivery);
         // The channel holds as many as the broker may send: this waits only for a reader that has not
         // yet taken what an earlier connection brought.
         tokio::select! {

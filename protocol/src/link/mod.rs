@@ -9,6 +9,7 @@
 //!
 //! Used by the hub's relay and inbox, and by the worker's intake and outgoing.
 
+mod aside;
 mod connect;
 mod consumer;
 mod declare;
@@ -19,6 +20,7 @@ mod traffic;
 
 use crate::id::UnixMillis;
 
+pub use aside::Aside;
 pub use connect::{LinkConfig, LinkError};
 pub use consumer::{Consumer, Delivery, Tag};
 pub use declare::{declare, queue_depth, queue_depths, remove};

@@ -16,8 +16,8 @@ use crate::rhythm;
 
 /// Quiet for so long is worth a question; asked earlier, together with what else the process asks at that moment.
 const QUIET: Duration = Duration::from_secs(25);
-/// The same where nobody waits for what comes: of a publisher, which has those waiting to whom it owes a confirm, and of
-/// a consumer of what is worth nothing a moment later.
+/// The same where what comes with the rhythm stands for the question, and where nobody waits: of a publisher, which has those
+/// waiting to whom it owes a confirm, and of a queue aside.
 const QUIET_UNHURRIED: Duration = Duration::from_secs(45);
 /// How long the broker may take for anything that costs it nothing.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
@@ -29,19 +29,19 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    /// Of a connection over which comes what somebody waits for.
-    pub(super) fn waited_for() -> Self {
+    /// Of a connection that has just been made.
+    pub(super) fn new() -> Self {
         Self {
             heard: Instant::now(),
             quiet: QUIET,
         }
     }
 
-    /// Of any other.
+    /// Of a publisher, or of a queue aside.
     pub(super) fn unhurried() -> Self {
         Self {
-            heard: Instant::now(),
             quiet: QUIET_UNHURRIED,
+            ..Self::new()
         }
     }
 

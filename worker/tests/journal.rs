@@ -9,7 +9,7 @@ use kolga_protocol::names::ServerName;
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{Output, Params, Payload, ping};
 use kolga_worker::journal::{
-    Cause, Change, Entry, Incoming, Journal, JournalError, Place, Reader, StepRow, Taken,
+    Cause, Change, Entry, Incoming, Journal, JournalError, Place, Reader, StepRow, Taken, TaskView,
 };
 use sqlx::{ConnectOptions as _, Executor as _};
 
@@ -201,6 +201,14 @@ async fn a_refused_task_is_told_with_its_reason_and_never_waits() {
     assert_eq!(reason, Some("no such kind"));
     let live = reader(&folder.journal()).await.live().await;
     assert!(live.expect("read").is_empty());
+    // Twice in one delivery: what was refused has ended, and is no task that waits.
+    let mut twin = ping_task(new_run());
+    twin.refusal = Some("no such kind".to_owned());
+    let taken = journal.accept(vec![twin.clone(), twin]).await;
+    assert_eq!(
+        taken.expect("judged"),
+        [Taken::Rejected, Taken::AlreadyEnded]
+    );
 }
 
 #[tokio::test]
@@ -244,11 +252,23 @@ async fn a_restart_finds_every_step_that_was_begun_and_numbers_on() {
         enter(&journal, run, changes).await.expect("entered");
     }
     assert!(reader.live().await.expect("read").is_empty());
+    // Nothing of an attempt that has ended stays but its own row, whenever its steps were begun.
+    assert_eq!(step_rows(&folder.journal()).await, 0);
     let told = reports(&folder.journal()).await;
     let gapless = (1..)
         .zip(&told)
         .all(|(number, report)| report.seq == number);
     assert!(gapless, "no gap, no doubles: {told:?}");
+}
+
+async fn step_rows(path: &Path) -> i64 {
+    let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(path)
+        .connect()
+        .await
+        .expect("a connection");
+    let count = sqlx::query_scalar("SELECT count(*) FROM step");
+    count.fetch_one(&mut connection).await.expect("read")
 }
 
 #[tokio::test]
@@ -380,4 +400,60 @@ async fn the_hubs_question_names_only_what_the_journal_does_not_hold() {
         .unknown(vec![known, unknown])
         .await;
     assert_eq!(found.expect("read"), [unknown]);
+}
+
+#[tokio::test]
+async fn what_an_operator_asks_for_is_shown_as_it_is_the_living_first() {
+    let folder = Folder::new();
+    let journal = open(&folder.journal()).await;
+    let runs: Vec<Run> = (0..4).map(|_| new_run()).collect();
+    for run in &runs {
+        accept(&journal, *run).await;
+    }
+    let cause = Cause {
+        event: Event::Interrupted,
+        failure: Failure::plain("died"),
+    };
+    for (run, changes) in [
+        (runs[0], vec![Change::Started, Change::Intent(step(1))]),
+        (runs[0], vec![Change::RollingBack(cause)]),
+        (
+            runs[3],
+            vec![Change::Started, ended(Event::Succeeded, Some(output()))],
+        ),
+    ] {
+        enter(&journal, run, changes).await.expect("entered");
+    }
+    let mut reader = reader(&folder.journal()).await;
+    let overview = reader.overview().await.expect("read");
+    assert_eq!(overview.live, 3);
+    let names = |views: &[TaskView]| {
+        views
+            .iter()
+            .map(|view| view.run.clone())
+            .collect::<Vec<_>>()
+    };
+    let wanted = [runs[2], runs[1], runs[0], runs[3]].map(|run| run.to_string());
+    assert_eq!(names(&reader.list(10).await.expect("read")), wanted);
+    assert_eq!(names(&reader.list(2).await.expect("read")), wanted[..2]);
+    let found = reader.find(&runs[0].task.to_string()).await.expect("read");
+    assert_eq!(names(&found), [runs[0].to_string()]);
+    assert_eq!(
+        (found[0].state.as_str(), found[0].kind.as_str()),
+        ("rolling_back", "ping")
+    );
+    assert_eq!(found[0].cause.as_deref(), Some("died"));
+    assert!(found[0].ended_at.is_none() && !found[0].past_no_return);
+    let steps: Vec<_> = found[0]
+        .steps
+        .iter()
+        .map(|step| (step.position, step.name.as_str(), step.state.as_str()))
+        .collect();
+    assert_eq!(steps, [(1, "step_1", "intent")]);
+    assert!(reader.find("no such task").await.expect("read").is_empty());
+    assert_eq!(
+        reader.find("").await.expect("read").len(),
+        4,
+        "every one of them"
+    );
 }

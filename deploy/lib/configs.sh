@@ -9,10 +9,10 @@ toml_argv() {
     printf '[%s]' "$list"
 }
 
-# config_worker HOME SERVER AMQP_URL PORT MARIADB_SOCKET [SOURCES [ADDRESS]]: sites listen on that address
-# only, or on all of the machine's.
+# config_worker HOME SERVER AMQP_URL PORT TLS_PORT CERTIFICATES MARIADB_SOCKET [SOURCES [ADDRESS]]: sites listen
+# on that address only, or on all of the machine's.
 config_worker() {
-    local home="$1" socket="$5"
+    local home="$1" socket="$7"
     cat <<TOML
 server = "$2"
 state_dir = "$home/state"
@@ -23,7 +23,7 @@ url = "$3"
 [sites]
 root = "$home/sites"
 platforms = "$home/platforms"
-platform_sources = ["/usr/share"${6:+, \"$6\"}]
+platform_sources = ["/usr/share"${8:+, \"$8\"}]
 web_user = "$WEB_USER"
 
 [profiles]
@@ -37,8 +37,14 @@ test = $(toml_argv "$(web_argv "$home" test)")
 test_staged = $(toml_argv "$(web_argv "$home" test_staged)")
 reload = $(toml_argv "$(web_argv "$home" reload)")
 port = $4
-${7:+listen = [\"$7:$4\"]}
+${9:+listen = [\"$9:$4\"]}
 check_address = "127.0.0.1:$4"
+
+[tls]
+certificates = "$6"
+port = $5
+${9:+listen = [\"$9:$5\"]}
+check_address = "127.0.0.1:$5"
 
 [php]
 fpm_socket = "$home/php/fpm.sock"
@@ -61,8 +67,9 @@ TOML
 json_spoke() {
     local home="$STACK/$1" cgroup
     cgroup="$(cgroup_start "$1")"
-    printf '"%s":{"config":"%s","amqp_url":"%s","http_port":%s,"state_dir":"%s","sites_root":"%s","platforms":"%s","profiles":"%s","nginx_conf":"%s","nginx_pid":"%s","fpm_socket":"%s","cgroup":%s}' \
-        "$1" "$home/worker.toml" "$(broker_url "$1")" "$(port_for "$1.nginx")" "$home/state" \
+    printf '"%s":{"config":"%s","amqp_url":"%s","http_port":%s,"https_port":%s,"certificates":"%s","state_dir":"%s","sites_root":"%s","platforms":"%s","profiles":"%s","nginx_conf":"%s","nginx_pid":"%s","fpm_socket":"%s","cgroup":%s}' \
+        "$1" "$home/worker.toml" "$(broker_url "$1")" "$(port_for "$1.nginx")" \
+        "$(port_for "$1.tls")" "$home/tls" "$home/state" \
         "$home/sites" "$home/platforms" "$home/profiles" "$home/nginx/nginx.conf" \
         "$home/nginx/nginx.pid" "$home/php/fpm.sock" "${cgroup:+\"}${cgroup:-null}${cgroup:+\"}"
 }
@@ -88,13 +95,15 @@ config_write() {
     config_hub "$STACK/hub" "127.0.0.1:$(port_for hub)" "$(broker_url hub)" |
         write_for "$STACK_USER" 0600 "$STACK/hub/hub.toml"
     for spoke in "$@"; do
+        # Certificates are an operator's, here root's.
+        install -d -m 0755 "$STACK/$spoke/tls"
         # The repository is made beside its own name first, so its folder has to be the worker's.
         install -d -m 0700 -o "$STACK_USER" -g "$STACK_USER" "$STACK/$spoke/backups"
         [ -e "$STACK/$spoke/backup-password" ] ||
             openssl rand -hex 32 | write_for "$STACK_USER" 0600 "$STACK/$spoke/backup-password"
         {
             config_worker "$STACK/$spoke" "$spoke" "$(broker_url "$spoke")" "$(port_for "$spoke.nginx")" \
-                "$(MARIADB_SOCKET)" "$STACK/sources" 127.0.0.1
+                "$(port_for "$spoke.tls")" "$STACK/$spoke/tls" "$(MARIADB_SOCKET)" "$STACK/sources" 127.0.0.1
             # Whoever tries Kolga on a busy machine should not wait, and some tests are about a full disk.
             printf '\n[gates]\nload_per_cpu = 100\nmemory_pressure_percent = 90\ndisk_free_mib = 0\n'
             # Tests make tasks stuck on purpose, and do not wait a minute for each.

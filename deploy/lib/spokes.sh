@@ -15,7 +15,7 @@ spoke_start() {
         proc_stop "$spoke.nginx" QUIT 10
         ! port_taken "$(port_for "$spoke.nginx")" ||
             die "port $(port_for "$spoke.nginx") of $spoke's nginx is taken by another program, and the sites there name it: stop that program, or take the stack down and remove $STACK"
-        web_nginx_conf "$home" "127.0.0.1:$(port_for "$spoke.nginx")" |
+        web_nginx_conf "$home" "$(port_for "$spoke.tls")" "127.0.0.1:$(port_for "$spoke.nginx")" |
             write_for root 0644 "$home/nginx/nginx.conf"
         read -ra argv <<<"$(web_nginx_argv "$home")"
         proc_start "$spoke.nginx" "$WEB_USER" "$home/nginx" -- "${argv[@]}" -g 'daemon off;'

@@ -45,11 +45,11 @@ web_everywhere() {
     [ ! -e /proc/net/if_inet6 ] || echo "[::]:$1"
 }
 
-# web_nginx_conf HOME ADDRESS...: the operator's side of nginx, which is everything but the sites. The
-# addresses must be those of the sites, or a site would never be asked.
+# web_nginx_conf HOME TLS_PORT ADDRESS...: the operator's side of nginx, which is everything but the sites. The
+# addresses must be those of the sites, or a site would never be asked; over TLS they have another port.
 web_nginx_conf() {
-    local home="$1" kind
-    shift
+    local home="$1" tls="$2" kind
+    shift 2
     cat <<CONF
 worker_processes 1;
 pid $home/nginx/nginx.pid;
@@ -68,6 +68,11 @@ $(for kind in client_body proxy fastcgi uwsgi scgi; do echo "    ${kind}_temp_pa
     server {
 $(printf '        listen %s default_server;\n' "$@")
         return 404;
+    }
+    # Over TLS it gets no certificate, since each would be another host's.
+    server {
+$(printf '        listen %s ssl default_server;\n' "$@" | sed -E "s/[0-9]+ ssl/$tls ssl/")
+        ssl_reject_handshake on;
     }
     include $home/conf/kolga.conf;
 }

@@ -14,8 +14,8 @@ use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, backup_list, ping, platform_build, platform_delete, platform_verify,
     server_inventory, server_print, server_verify, site_backup, site_delete, site_disable,
-    site_enable, site_install, site_names, site_run, site_verify, trash_empty, trash_list,
-    trash_restore,
+    site_enable, site_https, site_install, site_names, site_run, site_verify, trash_empty,
+    trash_list, trash_restore,
 };
 use uuid::Uuid;
 
@@ -364,6 +364,19 @@ fn sample(kind: Kind) -> (Params, Output) {
                 url: "http://example.org/".to_owned(),
                 names: some_names(),
                 changed: true,
+            }),
+        ),
+        Kind::SiteHttps => (
+            Params::SiteHttps(site_https::Params {
+                site: "www.example.org".parse().expect("a name"),
+                https: Https::Redirect,
+            }),
+            Output::SiteHttps(site_https::Output {
+                url: "https://www.example.org/".to_owned(),
+                https: Https::Redirect,
+                changed: true,
+                names: vec!["*.example.org".to_owned()],
+                until: Some(UnixMillis(1_700_000_000_000)),
             }),
         ),
         Kind::SiteBackup => (

@@ -94,7 +94,9 @@ impl Stranger {
             Kind::SiteDelete | Kind::SiteVerify => {
                 vec![Self::FolderOfAnother, Self::VhostOfAnother]
             }
-            Kind::SiteEnable | Kind::SiteDisable | Kind::SiteNames => vec![Self::VhostOfAnother],
+            Kind::SiteEnable | Kind::SiteDisable | Kind::SiteNames | Kind::SiteHttps => {
+                vec![Self::VhostOfAnother]
+            }
         };
         match scenario.kind {
             Kind::SiteInstall if scenario.database().is_some() => {

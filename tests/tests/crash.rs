@@ -110,6 +110,7 @@ scenarios! {
     site_backup_static = SiteBackup "static";
     site_backup_php = SiteBackup "php";
     site_backup_wordpress = SiteBackup "wordpress";
+    site_https_static = SiteHttps "static";
     site_names_static = SiteNames "static";
     site_names_wordpress = SiteNames "wordpress";
     site_enable_static = SiteEnable "static";

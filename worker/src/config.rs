@@ -49,6 +49,8 @@ pub struct Config {
     pub cron: Cron,
     /// The web server.
     pub nginx: Nginx,
+    /// HTTPS, when sites may have it.
+    pub tls: Option<Tls>,
     /// PHP, when sites may need it.
     pub php: Option<Php>,
     /// The database server, when sites may need one.
@@ -253,6 +255,29 @@ pub struct Nginx {
     pub check_address: SocketAddr,
 }
 
+/// HTTPS.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// A folder with one a site, `<host>/fullchain.pem` and `<host>/privkey.pem`. Nobody but root and the worker's
+    /// user may write there; nginx's user must be able to read it, keys too.
+    pub certificates: PathBuf,
+    /// The port that sites listen on.
+    #[serde(default = "https_port")]
+    pub port: u16,
+    /// The addresses that sites listen on; all of this machine's, at `port`, when there is none here.
+    #[serde(default)]
+    pub listen: Vec<SocketAddr>,
+    /// Where the worker itself reaches nginx over TLS, to check a site.
+    pub check_address: SocketAddr,
+    /// Days before the end of a certificate from which on `site.verify` tells of it.
+    #[serde(default = "warn_days")]
+    pub warn_days: u32,
+    /// A folder out of which each site serves what certificate authorities ask for below
+    /// `/.well-known/acme-challenge/`.
+    pub challenges: Option<PathBuf>,
+}
+
 /// PHP.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -304,6 +329,14 @@ fn www_data() -> String {
 
 fn http_port() -> u16 {
     80
+}
+
+fn https_port() -> u16 {
+    443
+}
+
+fn warn_days() -> u32 {
+    14
 }
 
 fn php_binary() -> PathBuf {
@@ -382,6 +415,10 @@ impl Config {
             ("pages.maintenance", &self.pages.maintenance),
         ] {
             folders.extend(page.as_ref().map(|page| (name, page)));
+        }
+        if let Some(tls) = &self.tls {
+            folders.insert("tls.certificates", &tls.certificates);
+            folders.extend(tls.challenges.as_ref().map(|it| ("tls.challenges", it)));
         }
         if let Some(mariadb) = &self.mariadb {
             folders.insert("mariadb.socket", &mariadb.socket);

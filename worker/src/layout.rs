@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use kolga_protocol::id::Run;
 use kolga_protocol::names::{HostName, PlatformName};
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::files::Dir;
 
 /// The folder of a platform's code, in the platform's own.
@@ -61,18 +61,21 @@ pub fn site(config: &Config, host: &HostName) -> PathBuf {
     config.sites.root.join(host.as_str())
 }
 
-/// A site's address, without a slash at the end.
+/// A site's address over HTTP, without a slash at the end.
 #[must_use]
 pub fn url(config: &Config, host: &HostName) -> String {
-    format!("http://{}", authority(config, host))
+    match config.nginx.port {
+        80 => format!("http://{host}"),
+        port => format!("http://{host}:{port}"),
+    }
 }
 
-/// A site's `Host` header.
+/// The same over HTTPS.
 #[must_use]
-pub fn authority(config: &Config, host: &HostName) -> String {
-    match config.nginx.port {
-        80 => host.to_string(),
-        port => format!("{host}:{port}"),
+pub fn https_url(tls: &config::Tls, host: &HostName) -> String {
+    match tls.port {
+        443 => format!("https://{host}"),
+        port => format!("https://{host}:{port}"),
     }
 }
 

@@ -38,6 +38,7 @@ pub mod tasks;
 pub mod trash;
 pub mod unpack;
 pub mod usage;
+mod vhost;
 pub mod watchdog;
 
 #[cfg(test)]

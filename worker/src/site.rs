@@ -15,12 +15,10 @@ use kolga_protocol::names::{
 use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::task::site_install::Params;
 
-use crate::face::Face;
 use crate::layout;
 use crate::profile::Profile;
-use crate::profile::template::{self, Cover, Listen, PlainPath, PublicFile, Redirect, Vhost};
+use crate::profile::template::{PlainPath, PublicFile};
 use crate::registry::{Registry, SiteEntry};
-use crate::services::nginx::snippet;
 use crate::spoke::Spoke;
 
 /// The site.
@@ -89,7 +87,7 @@ impl Site {
         let names = entry.names();
         Ok(Self {
             options: profile.complete_options(&entry.host, &entry.options)?,
-            url: layout::url(&spoke.config, names.main(&entry.host)),
+            url: url(spoke, entry.https, names.main(&entry.host))?,
             host: entry.host.clone(),
             names,
             https: entry.https,
@@ -133,67 +131,6 @@ impl Site {
             options: self.options.clone(),
         })
     }
-
-    /// The text that makes nginx show this face of it, below a line that says which run wrote it.
-    ///
-    /// # Errors
-    /// When the template is not right.
-    pub fn vhost_text(&self, spoke: &Spoke, owner: &str, face: Face) -> anyhow::Result<String> {
-        let text = match face.template() {
-            Some(template) => self.covered_text(spoke, face, template)?,
-            None => self.open_text(spoke)?,
-        };
-        Ok(format!("{}{text}", vhost_mark(owner)))
-    }
-
-    /// A page of ours, or the operator's, instead of the site.
-    fn covered_text(&self, spoke: &Spoke, face: Face, template: &str) -> anyhow::Result<String> {
-        let page = face.page(&spoke.config.pages);
-        let mut aliases = self.names.aliases.clone();
-        aliases.extend(self.names.leading(&self.host));
-        let values = Cover {
-            host: self.main().clone(),
-            aliases,
-            listen: Listen::on(&spoke.config.nginx.listen, spoke.config.nginx.port),
-            page: page.map(PlainPath::new).transpose()?,
-        };
-        template::cover(face.name(), template, &values)
-    }
-
-    /// The site itself, and what leads to it.
-    fn open_text(&self, spoke: &Spoke) -> anyhow::Result<String> {
-        let names = self.names.leading(&self.host);
-        let site = self.site_text(spoke)?;
-        if names.is_empty() {
-            return Ok(site);
-        }
-        let leading = template::redirect(&Redirect {
-            listen: Listen::on(&spoke.config.nginx.listen, spoke.config.nginx.port),
-            names,
-            to: self.url.clone(),
-        })?;
-        Ok(format!("{site}{leading}"))
-    }
-
-    fn site_text(&self, spoke: &Spoke) -> anyhow::Result<String> {
-        let place = &self.profile.manifest.vhost.template;
-        let fpm_socket = spoke.php.as_ref().map(|php| php.fpm_socket());
-        let values = Vhost {
-            host: self.main().clone(),
-            aliases: self.names.aliases.clone(),
-            listen: Listen::on(&spoke.config.nginx.listen, spoke.config.nginx.port),
-            site: PlainPath::new(&self.folder)?,
-            platform: self.code().map(PlainPath::new).transpose()?,
-            settings: self
-                .settings_path()
-                .as_deref()
-                .map(PlainPath::new)
-                .transpose()?,
-            fpm_socket: fpm_socket.map(PlainPath::new).transpose()?,
-            snippet: snippet::of(&spoke.config, &self.host)?,
-        };
-        template::vhost(place.as_str(), self.profile.text(place)?, &values)
-    }
 }
 
 /// The first line of a vhost that the run `owner` wrote.
@@ -204,6 +141,14 @@ pub fn vhost_mark(owner: &str) -> String {
 
 /// How the first line of every vhost of ours begins.
 pub const VHOST_MARK: &str = "# Written by Kolga in task ";
+
+/// What a site calls itself.
+fn url(spoke: &Spoke, https: Https, main: &HostName) -> anyhow::Result<String> {
+    Ok(match https {
+        Https::Off | Https::On => layout::url(&spoke.config, main),
+        Https::Redirect => layout::https_url(spoke.need_tls()?.config(), main),
+    })
+}
 
 /// The code of the platform that the profile needs; `None` where it needs none.
 fn needed_code(

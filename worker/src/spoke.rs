@@ -9,6 +9,7 @@ use crate::services::mariadb::Mariadb;
 use crate::services::nginx::Nginx;
 use crate::services::php::Php;
 use crate::services::restic::Restic;
+use crate::services::tls::Tls;
 use crate::trash::Trash;
 
 /// The spoke: its configuration, its services, its folders, its profiles.
@@ -19,6 +20,8 @@ pub struct Spoke {
     pub nginx: Nginx,
     /// The database server, where the configuration names one.
     pub mariadb: Option<Mariadb>,
+    /// Certificates, where the configuration says of HTTPS.
+    pub tls: Option<Tls>,
     /// PHP, where the configuration names it.
     pub php: Option<Php>,
     /// Backups, where the configuration says where they go.
@@ -45,6 +48,7 @@ impl Spoke {
         Ok(Self {
             nginx: Nginx::new(&config.nginx, previous.map(|previous| &previous.nginx)),
             mariadb: config.mariadb.as_ref().map(Mariadb::new),
+            tls: config.tls.as_ref().map(Tls::new),
             php: config.php.as_ref().map(Php::new),
             backups: config.backups.as_ref().map(|backups| {
                 Restic::new(
@@ -84,6 +88,14 @@ impl Spoke {
     /// When the configuration says of none.
     pub fn need_backups(&self) -> anyhow::Result<&Restic> {
         self.backups.as_ref().ok_or_else(|| missing("backups"))
+    }
+
+    /// Certificates, for a task that cannot do without.
+    ///
+    /// # Errors
+    /// When the configuration says nothing of HTTPS.
+    pub fn need_tls(&self) -> anyhow::Result<&Tls> {
+        self.tls.as_ref().ok_or_else(|| missing("tls"))
     }
 
     /// PHP, for a task that cannot do without.

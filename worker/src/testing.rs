@@ -110,3 +110,66 @@ pub(crate) fn stack_config() -> Config {
         .expect("there is a web1");
     Config::load(Path::new(config)).expect("the stack's configuration is right")
 }
+
+/// Puts a certificate for these names into `<folder>/<host>/`, good for so many days from now, as an operator would.
+/// It signs itself.
+pub(crate) fn certificate(folder: &Path, host: &str, names: &[&str], days: i32) {
+    let folder = folder.join(host);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let (key, request) = (folder.join("privkey.pem"), folder.join("request.pem"));
+    let run = |args: &[&str]| {
+        let ended = std::process::Command::new("/usr/bin/openssl")
+            .args(args)
+            .current_dir(&folder)
+            .stderr(std::process::Stdio::null())
+            .status();
+        assert!(ended.expect("openssl runs").success(), "{args:?}");
+    };
+    let names: Vec<String> = names.iter().map(|name| format!("DNS:{name}")).collect();
+    std::fs::write(
+        folder.join("names"),
+        format!("subjectAltName={}", names.join(",")),
+    )
+    .expect("written");
+    let new = [
+        "req",
+        "-new",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+    ];
+    run(&[
+        &new[..],
+        &[
+            "-keyout",
+            "privkey.pem",
+            "-out",
+            "request.pem",
+            "-subj",
+            "/CN=x",
+        ],
+    ]
+    .concat());
+    let days = days.to_string();
+    run(&[
+        "x509",
+        "-req",
+        "-in",
+        "request.pem",
+        "-signkey",
+        "privkey.pem",
+        "-days",
+        &days,
+        "-extfile",
+        "names",
+        "-out",
+        "fullchain.pem",
+    ]);
+    for file in [request, folder.join("names")] {
+        std::fs::remove_file(file).expect("gone");
+    }
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o640);
+    std::fs::set_permissions(key, mode).expect("nobody else's");
+}

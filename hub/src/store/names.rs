@@ -144,11 +144,7 @@ pub(super) async fn settle(
     let Some(row) = row else { return Ok(()) };
     let is = match output {
         Some(output) => {
-            sqlx::query("UPDATE site SET url = $2 WHERE host = $1")
-                .bind(host.as_str())
-                .bind(output.url.as_str())
-                .execute(&mut *connection)
-                .await?;
+            set_url(connection, host, &output.url).await?;
             note(connection, host, &output.names).await?;
             output.names.clone()
         }
@@ -159,6 +155,20 @@ pub(super) async fn settle(
         .execute(&mut *connection)
         .await?;
     give_up_all_but(connection, host, &is).await
+}
+
+/// Where a site answers from now on.
+pub(super) async fn set_url(
+    connection: &mut AnyConnection,
+    host: &HostName,
+    url: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE site SET url = $2 WHERE host = $1")
+        .bind(host.as_str())
+        .bind(url)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// What the hub says of a site's names.

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use kolga_protocol::id::TaskId;
 use kolga_protocol::names::{HostName, ServerName, SiteAlias};
 use kolga_protocol::task::{
-    Params, platform_build, site_backup, site_delete, site_disable, site_enable, site_install,
-    site_run, site_verify,
+    Params, platform_build, site_backup, site_delete, site_disable, site_enable, site_https,
+    site_install, site_run, site_verify,
 };
 use sqlx::{AnyConnection, Row};
 
@@ -52,6 +52,7 @@ pub(super) async fn claim(
         Params::SiteBackup(site_backup::Params { site })
         | Params::SiteEnable(site_enable::Params { site })
         | Params::SiteDisable(site_disable::Params { site })
+        | Params::SiteHttps(site_https::Params { site, .. })
         | Params::SiteRun(site_run::Params { site, .. })
         | Params::SiteVerify(site_verify::Params { site }) => ready_site(tx, server, site).await,
         Params::Ping(_)

@@ -144,6 +144,12 @@ async fn settle_row(
                 set_https(connection, server, host, output.https).await?;
             }
         }
+        Params::SiteHttps(params) => {
+            if let Some(Output::SiteHttps(output)) = output {
+                set_https(connection, server, &params.site, output.https).await?;
+                names::set_url(connection, &params.site, &output.url).await?;
+            }
+        }
         Params::SiteNames(params) => {
             let output = match output {
                 Some(Output::SiteNames(output)) => Some(output),

@@ -22,7 +22,7 @@ use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Output, Params, platform_build, platform_delete, platform_verify, site_delete, site_disable,
-    site_install, site_verify, trash_restore,
+    site_https, site_install, site_verify, trash_restore,
 };
 
 use crate::database::{
@@ -219,6 +219,21 @@ async fn objects(store: &Store) {
     let had = naming::change(name, [&[&format!("www.{name}")], &[], &[]], None);
     let had = Names::default().after(&had).expect("right");
     end(store, named, success(&naming::done(&had, &change))).await;
+    let https = Params::SiteHttps(site_https::Params {
+        site: host(name),
+        https: Https::On,
+    });
+    let https = make(store, https).await;
+    let answers = Output::SiteHttps(site_https::Output {
+        url: format!("http://{name}/"),
+        https: Https::On,
+        changed: true,
+        names: Vec::new(),
+        until: None,
+    });
+    end(store, https, success(&answers)).await;
+    let site = store.site(&host(name)).await.expect("read");
+    assert_eq!(site.map(|site| site.https), Some(Https::On));
     for locked in [true, false] {
         let lock = SetSiteLock {
             host: host(name),

@@ -16,6 +16,7 @@ pub mod site_backup;
 pub mod site_delete;
 pub mod site_disable;
 pub mod site_enable;
+pub mod site_https;
 pub mod site_install;
 pub mod site_names;
 pub mod site_run;
@@ -263,6 +264,7 @@ tasks! {
     SiteBackup = site_backup, "site.backup";
     BackupList = backup_list, "backup.list";
     SiteNames = site_names, "site.names";
+    SiteHttps = site_https, "site.https";
 }
 
 impl Payload {

@@ -2,6 +2,7 @@
 //! cannot be forgotten. How to make the world ready for one, how to ask for it, and how to tidy up after it.
 
 mod backups;
+pub mod certificates;
 mod drift;
 mod platform;
 mod trash;
@@ -75,6 +76,8 @@ impl Scenario {
             Kind::SiteInstall | Kind::SiteDelete => all.into_iter().map(Some).collect(),
             // One with settings that know the site's address, and one without.
             Kind::SiteNames => vec![Some("static"), Some("wordpress")],
+            // The steps are those of site.names.
+            Kind::SiteHttps => vec![Some("static")],
             Kind::SiteEnable | Kind::SiteDisable | Kind::SiteVerify | Kind::SiteBackup => {
                 built_in.into_iter().map(Some).collect()
             }
@@ -136,6 +139,9 @@ impl Scenario {
         if self.is_a_site() && self.kind != Kind::SiteInstall {
             self.install(hub).await;
         }
+        if self.kind == Kind::SiteHttps {
+            certificates::put(stack, SERVER, &self.host());
+        }
         if self.kind == Kind::SiteVerify {
             drift::disturb(self, stack).await;
         }
@@ -162,6 +168,7 @@ impl Scenario {
             | Kind::BackupList => task(json!({})),
             Kind::SiteBackup => self.site_task(self.kind, json!({})),
             Kind::SiteNames => self.site_task(self.kind, self.other_names(true)),
+            Kind::SiteHttps => self.site_task(self.kind, json!({"https": "redirect"})),
             Kind::TrashRestore => trash::restore(stack),
             Kind::TrashEmpty => trash::empty(stack),
             Kind::ServerPrint => task(json!({"lines": 50})),
@@ -215,6 +222,11 @@ impl Scenario {
             Kind::SiteEnable => self.on_the_site(hub, Kind::SiteDisable).await,
             Kind::SiteDisable => self.on_the_site(hub, Kind::SiteEnable).await,
             Kind::SiteNames => self.change_names(hub, false).await,
+            Kind::SiteHttps => {
+                let off = self.site_task(Kind::SiteHttps, json!({"https": "off"}));
+                let task = hub.ask(&off).await;
+                hub.succeeds(&task).await;
+            }
             Kind::SiteRun => {}
             Kind::SiteVerify => drift::disturb(self, stack).await,
         }

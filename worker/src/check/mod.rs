@@ -32,6 +32,9 @@ pub async fn all(cx: &Cx, probe_database: bool) -> anyhow::Result<Vec<Check>> {
     let words = cx.spoke.supervision.words();
     checks.push(check("children", Ok(words.to_owned())));
     checks.push(check("profiles", profiles(cx)));
+    if let Some(tls) = &cx.spoke.tls {
+        checks.push(check("certificates", tls.probe(cx).await));
+    }
     cx.stop.check()?;
     checks.extend(programs::nginx(cx).await);
     cx.stop.check()?;

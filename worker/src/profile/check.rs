@@ -211,6 +211,7 @@ fn render_all(profile: &Profile, at: &dyn Fn(&str) -> String) -> anyhow::Result<
         host: host.clone(),
         aliases: vec!["*.example.net".parse()?],
         listen: template::Listen::on(&[], 80),
+        tls: String::new(),
         site: plain("/site")?,
         platform: platform.clone(),
         settings,

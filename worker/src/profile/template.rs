@@ -44,12 +44,26 @@ impl PlainPath {
     }
 }
 
+impl std::fmt::Display for PlainPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// Where nginx listens, as its `listen` directive says it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Listen(String);
 
 impl Listen {
+    /// Those for TLS.
+    #[must_use]
+    pub fn tls_on(addresses: &[SocketAddr], port: u16) -> Vec<Self> {
+        let all = Self::on(addresses, port).into_iter();
+        all.map(|Self(listen)| Self(format!("{listen} ssl")))
+            .collect()
+    }
+
     /// The addresses that the configuration names, or every address of this machine, of both families
     /// where it has both.
     #[must_use]
@@ -77,6 +91,8 @@ pub struct Vhost {
     pub aliases: Vec<SiteAlias>,
     /// Where to listen.
     pub listen: Vec<Listen>,
+    /// Lines that name the certificate, where it listens for TLS too.
+    pub tls: String,
     /// The site's folder.
     pub site: PlainPath,
     /// The platform's code, where there is one.
@@ -98,6 +114,8 @@ pub struct Cover {
     pub aliases: Vec<SiteAlias>,
     /// Where to listen.
     pub listen: Vec<Listen>,
+    /// Lines that name the certificate, where it listens for TLS too.
+    pub tls: String,
     /// The operator's page, in place of the built-in one.
     pub page: Option<PlainPath>,
 }
@@ -107,6 +125,8 @@ pub struct Cover {
 pub struct Redirect {
     /// Where to listen.
     pub listen: Vec<Listen>,
+    /// Lines that name the certificate, where it listens for TLS.
+    pub tls: String,
     /// The names.
     pub names: Vec<SiteAlias>,
     /// The site's address, without a slash at the end.

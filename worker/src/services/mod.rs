@@ -9,3 +9,4 @@ pub mod mariadb;
 pub mod nginx;
 pub mod php;
 pub mod restic;
+pub mod tls;

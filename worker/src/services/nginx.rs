@@ -25,7 +25,7 @@ use kolga_protocol::fault;
 
 use turn::{Change, Turns};
 
-pub use answer::Answer;
+pub use answer::{Answer, Door};
 
 const LONGEST: u64 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);

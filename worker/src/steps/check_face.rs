@@ -45,7 +45,10 @@ impl Step for CheckFace {
             Ok(())
         };
         let nginx = &cx.spoke.nginx;
-        nginx.check_site(cx, self.site.main(), "/", judge).await?;
+        for door in self.site.covered_doors(&cx.spoke) {
+            let asked = nginx.check_door(cx, door, self.site.main(), "/", judge);
+            asked.await?;
+        }
         cx.log
             .info(format!("{} shows {}", self.site.url, self.face.name()));
         Ok(())

@@ -51,22 +51,25 @@ impl Step for CheckSite {
 impl CheckSite {
     /// Asks for what only leads to it; under a wildcard, for some name.
     async fn ask_what_leads_to_it(&self, cx: &Cx) -> anyhow::Result<()> {
-        let wanted = format!("{}/", self.0.url);
-        let judge = |answer: &Answer| {
-            let to = answer.location.as_deref().unwrap_or_default();
-            anyhow::ensure!(
-                answer.status == REDIRECT && to == wanted,
-                "the answer is {} {to} instead of {REDIRECT} {wanted}",
-                answer.status,
-            );
-            Ok(())
-        };
         let all = self.0.names.all(&self.0.host);
-        for name in self.0.names.leading(&self.0.host) {
-            let asked: HostName = name.as_str().replacen('*', "x", 1).parse()?;
-            // Below a wildcard that name may do something else.
-            if name.below().is_none() || !all.contains(&asked.clone().into()) {
-                cx.spoke.nginx.check_site(cx, &asked, "/", judge).await?;
+        for (door, names, to) in self.0.leading(&cx.spoke)? {
+            let wanted = format!("{to}/");
+            let judge = |answer: &Answer| {
+                let to = answer.location.as_deref().unwrap_or_default();
+                anyhow::ensure!(
+                    answer.status == REDIRECT && to == wanted,
+                    "the answer is {} {to} instead of {REDIRECT} {wanted}",
+                    answer.status,
+                );
+                Ok(())
+            };
+            for name in names {
+                let asked: HostName = name.as_str().replacen('*', "x", 1).parse()?;
+                // Below a wildcard that name may do something else.
+                if name.below().is_none() || !all.contains(&asked.clone().into()) {
+                    let nginx = &cx.spoke.nginx;
+                    nginx.check_door(cx, door, &asked, "/", judge).await?;
+                }
             }
         }
         Ok(())
@@ -92,9 +95,11 @@ impl CheckSite {
             Ok(())
         };
         let nginx = &cx.spoke.nginx;
-        nginx
-            .check_site(cx, self.0.main(), &healthy.path, judge)
-            .await
-            .map(drop)
+        for door in self.0.doors(&cx.spoke) {
+            nginx
+                .check_door(cx, door, self.0.main(), &healthy.path, judge)
+                .await?;
+        }
+        Ok(())
     }
 }

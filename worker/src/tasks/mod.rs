@@ -8,12 +8,14 @@ mod ping;
 mod platform_build;
 mod platform_delete;
 mod platform_verify;
+mod reshape;
 mod server_inventory;
 mod server_print;
 mod server_verify;
 mod site_backup;
 mod site_delete;
 mod site_enable;
+mod site_https;
 mod site_install;
 mod site_names;
 mod site_run;
@@ -51,7 +53,8 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::SiteDelete(params) => site_delete::plan(params, cx),
         Params::SiteBackup(params) => site_backup::plan(params, cx),
         Params::BackupList(params) => backup_list::plan(params, cx).await,
-        Params::SiteNames(params) => site_names::plan(params, cx),
+        Params::SiteNames(params) => site_names::plan(params, cx).await,
+        Params::SiteHttps(params) => site_https::plan(params, cx).await,
         Params::SiteEnable(params) => site_enable::plan(params, cx),
         Params::SiteDisable(params) => site_enable::plan_disable(params, cx),
         Params::TrashList(_) => trash_list::plan(cx),

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use kolga_protocol::id::Run;
+use kolga_protocol::id::{Run, UnixMillis};
 use kolga_protocol::names::DatabaseName;
+use kolga_protocol::naming::Https;
 use kolga_protocol::task;
 use kolga_protocol::task::site_verify::{Change, Entry, Output, Params};
 
@@ -76,6 +77,13 @@ pub(super) async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
             from: vhost.map(|_| "another text".to_owned()),
             to: Some(face.name().to_owned()),
         });
+    }
+    if site.https != Https::Off {
+        let tls = cx.spoke.need_tls()?;
+        let warn_days = tls.config().warn_days;
+        let certificate = tls.look(cx, host).await?;
+        let names = site.names.all(host);
+        problems.extend(certificate.problems(&names, UnixMillis::now(), warn_days));
     }
     tell(cx, &changes, &problems);
     let output = Output {

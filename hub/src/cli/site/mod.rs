@@ -4,6 +4,7 @@
 mod act;
 mod alias;
 mod delete;
+mod https;
 mod install;
 mod lock;
 mod run;
@@ -24,6 +25,7 @@ use crate::wire::Site;
 use act::Act;
 use alias::Alias;
 use delete::Delete;
+use https::Https;
 use install::Install;
 use lock::{Lock, Unlock};
 use run::Run;
@@ -81,6 +83,15 @@ Examples:
     /// The names of a site: those that serve it, those that lead to it, and the main one
     #[command(subcommand)]
     Alias(Alias),
+    /// Have a site answer over HTTPS, alone or beside HTTP, or not
+    #[command(after_help = "\
+Example:
+  kolga site https blog.example.org redirect --follow
+
+The certificate and its key lie on the site's server, `fullchain.pem` and `privkey.pem` in the site's own folder below
+the one that `[tls]` in its worker.toml names; they do not pass through here. Refused, with the reason, when they are
+not there, do not belong together, or are not good for every name of the site now.")]
+    Https(Https),
     /// Refuse tasks that change a site, until it is unlocked
     #[command(after_help = "\
 Verify, backup, login and whatever else leaves the site as it is go on. A task that was asked for before is not
@@ -118,6 +129,7 @@ impl Command {
             Self::Verify(act) => verify::run(act, client, screen).await,
             Self::Run(run) => run.run(client, screen).await,
             Self::Alias(alias) => alias.run(client, screen).await,
+            Self::Https(https) => https.run(client, screen).await,
             Self::Lock(lock) => lock.run(client, screen).await,
             Self::Unlock(unlock) => unlock.run(client, screen).await,
             Self::List { server, part } => list(client, screen, server, part).await,
@@ -201,6 +213,9 @@ fn describe(site: &Site) -> Table {
     }
     if let Some(lock) = &site.locked {
         table.pair("lock", format!("{lock}, since {}", instant(lock.at)));
+    }
+    if site.https != kolga_protocol::naming::Https::Off {
+        table.pair("https", site.https.as_str());
     }
     table.pair_if("main name", site.main.as_ref());
     for alias in &site.aliases {

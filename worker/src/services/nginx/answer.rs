@@ -1,5 +1,6 @@
 //! Asking nginx for a site the way a browser would, at the address where the worker reaches it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Nginx;
 use crate::cx::Cx;
+use crate::services::tls;
 
 /// How long a site may take until it answers rightly: nginx reloads behind our back, and a first page of
 /// an application may be slow.
@@ -15,6 +17,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ONE_TRY: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST: usize = 1024 * 1024;
+
+/// The way on which a site is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Over HTTP, where the configuration says that nginx is reached.
+    Http,
+    /// Over TLS, there.
+    Https(SocketAddr),
+}
+
+impl Door {
+    /// How addresses begin that lead there.
+    #[must_use]
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https(_) => "https",
+        }
+    }
+}
 
 /// What a site answered.
 #[derive(Clone, Debug)]
@@ -28,7 +50,7 @@ pub struct Answer {
 }
 
 impl Nginx {
-    /// Asks for `path` of the site until `judge` is content, for about ten seconds.
+    /// Asks for `path` of the site over HTTP until `judge` is content, for about ten seconds.
     ///
     /// # Errors
     /// What `judge` said last, or why there was no answer; or that the task should stop.
@@ -39,7 +61,25 @@ impl Nginx {
         path: &str,
         judge: impl Fn(&Answer) -> anyhow::Result<()> + Send + Sync,
     ) -> anyhow::Result<Answer> {
-        let address = self.config().check_address;
+        self.check_door(cx, Door::Http, host, path, judge).await
+    }
+
+    /// The same on one way or the other. That a certificate is good is not looked at here.
+    ///
+    /// # Errors
+    /// What `judge` said last, or why there was no answer; or that the task should stop.
+    pub async fn check_door(
+        &self,
+        cx: &Cx,
+        door: Door,
+        host: &HostName,
+        path: &str,
+        judge: impl Fn(&Answer) -> anyhow::Result<()> + Send + Sync,
+    ) -> anyhow::Result<Answer> {
+        let address = match door {
+            Door::Http => self.config().check_address,
+            Door::Https(address) => address,
+        };
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -47,12 +87,16 @@ impl Nginx {
             .timeout(ONE_TRY)
             .pool_max_idle_per_host(0)
             .build()?;
-        let url = format!("http://{host}:{}{path}", address.port());
+        let at = format!("{host}:{}", address.port());
+        let url = format!("{}://{at}{path}", door.scheme());
         let give_up = Instant::now() + PATIENCE;
         loop {
             cx.stop.check()?;
             let asked = async {
-                let answer = ask(&client, &url).await?;
+                let answer = match door {
+                    Door::Http => ask(&client, &url).await?,
+                    Door::Https(address) => ask_over_tls(cx, address, host, &at, path).await?,
+                };
                 judge(&answer)?;
                 Ok::<_, anyhow::Error>(answer)
             };
@@ -99,4 +143,50 @@ async fn ask(client: &reqwest::Client, url: &str) -> anyhow::Result<Answer> {
         location,
         body: String::from_utf8_lossy(&body).into_owned(),
     })
+}
+
+/// One request and its answer, which ends with the connection.
+async fn ask_over_tls(
+    cx: &Cx,
+    address: SocketAddr,
+    host: &HostName,
+    at: &str,
+    path: &str,
+) -> anyhow::Result<Answer> {
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {at}\r\nConnection: close\r\n\r\n");
+    let bytes = tls::exchange(cx, address, host, request).await?;
+    read(&String::from_utf8_lossy(&bytes)).context("what nginx says over TLS is no answer")
+}
+
+/// An answer of HTTP/1 that comes whole.
+fn read(text: &str) -> Option<Answer> {
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let mut lines = head.lines();
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let location = lines
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.eq_ignore_ascii_case("location"))
+        .map(|(_, value)| value.trim().to_owned());
+    Some(Answer {
+        status,
+        location,
+        body: body.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_with_where_it_leads() {
+        let text = "HTTP/1.1 301 Moved\r\nServer: nginx\r\nlocation: https://a.org/\r\n\r\nbody\r\n\r\nof it";
+        let answer = read(text).expect("an answer");
+        assert_eq!(answer.status, 301);
+        assert_eq!(answer.location.as_deref(), Some("https://a.org/"));
+        assert_eq!(answer.body, "body\r\n\r\nof it");
+        for bad in ["", "HTTP/1.1", "HTTP/1.1 200 OK\r\n", "x y z\r\n\r\n"] {
+            assert!(read(bad).is_none(), "{bad:?}");
+        }
+    }
 }

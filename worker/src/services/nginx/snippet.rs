@@ -16,11 +16,23 @@ use crate::files::Dir;
 /// Longer ones are a mistake.
 const LONGEST: u64 = 64 * 1024;
 
-/// The lines for this site, each indented as the site's own; nothing where there is no such file.
+/// The lines for this site, each indented as the site's own; nothing where there is no such file. Behind them the
+/// place where certificate authorities look, for a spoke that has one for all of its sites.
 ///
 /// # Errors
 /// When somebody else could have written them, or they cannot be read.
 pub fn of(config: &Config, host: &HostName) -> anyhow::Result<String> {
+    let challenges = config.tls.as_ref().and_then(|tls| tls.challenges.as_ref());
+    let challenges = challenges.map_or_else(String::new, |folder| {
+        format!(
+            "    location ^~ /.well-known/acme-challenge/ {{\n        root {};\n        default_type text/plain;\n    }}\n",
+            folder.display()
+        )
+    });
+    Ok(operators(config, host)? + &challenges)
+}
+
+fn operators(config: &Config, host: &HostName) -> anyhow::Result<String> {
     let Some(folder) = &config.nginx.snippets else {
         return Ok(String::new());
     };

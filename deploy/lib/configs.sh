@@ -110,8 +110,8 @@ config_write() {
             printf '\n[limits]\nundo_patience_seconds = 4\n'
             printf '\n[backups]\nrepository = "%s"\npassword_file = "%s"\n' \
                 "$STACK/$spoke/backups/restic" "$STACK/$spoke/backup-password"
-            # Most tests look whether nothing is left of a site; those about the trash turn it on.
-            printf '\n[trash]\nkeep_days = 0\n'
+            # Most tests look whether nothing is left of a site; those about the trash turn it on, and so does the demo.
+            printf '\n[trash]\nkeep_days = %s\n' "${STACK_KEEP_DAYS:-0}"
         } | write_for "$STACK_USER" 0600 "$STACK/$spoke/worker.toml"
     done
     config_json "$@" | write_for root 0600 "$STACK/stack.json"

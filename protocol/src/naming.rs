@@ -161,6 +161,24 @@ impl Names {
         Ok(next)
     }
 
+    /// What they are when the site itself is called otherwise; the old name leads to it still, or is given up.
+    #[must_use]
+    pub fn moved(&self, old: &HostName, new: &HostName, keep: bool) -> Self {
+        let mut next = self.clone();
+        if old == new {
+            return next;
+        }
+        if next.main.as_ref() == Some(new) {
+            next.main = None;
+        }
+        next.drop(&new.clone().into());
+        if keep {
+            next.redirects.push(old.clone().into());
+            next.redirects.sort();
+        }
+        next
+    }
+
     /// Takes a name out; whether it was there.
     fn drop(&mut self, name: &SiteAlias) -> bool {
         let before = self.aliases.len() + self.redirects.len();
@@ -245,6 +263,29 @@ mod tests {
         let back = back.expect("right");
         assert_eq!(back.main, None);
         assert_eq!(back.leading(&host), names(&["www.example.org"]));
+    }
+
+    #[test]
+    fn a_site_of_another_name_has_the_old_one_lead_to_it_or_gives_it_up() {
+        let (old, new): (HostName, HostName) = (
+            "example.org".parse().expect("a host"),
+            "www.example.org".parse().expect("a host"),
+        );
+        let some = Names::default().after(&change(
+            &["a.org"],
+            &["b.org"],
+            &[],
+            Some("www.example.org"),
+        ));
+        let some = some.expect("right");
+        let kept = some.moved(&old, &new, true);
+        assert_eq!(kept.main, None);
+        assert_eq!(kept.aliases, names(&["a.org"]));
+        assert_eq!(kept.redirects, names(&["b.org", "example.org"]));
+        let gone = some.moved(&old, &"a.org".parse().expect("a host"), false);
+        assert_eq!(gone.main(&old), &new, "visitors are sent where they were");
+        assert!(gone.aliases.is_empty() && gone.redirects == names(&["b.org"]));
+        assert_eq!(some.moved(&old, &old, true), some);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, backup_list, ping, platform_build, platform_delete, platform_verify,
     server_inventory, server_print, server_verify, site_backup, site_delete, site_disable,
-    site_enable, site_https, site_install, site_names, site_run, site_verify, trash_empty,
+    site_enable, site_https, site_install, site_migrate, site_names, site_run, site_verify, trash_empty,
     trash_list, trash_restore,
 };
 use uuid::Uuid;
@@ -403,6 +403,23 @@ fn sample(kind: Kind) -> (Params, Output) {
                     at: UnixMillis(1_700_000_000_000),
                 }],
                 more: 3,
+            }),
+        ),
+        Kind::SiteMigrate => (
+            Params::SiteMigrate(site_migrate::Params {
+                site: "www.example.org".parse().expect("a name"),
+                platform: Some("wp68".parse().expect("a name")),
+                host: Some("blog.example.org".parse().expect("a name")),
+                keep_name: true,
+            }),
+            Output::SiteMigrate(site_migrate::Output {
+                url: "http://blog.example.org/".to_owned(),
+                path: "/var/lib/kolga/sites/blog.example.org".to_owned(),
+                platform: Some("wp68".parse().expect("a name")),
+                version: Some("6.8.1".to_owned()),
+                database: Some("k_blog".parse().expect("a name")),
+                database_bytes: Some(30_000),
+                milliseconds: 2500,
             }),
         ),
         Kind::TrashList => (

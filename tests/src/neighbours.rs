@@ -97,10 +97,20 @@ impl Stranger {
             Kind::SiteEnable | Kind::SiteDisable | Kind::SiteNames | Kind::SiteHttps => {
                 vec![Self::VhostOfAnother]
             }
+            Kind::SiteMigrate => vec![Self::FolderOfAnother, Self::VhostOfAnother],
         };
         match scenario.kind {
             Kind::SiteInstall if scenario.database().is_some() => {
                 all.extend([Self::Database, Self::User]);
+            }
+            Kind::SiteMigrate => {
+                // Where it is to be.
+                if scenario.new_host().is_some() {
+                    all.extend([Self::Folder, Self::Vhost]);
+                }
+                if scenario.database().is_some() {
+                    all.push(Self::DatabaseOfAnother);
+                }
             }
             Kind::SiteDelete | Kind::SiteVerify if scenario.database().is_some() => {
                 all.push(Self::DatabaseOfAnother);
@@ -115,9 +125,13 @@ impl Stranger {
     /// # Panics
     /// When it cannot.
     pub async fn plant(self, stack: &Stack, scenario: Scenario, number: usize) -> Planted {
-        let host = scenario.host();
+        let host = match (self, scenario.new_host()) {
+            (Self::Folder | Self::Vhost, Some(new)) => new,
+            _ => scenario.host(),
+        };
         let places = Places::of(stack, &host);
         let database = scenario.database().unwrap_or_default();
+        let database = places.database.clone().unwrap_or(database);
         let mut away = Planted {
             stack: stack.clone(),
             files: Vec::new(),
@@ -237,6 +251,8 @@ impl Planted {
 struct Places {
     folder: PathBuf,
     vhost: PathBuf,
+    /// The one that the spoke's book names; nothing where it knows no such site.
+    database: Option<String>,
 }
 
 impl Places {
@@ -246,8 +262,19 @@ impl Places {
         Self {
             folder: stack.spoke(SERVER, "sites_root").join(host),
             vhost: conf.join(format!("{host}.conf")),
+            database: entry(stack, host)["database"].as_str().map(str::to_owned),
         }
     }
+}
+
+/// What the spoke's book says of a site.
+fn entry(stack: &Stack, host: &str) -> serde_json::Value {
+    let book = stack.spoke(SERVER, "state_dir").join("sites");
+    let entry = std::fs::read(book.join(format!("{host}.json")));
+    entry.map_or_else(
+        |_| serde_json::Value::Null,
+        |bytes| serde_json::from_slice(&bytes).expect("JSON"),
+    )
 }
 
 fn plant_folder(folder: &std::path::Path) {

@@ -123,4 +123,7 @@ scenarios! {
     site_verify_php = SiteVerify "php";
     site_verify_wordpress = SiteVerify "wordpress";
     site_run_wordpress = SiteRun "wordpress";
+    site_migrate_static = SiteMigrate "static";
+    site_migrate_php = SiteMigrate "php";
+    site_migrate_wordpress = SiteMigrate "wordpress";
 }

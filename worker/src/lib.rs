@@ -23,6 +23,7 @@ pub mod plan;
 pub mod process;
 pub mod profile;
 pub mod registry;
+pub mod relink;
 pub mod run;
 pub mod script;
 pub mod secrets;

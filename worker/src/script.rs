@@ -1,11 +1,11 @@
 //! A PHP script of a profile, run for one site: it lies in the site's folder while it runs, gets the site's
 //! particulars as JSON over stdin, secrets among them, and what it says goes to the task's log.
 //!
-//! Used by the steps `run_installer` and `run_command` and by [`crate::cron`]; the child and all that it leaves
+//! Used by the steps `run_installer`, `run_command` and `run_upgrade` and by [`crate::cron`]; the child and all that it leaves
 //! running is [`crate::process`]'s.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -30,6 +30,19 @@ struct Input<'a> {
     settings: Option<String>,
     options: &'a BTreeMap<OptionName, OptionValue>,
     secrets: BTreeMap<&'a OptionName, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a Former>,
+}
+
+/// How a site was called that has another name now.
+#[derive(Clone, Debug, Serialize)]
+pub struct Former {
+    /// Its name.
+    pub host: HostName,
+    /// Its address, without a slash at the end.
+    pub url: String,
+    /// Its folder.
+    pub site: PathBuf,
 }
 
 /// Runs it, under this name in the site's folder, which nothing serves.
@@ -37,6 +50,20 @@ struct Input<'a> {
 /// # Errors
 /// When it does not end with success, or the task should stop; the file may be there still.
 pub async fn run(cx: &Cx, site: &Site, script: &Script, name: &str) -> anyhow::Result<()> {
+    run_from(cx, site, script, name, None).await
+}
+
+/// The same for a script that is told how the site was called before.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_from(
+    cx: &Cx,
+    site: &Site,
+    script: &Script,
+    name: &str,
+    from: Option<&Former>,
+) -> anyhow::Result<()> {
     let folder = folder(cx, site)?;
     let text = site.profile.file(&script.script)?;
     folder.write_new(name, text, 0o400)?;
@@ -49,7 +76,7 @@ pub async fn run(cx: &Cx, site: &Site, script: &Script, name: &str) -> anyhow::R
         // Without -f, PHP could take its stdin for the script, and print it.
         .arg("-f")
         .arg(folder.path().join(name))
-        .stdin(input(cx, site, script)?)
+        .stdin(input(cx, site, script, from)?)
         .time_limit(Duration::from_secs(script.timeout_seconds))
         .run(cx)
         .await?;
@@ -73,7 +100,7 @@ fn folder(cx: &Cx, site: &Site) -> anyhow::Result<Dir> {
     layout::sites(&cx.spoke.config)?.dir(site.host.as_str())
 }
 
-fn input(cx: &Cx, site: &Site, script: &Script) -> anyhow::Result<Vec<u8>> {
+fn input(cx: &Cx, site: &Site, script: &Script, from: Option<&Former>) -> anyhow::Result<Vec<u8>> {
     let kept = cx.spoke.secrets.load(&site.host)?;
     let kept = kept.context("the site's secrets are gone")?;
     let wanted = script.secrets.iter();
@@ -93,5 +120,6 @@ fn input(cx: &Cx, site: &Site, script: &Script) -> anyhow::Result<Vec<u8>> {
         settings: site.settings_path().as_deref().map(shown),
         options: &site.options,
         secrets,
+        from,
     })?)
 }

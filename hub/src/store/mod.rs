@@ -14,6 +14,7 @@ mod counters;
 pub mod create;
 pub mod doubt;
 pub mod locks;
+mod moving;
 mod names;
 pub mod objects;
 pub mod outbox;

@@ -188,7 +188,8 @@ pub(super) async fn note(
     take(connection, host, names.others()).await
 }
 
-async fn give_up_all_but(
+/// Gives up what it holds besides these.
+pub(super) async fn give_up_all_but(
     connection: &mut AnyConnection,
     host: &HostName,
     names: &Names,

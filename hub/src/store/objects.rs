@@ -12,6 +12,7 @@ use kolga_protocol::task::{
 use sqlx::{AnyConnection, Row};
 
 use super::locks::refuse_locked;
+use super::moving;
 use super::names;
 use super::platforms;
 use super::rows::json;
@@ -26,6 +27,7 @@ pub(super) fn has_row(params: &Params) -> bool {
             | Params::SiteInstall(_)
             | Params::SiteDelete(_)
             | Params::TrashRestore(_)
+            | Params::SiteMigrate(_)
     )
 }
 
@@ -48,6 +50,7 @@ pub(super) async fn claim(
         Params::SiteInstall(params) => claim_site(tx, server, params, task).await,
         Params::SiteDelete(params) => claim_removal(tx, server, params, task).await,
         Params::SiteNames(params) => names::claim(tx, server, params, task).await,
+        Params::SiteMigrate(params) => moving::claim(tx, server, params, task).await,
         Params::TrashRestore(params) => claim_site(tx, server, &params.site, task).await,
         Params::SiteBackup(site_backup::Params { site })
         | Params::SiteEnable(site_enable::Params { site })

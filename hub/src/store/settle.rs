@@ -10,6 +10,7 @@ use kolga_protocol::state::State;
 use kolga_protocol::task::{Output, Params};
 use sqlx::{AnyConnection, Row};
 
+use super::moving;
 use super::names;
 use super::objects::{free_names, remove_site};
 use super::platforms;
@@ -156,6 +157,13 @@ async fn settle_row(
                 _ => None,
             };
             names::settle(connection, server, &params.site, task, output).await?;
+        }
+        Params::SiteMigrate(params) => {
+            let output = match output {
+                Some(Output::SiteMigrate(output)) => Some(output),
+                _ => None,
+            };
+            moving::settle(connection, params, task, made, output).await?;
         }
         Params::SiteDelete(params) => {
             let waits: Option<String> =

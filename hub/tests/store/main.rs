@@ -5,6 +5,7 @@ mod drive;
 mod ending;
 mod fill;
 mod listing;
+mod moving;
 mod naming;
 mod plans;
 mod platforms;
@@ -86,6 +87,10 @@ scenarios! {
         a_change_that_comes_to_nothing_gives_back_what_it_took,
         a_name_is_taken_once_however_it_is_asked_for,
         names_are_changed_by_one_task_at_a_time_and_sensibly,;
+    moving:
+        a_site_that_moves_has_both_names_until_it_has_ended,
+        a_move_that_comes_to_nothing_gives_the_new_name_up_and_nothing_else,
+        what_no_site_can_move_to_is_refused,;
     listing:
         pages_of_tasks_meet_without_gap_or_overlap,
         tasks_are_found_by_server_state_and_object,

@@ -18,6 +18,7 @@ pub mod site_disable;
 pub mod site_enable;
 pub mod site_https;
 pub mod site_install;
+pub mod site_migrate;
 pub mod site_names;
 pub mod site_run;
 pub mod site_verify;
@@ -265,6 +266,7 @@ tasks! {
     BackupList = backup_list, "backup.list";
     SiteNames = site_names, "site.names";
     SiteHttps = site_https, "site.https";
+    SiteMigrate = site_migrate, "site.migrate";
 }
 
 impl Payload {

@@ -100,8 +100,11 @@ impl Breaker {
             .filter(|name| name.starts_with("intended:") || *name == "end")
         {
             let times = passed.iter().filter(|name| *name == effect).count();
+            // A task may have a step twice.
+            let unbroken = self.points.iter().filter(|point| point.name == *effect);
             assert_eq!(
-                times, 1,
+                times,
+                unbroken.count(),
                 "hub killed at {deaths:?}: {effect} came {times} times"
             );
         }

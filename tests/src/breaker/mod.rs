@@ -103,7 +103,9 @@ impl Breaker {
         scenario.prepare(&hub, &stack).await;
         spent.since("preparing", began);
         let host = scenario.host();
-        let hosts: Vec<&str> = neighbours::HOSTS.iter().copied().chain([&*host]).collect();
+        let new = scenario.new_host();
+        let hosts = neighbours::HOSTS.iter().copied().chain([&*host]);
+        let hosts: Vec<&str> = hosts.chain(new.as_deref()).collect();
         let mut breaker = Self {
             watcher: Watcher::new(&stack, SERVER, &hosts),
             choice: Choice::new(&scenario.name()),
@@ -317,6 +319,7 @@ fn own_shape(scenario: Scenario, number: usize, world: &World) -> World {
         .shape()
         .renamed(&platform_name(number), "this-try")
         .without_runs()
+        .without_databases()
         .without_hashes()
 }
 

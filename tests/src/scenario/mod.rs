@@ -4,6 +4,7 @@
 mod backups;
 pub mod certificates;
 mod drift;
+mod moving;
 mod platform;
 mod trash;
 
@@ -58,6 +59,8 @@ impl Scenario {
             | Kind::TrashList
             | Kind::BackupList => vec![None],
             Kind::TrashRestore | Kind::TrashEmpty => vec![Some("static"), Some("php")],
+            // To another name, and where there are platforms to another one.
+            Kind::SiteMigrate => built_in.into_iter().map(Some).collect(),
             Kind::PlatformBuild => all
                 .into_iter()
                 .filter(|profile| needs(profile).platform)
@@ -115,6 +118,8 @@ impl Scenario {
         let is_build = self.is_a_platform();
         let keeps_trash = self.keeps_trash();
         let is_backup = self.kind == Kind::SiteBackup;
+        let moves = self.kind == Kind::SiteMigrate;
+        let stems = moves.then(|| self.database_stems()).unwrap_or_default();
         // In grants the underscores of a database's name are escaped.
         let escaped = database.as_deref().map(|name| name.replace('_', "\\_"));
         move |name| {
@@ -122,6 +127,7 @@ impl Scenario {
             name.contains(&host)
                 || named(&database)
                 || named(&escaped)
+                || stems.iter().any(|stem| name.contains(stem))
                 || is_backup && name == backups::SNAPSHOTS
                 || is_build && name.contains("/try")
                 || keeps_trash && (name.contains("/.trash") || name.contains("/trash/"))
@@ -135,6 +141,9 @@ impl Scenario {
         }
         if self.is_a_site() && self.platform().is_some() {
             platform::for_sites(hub, stack, self.profile.expect("a profile")).await;
+        }
+        if self.kind == Kind::SiteMigrate && self.platform().is_some() {
+            platform::next(hub, stack).await;
         }
         if self.is_a_site() && self.kind != Kind::SiteInstall {
             self.install(hub).await;
@@ -185,6 +194,7 @@ impl Scenario {
             }
             Kind::PlatformVerify => platform::verification(),
             Kind::PlatformDelete => platform::deletion(),
+            Kind::SiteMigrate => self.move_there(),
             Kind::SiteInstall => self.installation(),
             Kind::SiteDelete => self.deletion(),
             Kind::SiteRun => {
@@ -217,6 +227,7 @@ impl Scenario {
                 self.install(hub).await;
                 self.delete(hub).await;
             }
+            Kind::SiteMigrate => self.move_back(hub).await,
             Kind::SiteInstall => self.delete(hub).await,
             Kind::SiteDelete => self.install(hub).await,
             Kind::SiteEnable => self.on_the_site(hub, Kind::SiteDisable).await,

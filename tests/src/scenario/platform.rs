@@ -151,8 +151,49 @@ pub(super) async fn for_sites(hub: &Hub, stack: &Stack, profile: &str) {
     }
 }
 
+/// The platform to which sites on WordPress's move.
+pub(super) const NEXT: &str = "wp-next";
+
+/// Builds it, unless it is there: the same code, which wants tables of a later version.
+pub(super) async fn next(hub: &Hub, stack: &Stack) {
+    build_once_as(hub, NEXT, "wordpress", &newer_wordpress(stack)).await;
+}
+
+/// WordPress as Debian has it, but for the version of its tables.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn newer_wordpress(stack: &Stack) -> String {
+    let path = format!("{}/wordpress-next", stack.text("/sources"));
+    if !std::path::Path::new(&path).exists() {
+        let aside = format!("{path}.new-{}", std::process::id());
+        let made = std::process::Command::new("/bin/cp")
+            // Links lead to where other packages have libraries.
+            .args(["-rL", WORDPRESS, &aside])
+            .output()
+            .expect("cp runs");
+        assert!(made.status.success(), "{made:?}");
+        let file = format!("{aside}/wp-includes/version.php");
+        let text = std::fs::read_to_string(&file).expect("it has one");
+        let (before, rest) = text.split_once("$wp_db_version = ").expect("it tells one");
+        let (number, after) = rest.split_once(';').expect("a statement");
+        let number: u32 = number.parse().expect("a number");
+        let text = format!("{before}$wp_db_version = {};{after}", number + 1);
+        std::fs::write(&file, text).expect("changed");
+        if std::fs::rename(&aside, &path).is_err() {
+            // Another scenario was faster.
+            std::fs::remove_dir_all(&aside).expect("of no use");
+        }
+    }
+    path
+}
+
 async fn build_once(hub: &Hub, profile: &str, source: &str) {
-    let name = shared(profile);
+    build_once_as(hub, shared(profile), profile, source).await;
+}
+
+async fn build_once_as(hub: &Hub, name: &str, profile: &str, source: &str) {
     let known = hub.get("/v1/platforms").await;
     let there = known["items"]
         .as_array()

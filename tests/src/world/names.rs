@@ -39,9 +39,55 @@ pub(super) fn without_hashes(name: &str) -> String {
     parts.join("/")
 }
 
+/// How many digits at the end of the name of a site's database tell whose it is, and of which run.
+const DIGITS: usize = 10;
+
+/// Where in a name such digits begin, and the name of the database before them.
+pub(super) fn databases(name: &str) -> Vec<(usize, String)> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let mut found = Vec::new();
+    for (at, _) in name.match_indices('_') {
+        let rest = &name[at + 1..];
+        let digits = rest.find(|c: char| !is_part(c)).unwrap_or(rest.len());
+        if digits != DIGITS || !rest[..digits].bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            continue;
+        }
+        // In grants the underscores are escaped.
+        let before = name[..at].rfind(|c: char| !is_part(c) && c != '\\');
+        let stem = name[before.map_or(0, |end| end + 1)..at].replace('\\', "");
+        if stem.starts_with("k_") {
+            found.push((at + 1, stem));
+        }
+    }
+    found
+}
+
+/// The digits of a name that [`databases`] has found.
+pub(super) fn digits(name: &str, at: usize) -> &str {
+    &name[at..at + DIGITS]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn databases_are_found_in_tables_and_in_grants() {
+        let found = |name: &str| {
+            let all = databases(name).into_iter();
+            all.map(|(at, stem)| format!("{stem} {}", digits(name, at)))
+                .collect::<Vec<_>>()
+        };
+        let table = "table k_php_kolga_test_0123456789.things";
+        assert_eq!(found(table), ["k_php_kolga_test 0123456789"]);
+        let grant =
+            r"grant GRANT ALL ON `k\_php\_x\_abcdef0123`.* TO `k_php_x_abcdef0123`@`localhost`";
+        assert_eq!(found(grant), ["k_php_x abcdef0123", "k_php_x abcdef0123"]);
+        assert_eq!(
+            found("table stranger_data.things_0123456789"),
+            Vec::<String>::new()
+        );
+    }
 
     #[test]
     fn runs_are_one_name_and_so_are_hashes() {

@@ -1,12 +1,13 @@
 //! A platform's code as it lies on the disk: the list of its files that was made when it was built ([`listing`]),
-//! what differs from it by now, modes that are not what they should be ([`modes`]), which version it is, and what
-//! is installed in it ([`parts`]).
+//! what differs from it by now, modes that are not what they should be ([`modes`]), which version it is, which of two
+//! is older ([`mod@version`]), and what is installed in it ([`parts`]).
 //!
 //! Called by the steps of `tasks::platform_build` and `tasks::platform_verify`. All of it blocks.
 
 pub mod listing;
 pub mod modes;
 pub mod parts;
+pub mod version;
 
 use std::path::Path;
 

@@ -64,6 +64,33 @@ impl Dir {
             .transpose()
     }
 
+    /// Gives the folder of this name, which has an owner, another one.
+    ///
+    /// # Errors
+    /// When it has none, or the mark cannot be written; it is then as it was.
+    pub fn give_to(&self, name: impl AsRef<OsStr>, owner: &str) -> anyhow::Result<()> {
+        let name = component(name.as_ref())?;
+        let folder = self.dir(name)?;
+        anyhow::ensure!(
+            folder.kind(MARK)? == Some(Kind::File),
+            "{} belongs to nobody",
+            self.shown(name)
+        );
+        folder.write_atomically(MARK, owner.as_bytes(), 0o444)
+    }
+
+    /// Removes what a crash left of [`Dir::give_to`]; nothing has to be there.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn clean_mark(&self, name: impl AsRef<OsStr>) -> anyhow::Result<()> {
+        let name = component(name.as_ref())?;
+        match self.kind(name)? {
+            Some(Kind::Dir) => self.dir(name)?.remove_half_written(MARK),
+            _ => Ok(()),
+        }
+    }
+
     /// Removes the folder of this name with all in it when it is `owner`'s, and what a crash left of
     /// making it. Says whether the folder was there. One that is somebody else's stays.
     ///

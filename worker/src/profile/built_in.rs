@@ -57,6 +57,10 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
                 include_str!("../../profiles/wordpress/install.php"),
             ),
             (
+                "relocate.php",
+                include_str!("../../profiles/wordpress/relocate.php"),
+            ),
+            (
                 "commands/cache_clear.php",
                 include_str!("../../profiles/wordpress/commands/cache_clear.php"),
             ),

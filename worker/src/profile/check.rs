@@ -107,6 +107,13 @@ fn contradictions(name: &ProfileName, profile: &Profile) -> Vec<(String, String)
             format!("there is no option {}", admin.user_option),
         );
     }
+    if let Some(update) = &manifest.update
+        && (manifest.platform.is_none() || !manifest.commands.contains_key(update))
+    {
+        let text =
+            format!("there is no command {update}, or no platform that could be another one");
+        problem("update", text);
+    }
     if !manifest.links.is_empty() && manifest.platform.is_none() {
         problem(
             "links",

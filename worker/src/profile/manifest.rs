@@ -41,6 +41,10 @@ pub struct Manifest {
     pub settings: Option<SettingsFile>,
     /// The application's own installer.
     pub installer: Option<Script>,
+    /// What of the site's data has to be told of another name.
+    pub relocate: Option<Script>,
+    /// Which of the commands brings a site's data to what another platform's code wants.
+    pub update: Option<CommandName>,
     /// What is to be done at regular times.
     pub cron: Option<Cron>,
     /// Maintenance, by name.
@@ -205,7 +209,9 @@ impl Manifest {
             .cron
             .iter()
             .map(|cron| ("[cron]".to_owned(), &cron.script));
-        installer.chain(commands).chain(cron)
+        let relocate = self.relocate.iter();
+        let relocate = relocate.map(|script| ("[relocate]".to_owned(), script));
+        installer.chain(commands).chain(cron).chain(relocate)
     }
 }
 

@@ -4,6 +4,7 @@
 //! connection of its own, and one that changes something holds the server's lock of that name: after a
 //! crash of the worker, the undo waits until the server is done with what the dead worker had asked for.
 
+mod close;
 mod definer;
 mod dump;
 mod quote;

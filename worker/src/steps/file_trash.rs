@@ -57,10 +57,14 @@ impl FinalStep for FileTrash {
             fault::point("file_trash:secrets");
         }
         trash.keep(item)?;
-        cx.log.info(format!(
-            "{} is in the trash for {} days: kolga trash restore {} brings it back",
-            item.entry.host, cx.spoke.config.trash.keep_days, item.run.task
-        ));
+        let (host, days) = (&item.entry.host, cx.spoke.config.trash.keep_days);
+        cx.log.info(match item.folder {
+            true => format!(
+                "{host} is in the trash for {days} days: kolga trash restore {} brings it back",
+                item.run.task
+            ),
+            false => format!("the former database of {host} is in the trash for {days} days"),
+        });
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ pub mod check_platform;
 pub mod check_site;
 pub mod check_snapshot;
 pub mod clear_stage;
+pub mod close_database;
 pub mod create_database;
 pub mod create_database_user;
 pub mod drop_database;
@@ -28,6 +29,7 @@ pub mod make_site_folders;
 pub mod make_snapshot;
 pub mod mend_database_user;
 pub mod mend_site;
+pub mod move_site_folder;
 pub mod overlay_platform;
 pub mod print_lines;
 pub mod probe_server;
@@ -39,6 +41,7 @@ pub mod remove_platform;
 pub mod reserve_site;
 pub mod run_command;
 pub mod run_installer;
+pub mod run_upgrade;
 pub mod scan_platform;
 pub mod settle_modes;
 pub mod stage_backup;
@@ -143,6 +146,9 @@ steps! {
     swap_settings::SwapSettings,
     swap_entry::SwapEntry,
     swap_secrets::SwapSecrets,
+    close_database::CloseDatabase,
+    move_site_folder::MoveSiteFolder,
+    run_upgrade::RunUpgrade,
     untrash_site::UntrashSite,
     unlock_database_user::UnlockDatabaseUser,
     unpublish_vhost::UnpublishVhost,

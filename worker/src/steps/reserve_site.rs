@@ -73,7 +73,7 @@ impl Step for ReserveSite {
 }
 
 /// What stands where the site is to be, each thing by its full name.
-async fn taken_places(site: &Site, cx: &Cx) -> anyhow::Result<Vec<String>> {
+pub(crate) async fn taken_places(site: &Site, cx: &Cx) -> anyhow::Result<Vec<String>> {
     let mut taken = Vec::new();
     if cx.spoke.secrets.path(&site.host).exists() {
         let path = cx.spoke.secrets.path(&site.host);

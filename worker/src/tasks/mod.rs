@@ -17,6 +17,7 @@ mod site_delete;
 mod site_enable;
 mod site_https;
 mod site_install;
+mod site_migrate;
 mod site_names;
 mod site_run;
 mod site_verify;
@@ -62,6 +63,7 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::TrashEmpty(params) => trash_empty::plan(params, cx),
         Params::SiteRun(params) => site_run::plan(params, cx),
         Params::SiteVerify(params) => site_verify::plan(params, cx).await,
+        Params::SiteMigrate(params) => site_migrate::plan(params, cx).await,
         Params::ServerInventory(_) => Ok(server_inventory::plan()),
         Params::ServerPrint(params) => Ok(server_print::plan(params)),
         Params::ServerVerify(_) => Ok(server_verify::plan()),

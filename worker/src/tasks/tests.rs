@@ -2,6 +2,7 @@
 //! That the same holds across a killed worker is shown by the whole-system tests.
 
 mod https;
+mod migrate;
 mod names;
 
 use std::collections::BTreeSet;

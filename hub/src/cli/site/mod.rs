@@ -7,6 +7,7 @@ mod delete;
 mod https;
 mod install;
 mod lock;
+mod migrate;
 mod run;
 mod verify;
 
@@ -28,6 +29,7 @@ use delete::Delete;
 use https::Https;
 use install::Install;
 use lock::{Lock, Unlock};
+use migrate::{Migrate, Rename};
 use run::Run;
 
 /// What can be done with sites.
@@ -72,6 +74,25 @@ What the hub says of the site is compared with what its server says; `kolga site
 Example:
   kolga site verify blog.example.org --follow")]
     Verify(Act),
+    /// Bring a site to another platform of its server, such as one with newer code
+    #[command(after_help = "\
+What could be in the way is told before anything is touched: another application, older code, too little room for the
+database a second time. Visitors get the maintenance page meanwhile. The files are not copied; the database is, and
+brought to what the new code wants. When the site does not answer then, all is as before. The old database goes to the
+server's trash.
+
+Examples:
+  kolga site migrate blog.example.org --to wp68 --follow
+  kolga site migrate blog.example.org --to wp68 --rename www.example.org --keep-alias --follow")]
+    Migrate(Migrate),
+    /// Give a site another name
+    #[command(after_help = "\
+Folder, settings, vhost and secrets are the new name's then, and what the profile knows of addresses in the site's data
+is changed. Its backups so far stay under the old name: `kolga backup list --site OLD`.
+
+Example:
+  kolga site rename old.example.org www.example.org --keep-alias --follow")]
+    Rename(Rename),
     /// Run a maintenance command that the site's profile offers
     #[command(after_help = "\
 What a command does to the site's data cannot be taken back, so it is never tried again by itself.
@@ -127,6 +148,8 @@ impl Command {
             Self::Enable(act) => act.ask(Kind::SiteEnable, client, screen).await,
             Self::Disable(act) => act.ask(Kind::SiteDisable, client, screen).await,
             Self::Verify(act) => verify::run(act, client, screen).await,
+            Self::Migrate(migrate) => migrate.run(client, screen).await,
+            Self::Rename(rename) => rename.run(client, screen).await,
             Self::Run(run) => run.run(client, screen).await,
             Self::Alias(alias) => alias.run(client, screen).await,
             Self::Https(https) => https.run(client, screen).await,

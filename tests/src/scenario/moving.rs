@@ -1,0 +1,52 @@
+//! Sites that move: to another platform where there is one, to another name where not, and back again.
+
+use serde_json::{Value, json};
+
+use super::{Scenario, platform};
+use crate::hub::{Hub, Request};
+use kolga_protocol::names::DatabaseName;
+use kolga_protocol::task::Kind;
+
+impl Scenario {
+    /// The name that its site is to get; nothing where it keeps its own.
+    #[must_use]
+    pub fn new_host(self) -> Option<String> {
+        let renames = self.kind == Kind::SiteMigrate && self.platform().is_none();
+        renames.then(|| format!("renamed.{}", self.host()))
+    }
+
+    /// How the names of all databases begin that its site gets in the course of time, in grants too.
+    pub(super) fn database_stems(self) -> Vec<String> {
+        let hosts = [Some(self.host()), self.new_host()].into_iter().flatten();
+        let stems = hosts.map(|host| {
+            let name = DatabaseName::for_site(&host.parse().expect("a host"));
+            let (stem, _) = name.as_str().rsplit_once('_').expect("digits at the end");
+            format!("{stem}_")
+        });
+        stems
+            .flat_map(|stem| [stem.replace('_', "\\_"), stem])
+            .collect()
+    }
+
+    pub(super) fn move_there(self) -> Request {
+        match self.new_host() {
+            Some(new) => migration(&self.host(), json!({"host": new})),
+            None => migration(&self.host(), json!({"platform": platform::NEXT})),
+        }
+    }
+
+    /// The site is what it was before.
+    pub(super) async fn move_back(self, hub: &Hub) {
+        let back = match self.new_host() {
+            Some(new) => migration(&new, json!({"host": self.host()})),
+            None => migration(&self.host(), json!({"platform": self.platform()})),
+        };
+        let task = hub.ask(&back).await;
+        hub.succeeds(&task).await;
+    }
+}
+
+fn migration(host: &str, params: Value) -> Request {
+    let body = json!({"kind": Kind::SiteMigrate.as_str(), "params": params});
+    Request::post(&format!("/v1/sites/{host}/tasks"), body)
+}

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::hub::{Hub, Request};
 use crate::stack::Stack;
 
-pub use platform::{SPARE, build_platform as platform, platform_name};
+pub use platform::{SPARE, build_platform as platform, newer_wordpress, platform_name};
 
 /// Where scenarios run.
 pub const SERVER: &str = "web1";

@@ -1,0 +1,233 @@
+//! Sites that move, over the whole system: others on their platform answer all the while, also when one cannot be moved;
+//! and a tenant who swaps folders for links meanwhile has nothing of a neighbour's changed.
+
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use kolga_protocol::names::DatabaseName;
+use kolga_tests::hub::{Hub, Request, Settings};
+use kolga_tests::scenario::{self, SERVER, newer_wordpress};
+use kolga_tests::stack::Stack;
+use kolga_tests::worker::{Orders, Worker};
+use kolga_tests::world::{clear, maria};
+use rustix::fs::{OFlags, RenameFlags, renameat_with};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Executor as _};
+
+struct Scene {
+    stack: Stack,
+    hub: Hub,
+    worker: Worker,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let stack = Stack::load();
+        clear(&stack, SERVER).await;
+        let hub = Hub::with_servers(&stack, &Settings::default(), &[SERVER]).await;
+        let worker = Worker::start(&stack, SERVER, &Orders::default()).await;
+        Self { stack, hub, worker }
+    }
+
+    async fn install(&self, host: &str, profile: &str, platform: Option<&str>) {
+        let task = self.hub.install(SERVER, host, profile, platform).await;
+        self.hub.succeeds(&task).await;
+    }
+
+    async fn migrate(&self, host: &str, params: Value) -> Value {
+        let body = json!({"kind": "site.migrate", "params": params});
+        let request = Request::post(&format!("/v1/sites/{host}/tasks"), body);
+        let task = self.hub.ask(&request).await;
+        self.hub.ended(&task).await
+    }
+
+    async fn answer(&self, host: &str) -> (u16, String) {
+        let port = self.stack.http_port(SERVER);
+        ask(&client(), port, host).await.expect("an answer")
+    }
+
+    async fn end(self, hosts: &[&str]) {
+        for host in hosts {
+            let task = self.hub.delete(host).await;
+            self.hub.succeeds(&task).await;
+        }
+        self.worker.stop().await;
+    }
+}
+
+fn client() -> reqwest::Client {
+    let client = reqwest::Client::builder().pool_max_idle_per_host(0);
+    client.build().expect("a client")
+}
+
+async fn ask(client: &reqwest::Client, port: u16, host: &str) -> reqwest::Result<(u16, String)> {
+    let url = format!("http://127.0.0.1:{port}/");
+    let answer = client.get(url).header("host", host).send().await?;
+    Ok((answer.status().as_u16(), answer.text().await?))
+}
+
+/// Asks for a page again and again; how often, and what was wrong with an answer.
+async fn visit(port: u16, host: &'static str, stop: Arc<AtomicBool>) -> (usize, Vec<String>) {
+    let (client, mut visits, mut wrong) = (client(), 0, Vec::new());
+    while !stop.load(Ordering::Relaxed) {
+        visits += 1;
+        match ask(&client, port, host).await {
+            Ok((200, page)) if page.contains("wp-site-blocks") => {}
+            Ok((status, page)) => wrong.push(format!("{status}, {} bytes", page.len())),
+            Err(error) => wrong.push(error.to_string()),
+        }
+    }
+    (visits, wrong)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the stack: run deploy/test"]
+async fn while_one_site_moves_and_a_broken_one_cannot_the_others_answer_all_the_time() {
+    let scene = Scene::new().await;
+    let (moves, broken, neighbour) = ("moves.kolga.test", "broken.kolga.test", "stays.kolga.test");
+    scenario::platform(&scene.hub).await;
+    let source = newer_wordpress(&scene.stack);
+    let task = scene.hub.build(SERVER, "next", "wordpress", &source).await;
+    scene.hub.succeeds(&task).await;
+    for host in [moves, broken, neighbour] {
+        scene.install(host, "wordpress", Some("wp")).await;
+    }
+    let database = DatabaseName::for_site(&broken.parse().expect("a host"));
+    let mut server = maria(&scene.stack).await;
+    let spoil = format!(
+        "RENAME TABLE `{database}`.wp_users TO `{database}`.gone, `{database}`.wp_options TO `{database}`.options"
+    );
+    server.execute(AssertSqlSafe(spoil)).await.expect("spoilt");
+    let before = scene.answer(broken).await;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let port = scene.stack.http_port(SERVER);
+    let visitor = tokio::spawn(visit(port, neighbour, Arc::clone(&stop)));
+    let moved = scene.migrate(moves, json!({"platform": "next"})).await;
+    assert_eq!(moved["state"], "succeeded", "{moved:#}");
+    let failed = scene.migrate(broken, json!({"platform": "next"})).await;
+    assert_eq!(failed["state"], "failed", "{failed:#}");
+    assert_eq!(failed["failure"]["step"], "run_upgrade", "{failed:#}");
+    let renamed = json!({"host": "renamed.kolga.test", "keep_name": true});
+    let renamed = scene.migrate(moves, renamed).await;
+    assert_eq!(renamed["state"], "succeeded", "{renamed:#}");
+    let older = scene
+        .migrate("renamed.kolga.test", json!({"platform": "wp"}))
+        .await;
+    assert_eq!(
+        older["state"], "succeeded",
+        "the same version of the code: {older:#}"
+    );
+    stop.store(true, Ordering::Relaxed);
+    let (visits, wrong) = visitor.await.expect("it ends");
+    println!("{visits} visits, {} of them answered wrongly", wrong.len());
+    assert!(visits > 20, "only {visits} visits");
+    assert!(wrong.is_empty(), "{wrong:?}");
+
+    assert_eq!(
+        scene.answer(broken).await,
+        before,
+        "the broken one is what it was"
+    );
+    let site = scene.hub.get(&format!("/v1/sites/{broken}")).await;
+    assert_eq!(
+        (&site["platform"], &site["condition"]),
+        (&json!("wp"), &json!("ready"))
+    );
+    let (status, page) = scene.answer("renamed.kolga.test").await;
+    assert!(status == 200 && page.contains("wp-site-blocks"), "{status}");
+    scene.end(&["renamed.kolga.test", broken, neighbour]).await;
+}
+
+/// Every path below, with all that may not change.
+fn tree(top: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![top.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("read").flatten() {
+            let path = entry.path();
+            let looks = std::fs::symlink_metadata(&path).expect("there");
+            let what = match looks.is_file() {
+                true => format!("{:?}", std::fs::read(&path).expect("read")),
+                false => String::new(),
+            };
+            let (path_shown, mode) = (path.display().to_string(), looks.mode());
+            found.push(format!(
+                "{path_shown} {mode:o} {} {} {what}",
+                looks.uid(),
+                looks.ino()
+            ));
+            if looks.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_tenant_who_swaps_folders_for_links_while_it_moves_has_nothing_of_a_neighbours_changed() {
+    let scene = Scene::new().await;
+    let (victim, tenant) = ("victim.kolga.test", "tenant.kolga.test");
+    scene.install(victim, "php", None).await;
+    scene.install(tenant, "php", None).await;
+    let sites = scene.stack.spoke(SERVER, "sites_root");
+    let theirs = sites.join(victim);
+    let before = (tree(&theirs), scene.answer(victim).await);
+    // The folder goes away under its name, so it is held on to.
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let top =
+        rustix::fs::open(sites.join(tenant), flags, rustix::fs::Mode::empty()).expect("opened");
+    symlink(theirs.join("private"), sites.join(tenant).join("other")).expect("linked");
+
+    let (stop, swaps, pause) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+        Arc::new(AtomicU64::new(0)),
+    );
+    let swapper = std::thread::spawn({
+        let (stop, swaps, pause) = (Arc::clone(&stop), Arc::clone(&swaps), Arc::clone(&pause));
+        move || {
+            while !stop.load(Ordering::Relaxed) {
+                for _there_and_back in 0..2 {
+                    renameat_with(&top, "private", &top, "other", RenameFlags::EXCHANGE)
+                        .expect("swapped");
+                    swaps.fetch_add(1, Ordering::Relaxed);
+                    std::thread::sleep(std::time::Duration::from_micros(
+                        pause.load(Ordering::Relaxed),
+                    ));
+                }
+            }
+        }
+    });
+    let (mut here, mut there) = (tenant, "moved.tenant.kolga.test");
+    let (mut moved, mut refused) = (0, 0);
+    for microseconds in [0, 0, 50, 1_000, 30_000, 300_000] {
+        pause.store(microseconds, Ordering::Relaxed);
+        let ended = scene.migrate(here, json!({"host": there})).await;
+        match ended["state"].as_str() {
+            Some("succeeded") => {
+                moved += 1;
+                std::mem::swap(&mut here, &mut there);
+            }
+            Some("failed") => refused += 1,
+            _ => panic!("{ended:#}"),
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    swapper.join().expect("it ends");
+    let swaps = swaps.load(Ordering::Relaxed);
+    println!("{swaps} swaps, moved {moved} times, met a link and stayed {refused} times");
+    assert!(swaps > 100, "only {swaps} swaps");
+    assert!(refused > 0, "no step ever met a link");
+    assert_eq!((tree(&theirs), scene.answer(victim).await), before);
+    // With the swapping over it can move.
+    let ended = scene.migrate(here, json!({"host": there})).await;
+    assert_eq!(ended["state"], "succeeded", "{ended:#}");
+    assert_eq!((tree(&theirs), scene.answer(victim).await), before);
+    scene.end(&[there, victim]).await;
+}

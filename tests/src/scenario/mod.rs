@@ -119,7 +119,11 @@ impl Scenario {
         let keeps_trash = self.keeps_trash();
         let is_backup = self.kind == Kind::SiteBackup;
         let moves = self.kind == Kind::SiteMigrate;
-        let stems = moves.then(|| self.database_stems()).unwrap_or_default();
+        let stems = if moves {
+            self.database_stems()
+        } else {
+            Vec::new()
+        };
         // In grants the underscores of a database's name are escaped.
         let escaped = database.as_deref().map(|name| name.replace('_', "\\_"));
         move |name| {

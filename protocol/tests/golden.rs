@@ -14,8 +14,8 @@ use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, backup_list, ping, platform_build, platform_delete, platform_verify,
     server_inventory, server_print, server_verify, site_backup, site_delete, site_disable,
-    site_enable, site_https, site_install, site_migrate, site_names, site_run, site_verify, trash_empty,
-    trash_list, trash_restore,
+    site_enable, site_https, site_install, site_migrate, site_names, site_run, site_verify,
+    trash_empty, trash_list, trash_restore,
 };
 use uuid::Uuid;
 

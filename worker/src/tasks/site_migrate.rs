@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use kolga_protocol::names::DatabaseName;
+use kolga_protocol::naming::Https;
 use kolga_protocol::task::site_migrate::{Output, Params};
 use kolga_protocol::task::{self, Kind};
 
@@ -155,6 +156,11 @@ async fn refuse_names(this: &Move, cx: &Cx) -> anyhow::Result<()> {
         "there already, and not made by this task: {}; move it away or remove it, or choose another name",
         taken.join(", ")
     );
+    if this.new.https != Https::Off {
+        let tls = cx.spoke.need_tls()?;
+        tls.need(cx, &after.host, &after.names().all(&after.host))
+            .await?;
+    }
     let lines = |host| snippet::of(&cx.spoke.config, host);
     anyhow::ensure!(
         lines(&before.host)?.is_empty() || !lines(&after.host)?.is_empty(),

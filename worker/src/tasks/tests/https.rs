@@ -151,3 +151,24 @@ async fn a_certificate_that_ends_is_told_and_one_that_is_gone_harms_no_other_sit
     assert!(refused(&scene, &verify).await.contains("is not there"));
     scene.carry_out(&scene.delete()).await;
 }
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_wordpress_calls_itself_by_https_from_then_on() {
+    let scene = scene("wphttps");
+    let host = scene.host.clone();
+    scene.carry_out(&scene.build()).await;
+    scene.carry_out(&scene.install("wordpress")).await;
+    put(&scene, &[&host], 30);
+    scene.carry_out(&https(&scene, "redirect")).await;
+    let tls = scene.cx.spoke.config.tls.clone().expect("there is one");
+    let page = answer(&scene, Door::Https(tls.check_address), &host).await;
+    let page = page.expect("a page");
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains(&format!("https://{host}:{}/", tls.port)));
+    let plain = format!("http://{host}");
+    assert!(!page.body.contains(&plain), "nothing of it comes over HTTP");
+    scene.carry_out(&https(&scene, "off")).await;
+    scene.answers(&plain).await.expect("as before");
+    scene.carry_out(&scene.delete()).await;
+}

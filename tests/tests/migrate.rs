@@ -154,6 +154,105 @@ async fn while_one_site_moves_and_a_broken_one_cannot_the_others_answer_all_the_
     scene.end(&["renamed.kolga.test", broken, neighbour]).await;
 }
 
+/// Files of so many bytes each, which hold something else each time.
+fn fill(folder: &Path, mebibytes: usize) {
+    let mut bytes = vec![0_u8; 1 << 20];
+    let mut number = 0x9e37_79b9_7f4a_7c15_u64;
+    for file in 0..mebibytes {
+        for word in bytes.chunks_exact_mut(8) {
+            number ^= number << 13;
+            number ^= number >> 7;
+            number ^= number << 17;
+            word.copy_from_slice(&number.to_le_bytes());
+        }
+        std::fs::write(folder.join(format!("file{file}")), &bytes).expect("written");
+    }
+}
+
+fn shell(what: &str) -> std::time::Duration {
+    let began = std::time::Instant::now();
+    let done = std::process::Command::new("/bin/bash")
+        .args(["-o", "pipefail", "-ec", what])
+        .status();
+    assert!(done.expect("bash runs").success(), "{what}");
+    began.elapsed()
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn what_a_site_has_of_files_is_not_copied_when_it_moves() {
+    let mebibytes =
+        std::env::var("KOLGA_MIGRATE_MIB").map_or(32, |text| text.parse().expect("a number"));
+    let scene = Scene::new().await;
+    let host = "large.kolga.test";
+    scenario::platform(&scene.hub).await;
+    let source = newer_wordpress(&scene.stack);
+    let task = scene.hub.build(SERVER, "next", "wordpress", &source).await;
+    scene.hub.succeeds(&task).await;
+    scene.install(host, "wordpress", Some("wp")).await;
+    let database = DatabaseName::for_site(&host.parse().expect("a host"));
+    let rows = format!(
+        "INSERT INTO `{database}`.wp_postmeta (post_id, meta_key, meta_value)
+         SELECT seq, 'filler', REPEAT(MD5(seq), 32) FROM `{database}`.seq_1_to_{}",
+        mebibytes * 4
+    );
+    let mut server = maria(&scene.stack).await;
+    server.execute(AssertSqlSafe(rows)).await.expect("filled");
+    let folder = scene.stack.spoke(SERVER, "sites_root").join(host);
+    let uploads = folder.join("content/uploads");
+    fill(&uploads, mebibytes);
+    shell("sync");
+    let inode = |number| {
+        std::fs::metadata(uploads.join(format!("file{number}")))
+            .expect("there")
+            .ino()
+    };
+    let before: Vec<u64> = (0..mebibytes).map(inode).collect();
+
+    // By hand, on the same disk: the files, and the database through the same programs.
+    let (socket, aside) = (
+        scene.stack.text("/mariadb_socket"),
+        folder.with_extension("copied"),
+    );
+    let copied = shell(&format!(
+        "cp -a {} {aside}; mariadb --socket={socket} -e 'CREATE DATABASE k_copied'
+         mariadb-dump --socket={socket} --single-transaction {database} > {aside}/database.sql
+         mariadb --socket={socket} k_copied < {aside}/database.sql; sync -f {aside}",
+        folder.display(),
+        aside = aside.display(),
+    ));
+    let by_hand = written_below(&aside);
+    std::fs::remove_dir_all(&aside).expect("of no use any more");
+    server
+        .execute("DROP DATABASE k_copied")
+        .await
+        .expect("nor this");
+    shell("sync");
+
+    let moved = scene.migrate(host, json!({"platform": "next"})).await;
+    assert_eq!(moved["state"], "succeeded", "{moved:#}");
+    let after: Vec<u64> = (0..mebibytes).map(inode).collect();
+    assert_eq!(after, before, "these are the very files");
+    println!(
+        "{mebibytes} MiB of files: by a copy {:.1} s and {by_hand} bytes, moved {:.1} s and {} bytes",
+        copied.as_secs_f64(),
+        moved["output"]["milliseconds"].as_f64().expect("a number") / 1000.0,
+        moved["output"]["database_bytes"],
+    );
+    scene.end(&[host]).await;
+}
+
+/// Bytes of all files below.
+fn written_below(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).expect("read").flatten();
+    let sizes = entries.map(|entry| match entry.file_type().expect("a kind") {
+        kind if kind.is_dir() => written_below(&entry.path()),
+        kind if kind.is_file() => entry.metadata().expect("there").len(),
+        _ => 0,
+    });
+    sizes.sum()
+}
+
 /// Every path below, with all that may not change.
 fn tree(top: &Path) -> Vec<String> {
     let mut found = Vec::new();

@@ -305,6 +305,50 @@ fn layout_url(scene: &Scene, host: &str) -> String {
 
 #[tokio::test]
 #[ignore = "needs the stack: run deploy/test"]
+async fn where_there_is_a_trash_the_old_database_lies_in_it_and_nobody_gets_in() {
+    let scratch = Scratch::new();
+    let mut config = stack_config();
+    config.trash.keep_days = 14;
+    let mut scene = Scene::on("kept", scratch, config);
+    scene.carry_out(&scene.install("php")).await;
+    scene.next_task();
+    let new = format!("new-{}", scene.host);
+    scene.carry_out(&scene.migrate(json!({"host": new}))).await;
+    let items = scene.cx.spoke.trash.list().expect("read");
+    assert_eq!(items.len(), 1);
+    let entry = &items[0].entry;
+    assert_eq!(
+        (entry.database.as_ref(), items[0].folder),
+        (Some(&scene.database), false)
+    );
+    let mariadb = scene.cx.spoke.need_mariadb().expect("there is one").clone();
+    assert!(mariadb.has_database(&scene.database).await.expect("asked"));
+    assert!(mariadb.is_locked(&scene.database).await.expect("asked"));
+    let restore =
+        json!({"item": items[0].run.task, "site": {"site": scene.host, "profile": "php"}});
+    let restore = Scene::params("trash.restore", restore);
+    let refused = plan(&restore, &scene.cx).await.map(drop);
+    assert!(refused.is_err(), "there is no folder to it");
+    let empty = json!({"item": items[0].run.task});
+    scene.carry_out(&Scene::params("trash.empty", empty)).await;
+    assert!(!mariadb.has_database(&scene.database).await.expect("asked"));
+    assert!(!mariadb.has_user(&scene.database).await.expect("asked"));
+    let now = scene.entry_of(&new).database.expect("it has one");
+    assert!(
+        mariadb.has_database(&now).await.expect("asked"),
+        "the new one stays"
+    );
+    scene.next_task();
+    scene
+        .carry_out(&Scene::params("site.delete", json!({"site": new})))
+        .await;
+    let item = json!({"item": scene.cx.run.task});
+    scene.carry_out(&Scene::params("trash.empty", item)).await;
+    assert!(!mariadb.has_database(&now).await.expect("asked"));
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
 async fn what_cannot_be_is_refused_before_anything_is_touched() {
     let scene = scene("refused");
     scene.carry_out(&scene.build()).await;

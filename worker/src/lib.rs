@@ -22,6 +22,7 @@ pub mod outgoing;
 pub mod plan;
 pub mod process;
 pub mod profile;
+pub mod recipe;
 pub mod registry;
 pub mod relink;
 pub mod run;

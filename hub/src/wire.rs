@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use kolga_protocol::id::{TaskId, UnixMillis};
 use kolga_protocol::message::{Deferral, Mood};
 use kolga_protocol::names::{
-    HostName, OptionName, OptionValue, PlatformName, PlatformSource, ProfileName, ServerName,
-    SiteAlias,
+    HostName, OptionName, OptionValue, ParamName, ParamValue, PlatformName, PlatformSource,
+    ProfileName, ServerName, SiteAlias,
 };
 use kolga_protocol::naming::Https;
 use serde::{Deserialize, Serialize};
@@ -315,6 +315,18 @@ pub struct NewSiteTask {
     /// The parameters of that kind, but for `site`.
     #[serde(default)]
     pub params: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The body of `POST /v1/servers/{name}/recipes/{recipe}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRecipeRun {
+    /// The site that it works on, for a recipe that has such a parameter.
+    #[serde(default)]
+    pub site: Option<HostName>,
+    /// Values for its other parameters, as text.
+    #[serde(default)]
+    pub params: BTreeMap<ParamName, ParamValue>,
 }
 
 /// The answer to `POST /v1/sites`.

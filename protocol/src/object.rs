@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{HostName, PlatformName};
+use crate::names::{HostName, PlatformName, RecipeName};
 
 /// One thing on a spoke that tasks can be in each other's way about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -20,6 +20,10 @@ pub enum Object {
     Site(HostName),
     /// Its trash: what was a site's and is kept for a while.
     Trash,
+    /// One of the operator's recipes.
+    Recipe(RecipeName),
+    /// The operator's recipes, all of them: what only some of them may do at the same time.
+    Recipes,
 }
 
 impl fmt::Display for Object {
@@ -29,6 +33,8 @@ impl fmt::Display for Object {
             Self::Platform(name) => write!(f, "platform:{name}"),
             Self::Site(host) => write!(f, "site:{host}"),
             Self::Trash => f.write_str("trash"),
+            Self::Recipe(name) => write!(f, "recipe:{name}"),
+            Self::Recipes => f.write_str("recipes"),
         }
     }
 }

@@ -13,9 +13,9 @@ use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, backup_list, ping, platform_build, platform_delete, platform_verify,
-    server_inventory, server_print, server_verify, site_backup, site_delete, site_disable,
-    site_enable, site_https, site_install, site_migrate, site_names, site_run, site_verify,
-    trash_empty, trash_list, trash_restore,
+    recipe_list, recipe_run, server_inventory, server_print, server_verify, site_backup,
+    site_delete, site_disable, site_enable, site_https, site_install, site_migrate, site_names,
+    site_run, site_verify, trash_empty, trash_list, trash_restore,
 };
 use uuid::Uuid;
 
@@ -328,6 +328,43 @@ fn sample(kind: Kind) -> (Params, Output) {
                     name: "update_database".parse().expect("a name"),
                     description: "Brings the tables up to date".to_owned(),
                 }],
+            }),
+        ),
+        Kind::RecipeRun => (
+            Params::RecipeRun(recipe_run::Params {
+                recipe: "notice-on".parse().expect("a name"),
+                site: Some("www.example.org".parse().expect("a name")),
+                params: [(
+                    "text".parse().expect("a name"),
+                    "Back at 5; $(id)".parse().expect("a value"),
+                )]
+                .into(),
+            }),
+            Output::RecipeRun(recipe_run::Output {
+                recipe: "notice-on".parse().expect("a name"),
+                steps: vec![recipe_run::Done {
+                    name: "write".to_owned(),
+                    outcome: "done".to_owned(),
+                }],
+            }),
+        ),
+        Kind::RecipeList => (
+            Params::RecipeList(recipe_list::Params {}),
+            Output::RecipeList(recipe_list::Output {
+                recipes: vec![recipe_list::Offered {
+                    name: "notice-on".parse().expect("a name"),
+                    description: "Puts up a notice".to_owned(),
+                    parallel: true,
+                    params: vec![recipe_list::Param {
+                        name: "text".parse().expect("a name"),
+                        kind: "string".to_owned(),
+                        accepts: "1 to 200 characters".to_owned(),
+                        description: "What it says".to_owned(),
+                        default: Some("Back soon".to_owned()),
+                    }],
+                }],
+                more: 1,
+                broken: vec!["/etc/kolga/recipes/x.toml:1: no".to_owned()],
             }),
         ),
         Kind::SiteVerify => (

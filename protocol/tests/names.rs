@@ -3,7 +3,8 @@
 use kolga_protocol::id::{Attempt, Run, TaskId};
 use kolga_protocol::names::{
     CommandName, DatabaseName, GitCommit, GitUrl, HostName, OptionName, OptionValue, Origin,
-    PlatformName, PlatformSource, ProfileName, ServerName, SiteAlias, SpokePath,
+    ParamName, ParamValue, PlatformName, PlatformSource, ProfileName, RecipeName, ServerName,
+    SiteAlias, SpokePath,
 };
 use proptest::prelude::*;
 
@@ -67,6 +68,8 @@ fn hostile_names_are_refused_everywhere() {
         assert!(text.parse::<DatabaseName>().is_err(), "database {text:?}");
         assert!(text.parse::<OptionName>().is_err(), "option {text:?}");
         assert!(text.parse::<CommandName>().is_err(), "command {text:?}");
+        assert!(text.parse::<RecipeName>().is_err(), "recipe {text:?}");
+        assert!(text.parse::<ParamName>().is_err(), "parameter {text:?}");
     }
     for address in ["127.0.0.1", "1.2.3", "example", "a.123"] {
         assert!(address.parse::<HostName>().is_err(), "host {address:?}");
@@ -109,6 +112,7 @@ fn paths_and_values_refuse_what_would_leave_their_place() {
     assert!("/srv/Änderung 1".parse::<SpokePath>().is_ok());
     for text in ["a\nb", "a\0b", "\u{1b}[0m"] {
         assert!(text.parse::<OptionValue>().is_err(), "{text:?}");
+        assert!(text.parse::<ParamValue>().is_err(), "{text:?}");
     }
     assert!(
         "'; DROP TABLE x; --".parse::<OptionValue>().is_ok(),

@@ -126,4 +126,6 @@ scenarios! {
     site_migrate_static = SiteMigrate "static";
     site_migrate_php = SiteMigrate "php";
     site_migrate_wordpress = SiteMigrate "wordpress";
+    recipe_list = RecipeList;
+    recipe_run_static = RecipeRun "static";
 }

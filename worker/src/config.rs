@@ -38,6 +38,9 @@ pub struct Config {
     /// Where kinds of sites are described, besides the built-in ones.
     #[serde(default)]
     pub profiles: Profiles,
+    /// What the hub may have run here besides tasks.
+    #[serde(default)]
+    pub recipes: Recipes,
     /// What visitors see where there is no site to see.
     #[serde(default)]
     pub pages: Pages,
@@ -186,6 +189,16 @@ pub struct Sites {
 pub struct Profiles {
     /// Folders with one folder a profile. A later one wins over an earlier and over the built-in.
     pub directories: Vec<PathBuf>,
+}
+
+/// Recipes of the operator's.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recipes {
+    /// Folders with one file a recipe, `NAME.toml`. Nobody but root and the worker's user may write there.
+    pub directories: Vec<PathBuf>,
+    /// As whom steps of recipes may run besides the worker's own user; sudoers has to allow it too.
+    pub users: Vec<String>,
 }
 
 /// Pages of the operator's own, which nginx must be able to read, in place of the built-in ones.
@@ -455,6 +468,16 @@ impl Config {
                     "{name} must be an absolute path of letters, digits and / . _ -"
                 ));
             }
+        }
+        if !self.recipes.directories.iter().all(|it| it.is_absolute()) {
+            problems.push("recipes.directories must be absolute paths".into());
+        }
+        let is_user = |name: &String| {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+            !name.is_empty() && !name.starts_with('-') && name.bytes().all(plain)
+        };
+        if !self.recipes.users.iter().all(is_user) {
+            problems.push("recipes.users must be names of users".into());
         }
         for (name, argv) in [
             ("nginx.test", &self.nginx.test),

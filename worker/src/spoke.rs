@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::process::Supervision;
 use crate::profile::Profiles;
+use crate::recipe::Recipes;
 use crate::registry::Registry;
 use crate::secrets::Secrets;
 use crate::services::mariadb::Mariadb;
@@ -34,6 +35,8 @@ pub struct Spoke {
     pub trash: Trash,
     /// What kinds of sites it can make.
     pub profiles: Profiles,
+    /// What the operator lets the hub have run besides.
+    pub recipes: Recipes,
     /// How commands are started and held together.
     pub supervision: Supervision,
 }
@@ -60,6 +63,7 @@ impl Spoke {
             registry: Registry::new(&config.state_dir),
             trash: Trash::new(&config.state_dir),
             profiles: Profiles::load(&config.profiles.directories),
+            recipes: Recipes::load(&config.recipes),
             supervision: previous.map_or_else(Supervision::plain, |it| it.supervision.clone()),
             config,
         })

@@ -54,6 +54,11 @@ pub fn router(app: Arc<App>, token: Token, stop: CancellationToken) -> Router {
         .route("/v1/servers/{name}/verify", post(servers::verify))
         .route("/v1/servers/{name}/ping", post(servers::ping))
         .route("/v1/servers/{name}/inventory", post(servers::inventory))
+        .route("/v1/servers/{name}/recipes", post(servers::recipes))
+        .route(
+            "/v1/servers/{name}/recipes/{recipe}",
+            post(servers::run_recipe),
+        )
         .route("/v1/tasks/{id}/inventory", get(servers::inventory_of))
         .route(
             "/v1/platforms",

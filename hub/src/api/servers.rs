@@ -78,6 +78,26 @@ pub(super) async fn inventory(
     Ok((StatusCode::CREATED, Json(wire::TaskAnswer { task })))
 }
 
+pub(super) async fn recipes(
+    State(api): State<Api>,
+    Path(server): Path<String>,
+    Who(who): Who,
+) -> Result<(StatusCode, Json<wire::TaskAnswer>), ApiError> {
+    let task = api.app.list_recipes(name(&server)?, &who).await?;
+    Ok((StatusCode::CREATED, Json(wire::TaskAnswer { task })))
+}
+
+pub(super) async fn run_recipe(
+    State(api): State<Api>,
+    Path((server, recipe)): Path<(String, String)>,
+    Who(who): Who,
+    Body(new): Body<wire::NewRecipeRun>,
+) -> Result<(StatusCode, Json<wire::TaskAnswer>), ApiError> {
+    let (server, recipe) = (name(&server)?, name(&recipe)?);
+    let task = api.app.run_recipe(server, recipe, new, &who).await?;
+    Ok((StatusCode::CREATED, Json(wire::TaskAnswer { task })))
+}
+
 /// What came of such a task, beside the hub's own lists.
 pub(super) async fn inventory_of(
     State(api): State<Api>,

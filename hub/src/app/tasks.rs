@@ -1,9 +1,11 @@
 //! Tasks: made, found, cancelled, retried, and shown with what is in their way.
 
 use kolga_protocol::id::TaskId;
-use kolga_protocol::names::ServerName;
+use kolga_protocol::names::{RecipeName, ServerName};
 use kolga_protocol::state::State;
-use kolga_protocol::task::{Params, ping, server_inventory, server_verify};
+use kolga_protocol::task::{
+    Params, ping, recipe_list, recipe_run, server_inventory, server_verify,
+};
 
 use super::App;
 use crate::store::cancel::{Cancel, unknown_task};
@@ -43,6 +45,34 @@ impl App {
     /// [`StoreError`]: there is no such server, or the database failed.
     pub async fn take_inventory(&self, server: ServerName, who: &str) -> Result<Task, StoreError> {
         let params = Params::ServerInventory(server_inventory::Params::default());
+        self.make_one(server, params, who).await
+    }
+
+    /// Asks a server which recipes it offers.
+    ///
+    /// # Errors
+    /// [`StoreError`]: there is no such server, or the database failed.
+    pub async fn list_recipes(&self, server: ServerName, who: &str) -> Result<Task, StoreError> {
+        let params = Params::RecipeList(recipe_list::Params::default());
+        self.make_one(server, params, who).await
+    }
+
+    /// Has a server run one of its recipes. Whether there is one, and what it can be told, the server knows.
+    ///
+    /// # Errors
+    /// [`StoreError`]: there is no such server, the site is not on it, or the database failed.
+    pub async fn run_recipe(
+        &self,
+        server: ServerName,
+        recipe: RecipeName,
+        new: wire::NewRecipeRun,
+        who: &str,
+    ) -> Result<Task, StoreError> {
+        let params = Params::RecipeRun(recipe_run::Params {
+            recipe,
+            site: new.site,
+            params: new.params,
+        });
         self.make_one(server, params, who).await
     }
 

@@ -1,6 +1,6 @@
 //! The operator's command line: reads the arguments, asks the hub over HTTP, shows what it says.
 //!
-//! One file a noun (`server`, `platform`, `site`, `backup`, `trash`, `task`), each with its arguments and its commands.
+//! One file a noun (`server`, `platform`, `site`, `backup`, `trash`, `recipe`, `task`), each with its arguments and its commands.
 //! `client` speaks HTTP, `page` turns the pages of long lists, `events` holds on to a live stream, `follow` shows one; `screen` is the only
 //! way to stdout, `trouble` the only judge of exit codes. `serve` alone hands on to the daemon instead of
 //! to the API.
@@ -16,7 +16,9 @@ mod inventory;
 mod live;
 mod page;
 mod platform;
+mod recipe;
 mod result;
+mod run;
 mod screen;
 mod serve;
 mod server;
@@ -135,6 +137,11 @@ enum Ask {
     /// The trash of a server: what was a site's, and is kept for a while
     #[command(subcommand)]
     Trash(trash::Command),
+    /// Recipes: what operators have written down on their servers to be run from here
+    #[command(subcommand)]
+    Recipe(recipe::Command),
+    /// Run one of the recipes that a server offers
+    Run(run::Run),
     /// Tasks: what was asked for, and how it went
     #[command(subcommand)]
     Task(task::Command),
@@ -169,6 +176,8 @@ impl Ask {
             Self::Site(command) => command.run(&client, screen).await,
             Self::Backup(command) => command.run(&client, screen).await,
             Self::Trash(command) => command.run(&client, screen).await,
+            Self::Recipe(command) => command.run(&client, screen).await,
+            Self::Run(run) => run.run(&client, screen).await,
             Self::Task(command) => command.run(&client, screen).await,
             Self::Bench(args) => args.run(&client, screen).await,
         }

@@ -58,7 +58,13 @@ pub(super) async fn claim(
         | Params::SiteHttps(site_https::Params { site, .. })
         | Params::SiteRun(site_run::Params { site, .. })
         | Params::SiteVerify(site_verify::Params { site }) => ready_site(tx, server, site).await,
+        // What a recipe does to its site is the spoke's to know; that the site is there is asked here.
+        Params::RecipeRun(params) => match &params.site {
+            Some(site) => ready_site(tx, server, site).await,
+            None => Ok(Ok(())),
+        },
         Params::Ping(_)
+        | Params::RecipeList(_)
         | Params::ServerVerify(_)
         | Params::ServerPrint(_)
         | Params::ServerInventory(_)

@@ -80,6 +80,8 @@ async fn settle_row(
     let condition = if made { "ready" } else { "failed" };
     match params {
         Params::Ping(_)
+        | Params::RecipeRun(_)
+        | Params::RecipeList(_)
         | Params::ServerVerify(_)
         | Params::ServerPrint(_)
         | Params::ServerInventory(_)

@@ -10,6 +10,7 @@ mod option;
 mod path;
 mod platform;
 mod profile;
+mod recipe;
 mod server;
 mod source;
 
@@ -20,6 +21,7 @@ pub use option::{OptionName, OptionValue};
 pub use path::SpokePath;
 pub use platform::PlatformName;
 pub use profile::ProfileName;
+pub use recipe::{ParamName, ParamValue, RecipeName};
 pub use server::ServerName;
 pub use source::{GitCommit, GitUrl, Origin, PlatformSource};
 

@@ -9,6 +9,8 @@ pub mod ping;
 pub mod platform_build;
 pub mod platform_delete;
 pub mod platform_verify;
+pub mod recipe_list;
+pub mod recipe_run;
 pub mod server_inventory;
 pub mod server_print;
 pub mod server_verify;
@@ -267,6 +269,8 @@ tasks! {
     SiteNames = site_names, "site.names";
     SiteHttps = site_https, "site.https";
     SiteMigrate = site_migrate, "site.migrate";
+    RecipeRun = recipe_run, "recipe.run";
+    RecipeList = recipe_list, "recipe.list";
 }
 
 impl Payload {

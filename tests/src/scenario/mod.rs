@@ -6,6 +6,7 @@ pub mod certificates;
 mod drift;
 mod moving;
 mod platform;
+mod recipes;
 mod trash;
 
 use std::sync::LazyLock;
@@ -57,7 +58,10 @@ impl Scenario {
             | Kind::ServerInventory
             | Kind::ServerPrint
             | Kind::TrashList
+            | Kind::RecipeList
             | Kind::BackupList => vec![None],
+            // Of a site's sort it knows nothing.
+            Kind::RecipeRun => vec![Some("static")],
             Kind::TrashRestore | Kind::TrashEmpty => vec![Some("static"), Some("php")],
             // To another name, and where there are platforms to another one.
             Kind::SiteMigrate => built_in.into_iter().map(Some).collect(),
@@ -178,7 +182,9 @@ impl Scenario {
             | Kind::ServerVerify
             | Kind::ServerInventory
             | Kind::TrashList
+            | Kind::RecipeList
             | Kind::BackupList => task(json!({})),
+            Kind::RecipeRun => self.site_task(self.kind, recipes::notice()),
             Kind::SiteBackup => self.site_task(self.kind, json!({})),
             Kind::SiteNames => self.site_task(self.kind, self.other_names(true)),
             Kind::SiteHttps => self.site_task(self.kind, json!({"https": "redirect"})),
@@ -219,7 +225,13 @@ impl Scenario {
             | Kind::ServerInventory
             | Kind::ServerPrint
             | Kind::TrashList
+            | Kind::RecipeList
             | Kind::BackupList => {}
+            Kind::RecipeRun => {
+                let task = self.site_task(self.kind, recipes::no_notice());
+                let task = hub.ask(&task).await;
+                hub.succeeds(&task).await;
+            }
             Kind::SiteBackup => backups::forget(stack),
             Kind::PlatformBuild => platform::remove(hub, &platform_name(number)).await,
             Kind::PlatformVerify => platform::disturb(stack),

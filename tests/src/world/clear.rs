@@ -18,7 +18,8 @@ pub async fn clear(stack: &Stack, server: &str) {
     let vhosts = config.parent().expect("a folder").join("conf/sites.d");
     // What is an operator's stays.
     let of_tasks = folders(stack, server).into_iter();
-    let of_tasks = of_tasks.filter(|path| !path.ends_with("conf") && !path.ends_with("profiles"));
+    let of_operator = ["conf", "profiles", "recipes"];
+    let of_tasks = of_tasks.filter(|path| !of_operator.iter().any(|name| path.ends_with(name)));
     let repository = repository(stack, server);
     let backups = repository.parent().expect("a folder").to_owned();
     for folder in of_tasks.chain([vhosts, backups]) {

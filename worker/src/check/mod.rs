@@ -35,6 +35,9 @@ pub async fn all(cx: &Cx, probe_database: bool) -> anyhow::Result<Vec<Check>> {
     if let Some(tls) = &cx.spoke.tls {
         checks.push(check("certificates", tls.probe(cx).await));
     }
+    if !cx.spoke.config.recipes.directories.is_empty() {
+        checks.push(check("recipes", recipes(cx)));
+    }
     cx.stop.check()?;
     checks.extend(programs::nginx(cx).await);
     cx.stop.check()?;
@@ -101,6 +104,22 @@ fn profiles(cx: &Cx) -> anyhow::Result<String> {
         .map(|profile| profile.manifest.name.as_str())
         .collect();
     Ok(names.join(", "))
+}
+
+fn recipes(cx: &Cx) -> anyhow::Result<String> {
+    let recipes = &cx.spoke.recipes;
+    let missing = recipes.good.values().flat_map(|recipe| {
+        let name = &recipe.manifest.name;
+        let missing = recipe.missing().into_iter();
+        missing.map(move |what| format!("recipe {name}: {what}"))
+    });
+    let problems: Vec<String> = recipes.broken.iter().cloned().chain(missing).collect();
+    anyhow::ensure!(problems.is_empty(), "{}", problems.join("; "));
+    let names: Vec<&str> = recipes.good.keys().map(AsRef::as_ref).collect();
+    Ok(match names.as_slice() {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    })
 }
 
 /// From what was found, or what is wrong.

@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod journal;
+mod recipe;
 mod secret;
 mod status;
 
@@ -43,6 +44,7 @@ Examples:
   kolga-worker status                         what it does, step by step; exit code 3 when it does not run
   kolga-worker journal list                   what it has taken, and how that ended
   kolga-worker journal retry-undo TASK        after repairing what made an undo fail
+  kolga-worker recipe check FILE              what is wrong with a recipe of yours
   kolga-worker secret show www.example.org    a site's passwords, which never leave this server";
 
 #[derive(Debug, Subcommand)]
@@ -69,6 +71,11 @@ enum Command {
     Secret {
         #[command(subcommand)]
         command: secret::Secret,
+    },
+    /// What the hub may have run here besides tasks.
+    Recipe {
+        #[command(subcommand)]
+        command: recipe::Recipe,
     },
     /// Write shell completions.
     #[command(hide = true)]
@@ -139,6 +146,7 @@ async fn obey(
             say!("Tasks are taken again.");
         }
         Command::Journal { command } => command.run(&config).await?,
+        Command::Recipe { command } => return command.run(&config),
         Command::Secret { command } => command.run(&config)?,
         // Seen to before a configuration was needed.
         Command::Completions { .. } | Command::Man => {}

@@ -94,6 +94,12 @@ impl Supervision {
         &self.words
     }
 
+    /// Whether what runs as another user can be ended, too: the kernel does that with a cgroup, whoever is in it.
+    #[must_use]
+    pub fn has_cgroups(&self) -> bool {
+        self.base.is_some()
+    }
+
     /// Ends whatever an earlier worker's commands left in cgroups. The caller holds the lock on the state
     /// directory. Before any rollback: what is being taken back must not be written to any more.
     ///

@@ -1,43 +1,42 @@
-//! From the operator's folders to recipes. Whoever can write there says what the hub can have run here, so
-//! folder and file must belong to root or the worker's user, and nobody else may be able to write them.
+//! From the operator's folders to recipes: read whole, checked whole. A broken one is kept as the sentence that says
+//! what is wrong with it, and stops no other.
 
-use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rustix::fs::{FileType, Mode, OFlags};
+use kolga_protocol::names::RecipeName;
 
-use super::{Manifest, Recipe, check};
-
-/// The longest file that is read.
-const LONGEST: u64 = 64 * 1024;
+use super::{Manifest, Recipe, check, trust};
+use crate::config;
 
 /// All recipes that this server offers.
 #[derive(Clone, Debug, Default)]
 pub struct Recipes {
     /// By name.
-    pub good: BTreeMap<String, Recipe>,
-    /// What is wrong with others, which stop none of these.
+    pub good: BTreeMap<RecipeName, Recipe>,
+    /// What is wrong with others.
     pub broken: Vec<String>,
 }
 
 impl Recipes {
     /// Reads each `NAME.toml` of the folders; of two of one name neither counts.
     #[must_use]
-    pub fn load(folders: &[PathBuf]) -> Self {
+    pub fn load(config: &config::Recipes) -> Self {
         let mut all = Self::default();
-        let mut twice: Vec<String> = Vec::new();
-        for folder in folders {
+        let mut twice = BTreeSet::new();
+        for folder in &config.directories {
             let files = match files(folder) {
                 Ok(files) => files,
                 Err(error) => {
-                    all.broken.push(format!("{}: {error:#}", folder.display()));
+                    let shown = folder.display();
+                    let text = format!("cannot read the folder of recipes {shown}: {error}");
+                    all.broken.push(text);
                     continue;
                 }
             };
             for file in files {
-                match read(&file) {
+                match read(&file, &config.users) {
                     Err(error) => all.broken.push(format!("{error:#}")),
                     Ok(recipe) => {
                         let name = recipe.manifest.name.clone();
@@ -45,27 +44,44 @@ impl Recipes {
                             let (a, b) = (other.file.display(), file.display());
                             all.broken
                                 .push(format!("{a} and {b} are both called {name}"));
-                            twice.push(name);
+                            twice.insert(name);
                         }
                     }
                 }
             }
         }
-        for name in twice {
-            all.good.remove(&name);
-        }
+        all.good.retain(|name, _| !twice.contains(name));
         all
+    }
+
+    /// One by its name.
+    ///
+    /// # Errors
+    /// When there is none, with those that there are.
+    pub fn get(&self, name: &RecipeName) -> anyhow::Result<&Recipe> {
+        self.good.get(name).with_context(|| {
+            let offered: Vec<&str> = self.good.keys().map(AsRef::as_ref).collect();
+            let offered = match offered.as_slice() {
+                [] => "none".to_owned(),
+                names => names.join(", "),
+            };
+            let broken = match self.broken.len() {
+                0 => String::new(),
+                count => {
+                    format!("; {count} are broken, as `kolga-worker check` tells on the server")
+                }
+            };
+            format!("there is no recipe {name} on this server; it offers {offered}{broken}")
+        })
     }
 }
 
-fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "toml")
-        {
+        let extension = path.extension();
+        if extension.is_some_and(|extension| extension == "toml") {
             files.push(path);
         }
     }
@@ -73,85 +89,28 @@ fn files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// A recipe out of its file.
+/// A recipe out of its file, whose steps may run as these users.
 ///
 /// # Errors
 /// What is wrong, with file and line.
-pub fn read(file: &Path) -> anyhow::Result<Recipe> {
+pub fn read(file: &Path, users: &[String]) -> anyhow::Result<Recipe> {
     let at = file.display();
-    let text = trusted_text(file).with_context(|| at.to_string())?;
+    let text = trust::text(file).with_context(|| at.to_string())?;
     let manifest: Manifest = toml::from_str(&text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);
         let line = 1 + text[..start].matches('\n').count();
         anyhow::anyhow!("{at}:{line}: {}", error.message())
     })?;
-    let line_of = |mark: &str| {
-        1 + text
-            .split(mark)
-            .next()
-            .map_or(0, |s| s.matches('\n').count())
+    let line_of = |mark: &str| match text.split_once(mark) {
+        Some((before, _)) => 1 + before.matches('\n').count(),
+        None => 1,
     };
-    let stem = file
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default();
-    let problems: Vec<String> = check::problems(stem, &manifest)
+    let stem = file.file_stem().and_then(|stem| stem.to_str());
+    let problems: Vec<String> = check::problems(stem.unwrap_or_default(), &manifest, users)
         .into_iter()
-        .map(|(mark, problem)| {
-            let line = if text.contains(&mark) {
-                line_of(&mark)
-            } else {
-                1
-            };
-            format!("{at}:{line}: {problem}")
-        })
+        .map(|(mark, problem)| format!("{at}:{}: {problem}", line_of(&mark)))
         .collect();
     anyhow::ensure!(problems.is_empty(), "{}", problems.join("; "));
     let file = file.to_owned();
     Ok(Recipe { manifest, file })
 }
-
-/// What the file holds, when only root or the worker's user can have written it. The folder is opened
-/// first and the file reached from it, so that what was judged is what is read.
-fn trusted_text(file: &Path) -> anyhow::Result<String> {
-    let folder = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let name = file.file_name().context("it is no file's path")?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let folder = folder.unwrap_or(Path::new("."));
-    let folder = rustix::fs::open(folder, flags | OFlags::DIRECTORY, Mode::empty())
-        .context("its folder cannot be opened, or is a symbolic link")?;
-    trusted(&rustix::fs::fstat(&folder)?, "its folder")?;
-    let opened =
-        rustix::fs::openat(&folder, name, flags, Mode::empty()).map_err(|error| match error {
-            rustix::io::Errno::LOOP => anyhow::anyhow!("it is a symbolic link"),
-            error => error.into(),
-        })?;
-    let stat = rustix::fs::fstat(&opened)?;
-    anyhow::ensure!(
-        FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
-        "it is no ordinary file"
-    );
-    trusted(&stat, "it")?;
-    let mut text = String::new();
-    let mut limited = std::fs::File::from(opened).take(LONGEST + 1);
-    limited
-        .read_to_string(&mut text)
-        .context("it is not text")?;
-    anyhow::ensure!(text.len() as u64 <= LONGEST, "it is longer than 64 KiB");
-    Ok(text)
-}
-
-fn trusted(stat: &rustix::fs::Stat, what: &str) -> anyhow::Result<()> {
-    let own = rustix::process::geteuid().as_raw();
-    anyhow::ensure!(
-        (stat.st_uid == 0 || stat.st_uid == own) && stat.st_mode & 0o022 == 0,
-        "{what} can be written by others than root and the worker's user: chown and chmod go-w it"
-    );
-    Ok(())
-}
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;

@@ -3,120 +3,106 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use kolga_protocol::names::{ParamName, RecipeName};
+use serde::Deserialize;
 
 use super::argv::Argument;
+use super::param::Param;
 
 /// A recipe's file.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Its name, which is the file's.
-    pub name: String,
+    pub name: RecipeName,
     /// What it does, in a line.
     pub description: String,
+    /// Whether others that say so too may run at the same time, and this one more than once.
+    #[serde(default)]
+    pub parallel: bool,
+    /// What must be there, besides the programs of its steps.
+    #[serde(default)]
+    pub needs: Needs,
     /// What it may be given.
     #[serde(default)]
-    pub params: BTreeMap<String, Param>,
+    pub params: BTreeMap<ParamName, Param>,
     /// What it does, in order.
     pub steps: Vec<Step>,
 }
 
-/// A parameter.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Param {
-    /// What it is for.
-    #[serde(default)]
-    pub description: String,
-    /// What holds when it is not given; it must be given when there is none.
-    #[serde(default)]
-    pub default: Option<String>,
-    /// What it may be.
-    #[serde(flatten)]
-    pub kind: Kind,
-}
-
-/// What a parameter may be. There is none for secrets: they do not travel through the hub.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum Kind {
-    /// Text of allowed characters, of bound length.
-    String {
-        /// Which characters.
-        allow: Vec<Class>,
-        /// The most of them.
-        max: usize,
-    },
-    /// A whole number.
-    Integer {
-        /// The least.
-        min: i64,
-        /// The greatest.
-        max: i64,
-    },
-    /// `true` or `false`.
-    Boolean,
-    /// One of a list.
-    Choice {
-        /// The list.
-        of: Vec<String>,
-    },
-    /// A host name.
-    Host,
-    /// A path below a folder, given relative to it; it becomes the absolute path.
-    Path {
-        /// The folder.
-        below: PathBuf,
-    },
-}
-
-/// Characters that a text may hold: all are ASCII and none is a control character.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Class {
-    /// `a-z`
-    Lower,
-    /// `A-Z`
-    Upper,
-    /// `0-9`
-    Digits,
-    /// `-`
-    Dash,
-    /// `_`
-    Underscore,
-    /// `.`
-    Dot,
-    /// `:`
-    Colon,
-    /// `/`
-    Slash,
-    /// The blank.
-    Space,
-    /// Everything else that ASCII can print.
-    Punctuation,
+/// What must be there, or must not, before anything is done.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Needs {
+    /// Programs that its steps' programs use in turn.
+    pub programs: Vec<PathBuf>,
+    /// Files and folders that must be there.
+    pub paths: Vec<Argument>,
+    /// Files and folders that must not.
+    pub absent: Vec<Argument>,
+    /// systemd's units that must be installed.
+    pub units: Vec<String>,
 }
 
 /// A step: up to three commands.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// What it is called in reports.
     pub name: String,
-    /// Ends with 0 when all is as wanted already, and the step is skipped.
+    /// Ends with 0 when all is as `do` makes it, with 1 when not. Asked before `do`, which is left out when all is so
+    /// already; after it; and after `undo`.
     #[serde(default)]
     pub check: Option<Vec<Argument>>,
     /// What it does.
     #[serde(rename = "do")]
     pub action: Vec<Argument>,
-    /// Takes back what `do` did. It must be right where `do` never ran, ran by half, or ran whole.
+    /// What `do` reads from its standard input.
+    #[serde(default)]
+    pub stdin: Option<Argument>,
+    /// Takes back what `do` did. It must be right where `do` never ran, ran by half, or ran whole, and twice.
     #[serde(default)]
     pub undo: Option<Vec<Argument>>,
-    /// Said of a step that changes something and has no `undo`.
+    /// Said of a step that changes nothing, or nothing that matters when the recipe does not come to its end.
     #[serde(default)]
-    pub irreversible: bool,
-    /// Said of a step that changes nothing.
+    pub nothing_to_undo: bool,
+    /// Said of a step that destroys: it comes after the point of no return, and is done again until it succeeds.
+    #[serde(default, rename = "final")]
+    pub last: bool,
+    /// As whom its commands run; as the worker's own user unless said.
     #[serde(default)]
-    pub read_only: bool,
+    pub run_as: Option<String>,
+    /// Whether its commands can open nothing but programs and the site's folder.
+    #[serde(default)]
+    pub confined_to_site: bool,
     /// How long each of the commands may take.
+    #[serde(default = "a_minute")]
     pub timeout_seconds: u32,
+}
+
+fn a_minute() -> u32 {
+    60
+}
+
+impl Step {
+    /// Its commands, and what each is called.
+    pub fn commands(&self) -> impl Iterator<Item = (&'static str, &[Argument])> {
+        let all = [
+            ("check", self.check.as_ref()),
+            ("do", Some(&self.action)),
+            ("undo", self.undo.as_ref()),
+        ];
+        let there = all.into_iter();
+        there.filter_map(|(what, command)| Some((what, command?.as_slice())))
+    }
+}
+
+impl Manifest {
+    /// Whether it works on a site.
+    #[must_use]
+    pub fn has_site(&self) -> bool {
+        self.params
+            .keys()
+            .any(|name| name.as_str() == super::values::SITE)
+    }
 }

@@ -1,18 +1,26 @@
 //! Recipes: what an operator lets the hub ask of this server, as data. A recipe is one file `NAME.toml`
-//! ([`manifest`]) of typed parameters and steps; a step is up to three commands, as lists of arguments.
+//! ([`manifest`]) of typed parameters ([`param`]) and steps; a step is up to three commands, as lists of arguments.
 //!
-//! [`load`](Recipes::load) reads the operator's folders, whole and once, at start. From the hub come a
-//! recipe's name and values for its parameters, never a command: [`Recipe::values`] judges them by the
-//! types that the recipe declares and [`argv`] puts each into one argument, through no shell.
+//! [`load`] reads the operator's folders, whole and once, at start and at every reload. From the hub come a
+//! recipe's name and values for its parameters, never a command: [`values`] judges them by the
+//! types that the recipe declares, [`needs`] looks whether all is there, [`argv`] puts each value into one argument,
+//! through no shell, and [`call`] runs the result. [`crate::tasks`] makes a plan of it, whose steps are those of
+//! [`crate::steps::run_recipe_step`] and [`crate::steps::finish_recipe_step`].
 
 pub mod argv;
+pub mod call;
 mod check;
 mod load;
 pub mod manifest;
-pub mod value;
+pub mod needs;
+pub mod param;
+mod trust;
+pub mod values;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use kolga_protocol::object::{Access, Claim, Object};
+use kolga_protocol::task::Params;
 
 pub use load::{Recipes, read};
 pub use manifest::Manifest;
@@ -26,33 +34,38 @@ pub struct Recipe {
     pub file: PathBuf,
 }
 
-impl Recipe {
-    /// A value for each parameter, out of what was given and the defaults.
-    ///
-    /// # Errors
-    /// Which parameters are unknown, missing or of the wrong kind; all of them at once.
-    pub fn values(
-        &self,
-        given: &BTreeMap<String, String>,
-    ) -> anyhow::Result<BTreeMap<String, String>> {
-        let params = &self.manifest.params;
-        let mut wrong: Vec<String> = given
-            .keys()
-            .filter(|name| !params.contains_key(*name))
-            .map(|name| format!("there is no parameter {name:?}"))
-            .collect();
-        let mut values = BTreeMap::new();
-        for (name, param) in params {
-            match given.get(name).or(param.default.as_ref()) {
-                None => wrong.push(format!("the parameter {name} is missing")),
-                Some(text) => match value::judge(&param.kind, text) {
-                    Ok(value) => drop(values.insert(name.clone(), value)),
-                    Err(error) => wrong.push(format!("parameter {name}: {error:#}")),
-                },
-            }
-        }
-        let name = &self.manifest.name;
-        anyhow::ensure!(wrong.is_empty(), "recipe {name}: {}", wrong.join("; "));
-        Ok(values)
+/// What a task needs for itself on this spoke: what its parameters say, and of recipes that allow others beside them
+/// no more than a share.
+#[must_use]
+pub fn claims(params: &Params, recipes: &Recipes) -> Vec<Claim> {
+    let parallel = match params {
+        Params::RecipeRun(run) => recipes
+            .good
+            .get(&run.recipe)
+            .is_some_and(|recipe| recipe.manifest.parallel),
+        _ => false,
+    };
+    match parallel {
+        true => shared(params.claims()),
+        false => params.claims(),
     }
 }
+
+/// The claims of an attempt that was running before a restart. Those that ran side by side then go on side by side,
+/// whatever their recipes say by now; who comes after them waits for all of them, unless it is parallel.
+#[must_use]
+pub fn claims_held(params: &Params) -> Vec<Claim> {
+    shared(params.claims())
+}
+
+fn shared(mut claims: Vec<Claim>) -> Vec<Claim> {
+    for claim in &mut claims {
+        if matches!(claim.object, Object::Recipe(_) | Object::Recipes) {
+            claim.access = Access::Shared;
+        }
+    }
+    claims
+}
+
+#[cfg(test)]
+mod tests;

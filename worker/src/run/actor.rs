@@ -27,6 +27,7 @@ use super::schedule::{Open, Schedule};
 use super::status::{AttemptStatus, Counts, RunnerStatus};
 use crate::cx::StopCause;
 use crate::journal::{Change, Journal, LiveTask};
+use crate::recipe;
 use crate::spoke::Spoke;
 
 /// Where an attempt stands with the runner.
@@ -167,7 +168,7 @@ impl Actor {
     }
 
     pub(super) fn enqueue(&mut self, task: Accepted) {
-        let claims = task.params.claims();
+        let claims = recipe::claims(&task.params, &self.spoke.recipes);
         let run = task.message.run;
         let kind = task.params.kind();
         self.schedule.add(run, &claims, kind.lane(), kind.grows());

@@ -16,6 +16,7 @@ use super::runner::Accepted;
 use super::{finish, rollback};
 use crate::journal::{Cause, Change, LiveTask, StepRow, StoredStep};
 use crate::process;
+use crate::recipe;
 
 impl Actor {
     pub(super) async fn recover(&mut self, live: Vec<LiveTask>, done: oneshot::Sender<()>) {
@@ -43,7 +44,8 @@ impl Actor {
     /// Goes on with an attempt that a former process left in the middle.
     async fn resume(&mut self, task: LiveTask, params: Option<Params>) {
         let run = task.run;
-        let claims = params.as_ref().map(Params::claims).unwrap_or_default();
+        let claims = params.as_ref().map(recipe::claims_held);
+        let claims = claims.unwrap_or_default();
         let lane = params.map_or(Lane::Heavy, |p| p.kind().lane());
         // What has begun is held by no gate.
         self.schedule.add(run, &claims, lane, false);

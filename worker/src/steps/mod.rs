@@ -19,6 +19,7 @@ pub mod empty_item;
 pub mod empty_trash;
 pub mod fetch_platform;
 pub mod file_trash;
+pub mod finish_recipe_step;
 pub mod forget_item;
 pub mod forget_platform;
 pub mod forget_site;
@@ -41,6 +42,7 @@ pub mod remove_platform;
 pub mod reserve_site;
 pub mod run_command;
 pub mod run_installer;
+pub mod run_recipe_step;
 pub mod run_upgrade;
 pub mod scan_platform;
 pub mod settle_modes;
@@ -164,6 +166,7 @@ steps! {
     import_database::ImportDatabase,
     make_snapshot::MakeSnapshot,
     check_snapshot::CheckSnapshot,
+    run_recipe_step::RunRecipeStep,
 }
 
 finals! {
@@ -179,6 +182,7 @@ finals! {
     file_trash::FileTrash,
     empty_item::EmptyItem,
     forget_item::ForgetItem,
+    finish_recipe_step::FinishRecipeStep,
 }
 
 fn unknown(name: &str) -> UndoError {

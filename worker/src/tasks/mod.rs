@@ -8,6 +8,8 @@ mod ping;
 mod platform_build;
 mod platform_delete;
 mod platform_verify;
+mod recipe_list;
+mod recipe_run;
 mod reshape;
 mod server_inventory;
 mod server_print;
@@ -61,6 +63,8 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::TrashList(_) => trash_list::plan(cx),
         Params::TrashRestore(params) => trash_restore::plan(params, cx),
         Params::TrashEmpty(params) => trash_empty::plan(params, cx),
+        Params::RecipeRun(params) => recipe_run::plan(params, cx),
+        Params::RecipeList(_) => Ok(recipe_list::plan(cx)),
         Params::SiteRun(params) => site_run::plan(params, cx),
         Params::SiteVerify(params) => site_verify::plan(params, cx).await,
         Params::SiteMigrate(params) => site_migrate::plan(params, cx).await,

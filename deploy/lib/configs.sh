@@ -101,9 +101,6 @@ config_write() {
         install -d -m 0700 -o "$STACK_USER" -g "$STACK_USER" "$STACK/$spoke/backups"
         [ -e "$STACK/$spoke/backup-password" ] ||
             openssl rand -hex 32 | write_for "$STACK_USER" 0600 "$STACK/$spoke/backup-password"
-        # Recipes that others than root could write are none.
-        install -d -m 0755 "$STACK/$spoke/recipes"
-        install -m 0644 "$KOLGA_ROOT"/deploy/recipes/*.toml "$STACK/$spoke/recipes"
         {
             config_worker "$STACK/$spoke" "$spoke" "$(broker_url "$spoke")" "$(port_for "$spoke.nginx")" \
                 "$(port_for "$spoke.tls")" "$STACK/$spoke/tls" "$(MARIADB_SOCKET)" "$STACK/sources" 127.0.0.1
@@ -113,7 +110,7 @@ config_write() {
             printf '\n[limits]\nundo_patience_seconds = 4\n'
             printf '\n[backups]\nrepository = "%s"\npassword_file = "%s"\n' \
                 "$STACK/$spoke/backups/restic" "$STACK/$spoke/backup-password"
-            printf '\n[recipes]\ndirectories = ["%s"]\nusers = ["%s"]\n' "$STACK/$spoke/recipes" "$WEB_USER"
+            printf '\n[recipes]\ndirectories = ["%s"]\nusers = ["%s"]\n' "$STACK/recipes" "$WEB_USER"
             # Most tests look whether nothing is left of a site; those about the trash turn it on, and so does the demo.
             printf '\n[trash]\nkeep_days = %s\n' "${STACK_KEEP_DAYS:-0}"
         } | write_for "$STACK_USER" 0600 "$STACK/$spoke/worker.toml"

@@ -29,6 +29,11 @@ pub struct Scene {
     pub work: PathBuf,
 }
 
+/// Where the recipes of `deploy/recipes` lie.
+pub fn shipped(stack: &Stack) -> PathBuf {
+    Path::new(stack.text("/dir")).join("recipes")
+}
+
 impl Scene {
     pub async fn new(recipes: &[(&str, &str)]) -> Self {
         let stack = Stack::load();
@@ -42,7 +47,7 @@ impl Scene {
             mode(folder, 0o755);
         }
         chown(&work, Some(stack.uid()), Some(stack.uid())).expect("the worker's");
-        let directories = vec![shown(&home.join("recipes")), shown(&own)];
+        let directories = vec![shown(&shipped(&stack)), shown(&own)];
         let stack = stack.with_setting(SERVER, "recipes", "directories", directories.into());
         let mut hand = Hand::new();
         hand.calm();

@@ -158,9 +158,7 @@ async fn the_shipped_recipes_do_what_they_say_and_no_link_leads_them_out_of_thei
 /// The recipe that empties nginx's cache, as the user whose it is; refused where that user's processes could not be
 /// ended.
 async fn as_another_user(scene: &Scene) {
-    let shipped = scene
-        .recipes
-        .with_file_name("recipes/clear-nginx-cache.toml");
+    let shipped = shipped(&scene.stack).join("clear-nginx-cache.toml");
     let text = std::fs::read_to_string(shipped).expect("shipped");
     let cache = scene.work.join("cache");
     let text = text.replace("/var/cache/nginx/kolga", &shown(&cache));

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use kolga_protocol::envelope;
 use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
-use kolga_protocol::message::{Failure, Level, LogLines, Report, ReportBody, Reports, TaskMessage};
+use kolga_protocol::message::{
+    Failure, Level, LogLines, Report, ReportBody, Reports, StepPhase, TaskMessage,
+};
 use kolga_protocol::names::ServerName;
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{Output, Params, Payload, ping};
@@ -252,6 +254,22 @@ async fn a_restart_finds_every_step_that_was_begun_and_numbers_on() {
         enter(&journal, run, changes).await.expect("entered");
     }
     assert!(reader.live().await.expect("read").is_empty());
+    let steps: Vec<_> = reports(&folder.journal())
+        .await
+        .into_iter()
+        .filter_map(|report| match report.body {
+            ReportBody::Step(step) => Some((step.position, step.phase)),
+            _ => None,
+        })
+        .collect();
+    let wanted = [
+        (1, StepPhase::Applying),
+        (1, StepPhase::Applied),
+        (2, StepPhase::Applying),
+        (2, StepPhase::Undone),
+        (1, StepPhase::Undone),
+    ];
+    assert_eq!(steps, wanted, "what was done to each step is told");
     // Nothing of an attempt that has ended stays but its own row, whenever its steps were begun.
     assert_eq!(step_rows(&folder.journal()).await, 0);
     let told = reports(&folder.journal()).await;
@@ -455,5 +473,103 @@ async fn what_an_operator_asks_for_is_shown_as_it_is_the_living_first() {
         reader.find("").await.expect("read").len(),
         4,
         "every one of them"
+    );
+}
+
+#[tokio::test]
+async fn what_is_confirmed_out_of_order_is_forgotten_and_nothing_between() {
+    let folder = Folder::new();
+    let journal = open(&folder.journal()).await;
+    for _ in 0..6 {
+        accept(&journal, new_run()).await;
+    }
+    let mut reader = reader(&folder.journal()).await;
+    let all: Vec<i64> = ids(&mut reader).await;
+    assert_eq!(all.len(), 6);
+    journal.sent(vec![all[0], all[2], all[5], all[4]]);
+    accept(&journal, new_run()).await;
+    let rest = ids(&mut reader).await;
+    assert_eq!(rest[..2], [all[1], all[3]]);
+    assert_eq!(rest.len(), 3);
+}
+
+async fn ids(reader: &mut Reader) -> Vec<i64> {
+    let rows = reader.spool(0, 100).await.expect("rows");
+    rows.iter().map(|row| row.id).collect()
+}
+
+#[tokio::test]
+async fn long_lines_become_messages_that_the_hub_takes_and_whoever_sends_them_is_woken() {
+    const LINE: usize = 16 * 1024;
+    let folder = Folder::new();
+    let journal = open(&folder.journal()).await;
+    let run = new_run();
+    accept(&journal, run).await;
+    // Until here somebody has been told.
+    journal.spooled.notified().await;
+    let lines = (0..100).map(|_| {
+        Change::Report(ReportBody::Log(LogLines {
+            level: Level::Output,
+            step: None,
+            text: "x".repeat(LINE),
+        }))
+    });
+    enter(&journal, run, lines.collect())
+        .await
+        .expect("entered");
+    let woken = journal.spooled.notified();
+    let woken = tokio::time::timeout(std::time::Duration::from_secs(10), woken).await;
+    woken.expect("whoever sends is told that there is something to send");
+    let spool = reader(&folder.journal()).await.spool(0, 100).await;
+    let longest = spool.expect("rows").iter().map(|row| row.body.len()).max();
+    let longest = longest.expect("some");
+    assert!(
+        longest <= 256 * 1024 + LINE + 1024,
+        "{longest} bytes in one message"
+    );
+    // What writes no report wakes nobody.
+    journal.sent(vec![1]);
+    journal.cancel_unseen(run).await.expect("known already");
+    let idle = journal.spooled.notified();
+    let idle = tokio::time::timeout(std::time::Duration::from_millis(200), idle).await;
+    assert!(idle.is_err(), "woken for nothing");
+}
+
+#[tokio::test]
+async fn of_what_has_ended_the_newest_hundred_thousand_stay_and_the_rest_goes_now_and_then() {
+    let folder = Folder::new();
+    let journal = open(&folder.journal()).await;
+    let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(folder.journal())
+        .connect()
+        .await
+        .expect("a connection");
+    connection
+        .execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100100)
+             INSERT INTO task (task, attempt, kind, state, last_seq, accepted_at, ended_at)
+             SELECT CAST(printf('%016d', i) AS BLOB), 1, 'ping', 'failed', 1, i, i FROM n",
+        )
+        .await
+        .expect("filled");
+    let ended = async |connection: &mut sqlx::SqliteConnection| -> (i64, i64) {
+        let asked = "SELECT count(*), min(ended_at) FROM task WHERE ended_at IS NOT NULL";
+        let row = sqlx::query_as(asked).fetch_one(connection).await;
+        row.expect("read")
+    };
+    let some = |count: usize| (0..count).map(|_| ping_task(new_run())).collect::<Vec<_>>();
+    for count in [1000, 1000, 1000, 1000, 999] {
+        journal.accept(some(count)).await.expect("accepted");
+    }
+    assert_eq!(
+        ended(&mut connection).await,
+        (100_100, 1),
+        "not at every commit"
+    );
+    journal.accept(some(1)).await.expect("accepted");
+    assert_eq!(
+        ended(&mut connection).await,
+        (100_000, 101),
+        "the oldest went"
     );
 }

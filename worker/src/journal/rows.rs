@@ -173,3 +173,43 @@ pub(super) fn run_of(task: &[u8], attempt: i64) -> Result<Run, JournalError> {
         .map_err(|_| JournalError::Corrupt(format!("attempt {attempt} of {task}")))?;
     Ok(Run::new(task, Attempt(attempt)))
 }
+
+#[cfg(test)]
+mod tests {
+    use kolga_protocol::message::{Failure, StateReport};
+    use kolga_protocol::state::Event;
+    use kolga_protocol::task::Payload;
+
+    use super::*;
+
+    fn report(failure: Option<Failure>, output: Option<Payload>) -> Report {
+        Report {
+            run: Run::new(TaskId::generate(), kolga_protocol::id::Attempt::FIRST),
+            seq: 1,
+            at: UnixMillis(0),
+            body: ReportBody::State(StateReport {
+                event: Event::Failed,
+                failure,
+                output,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_reports_size_grows_with_each_text_in_it() {
+        let bare = size(&report(None, None));
+        let failure = Failure {
+            left_behind: vec!["four".to_owned(), "fifth".to_owned()],
+            ..Failure::plain("why")
+        };
+        assert_eq!(size(&report(Some(failure.clone()), None)), bare + 12);
+        let output = Payload {
+            kind: "ping".to_owned(),
+            version: 1,
+            body: vec![0; 100],
+        };
+        assert_eq!(size(&report(None, Some(output.clone()))), bare + 100);
+        assert_eq!(size(&report(Some(failure), Some(output))), bare + 112);
+        assert!(bare > 0, "what stands in every report");
+    }
+}

@@ -15,7 +15,7 @@ use kolga_protocol::task::{
     Kind, Output, Params, backup_list, ping, platform_build, platform_delete, platform_verify,
     recipe_list, recipe_run, server_inventory, server_print, server_verify, site_backup,
     site_delete, site_disable, site_enable, site_https, site_install, site_migrate, site_names,
-    site_run, site_verify, trash_empty, trash_list, trash_restore,
+    site_restore, site_run, site_verify, trash_empty, trash_list, trash_restore,
 };
 use uuid::Uuid;
 
@@ -426,6 +426,24 @@ fn sample(kind: Kind) -> (Params, Output) {
                 bytes: 60_000_000,
                 bytes_added: 40_000,
                 database_bytes: Some(30_000),
+                milliseconds: 2500,
+            }),
+        ),
+        Kind::SiteRestore => (
+            Params::SiteRestore(site_restore::Params {
+                site: "www.example.org".parse().expect("a name"),
+                backup: "4b3feb53".parse().expect("a name"),
+            }),
+            Output::SiteRestore(site_restore::Output {
+                url: "http://www.example.org/".to_owned(),
+                path: "/srv/kolga/sites/www.example.org".to_owned(),
+                backup: "4b3feb53".to_owned(),
+                files: 1200,
+                bytes: 60_000_000,
+                platform: Some("wp".parse().expect("a name")),
+                database: Some("k_www_example_org_0123456789".parse().expect("a name")),
+                database_bytes: Some(30_000),
+                former: Some(run().task),
                 milliseconds: 2500,
             }),
         ),

@@ -94,7 +94,7 @@ impl Stranger {
             Kind::PlatformVerify => vec![],
             Kind::PlatformDelete => vec![Self::PlatformOfAnother, Self::LinkIntoPlatform],
             Kind::SiteInstall | Kind::TrashRestore => vec![Self::Folder, Self::Vhost],
-            Kind::SiteDelete | Kind::SiteVerify => {
+            Kind::SiteDelete | Kind::SiteVerify | Kind::SiteRestore => {
                 vec![Self::FolderOfAnother, Self::VhostOfAnother]
             }
             Kind::SiteEnable | Kind::SiteDisable | Kind::SiteNames | Kind::SiteHttps => {

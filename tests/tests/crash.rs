@@ -113,6 +113,7 @@ scenarios! {
     site_https_static = SiteHttps "static";
     site_names_static = SiteNames "static";
     site_names_wordpress = SiteNames "wordpress";
+    site_restore_wordpress = SiteRestore "wordpress";
     site_enable_static = SiteEnable "static";
     site_enable_php = SiteEnable "php";
     site_enable_wordpress = SiteEnable "wordpress";
@@ -123,7 +124,6 @@ scenarios! {
     site_verify_php = SiteVerify "php";
     site_verify_wordpress = SiteVerify "wordpress";
     site_run_wordpress = SiteRun "wordpress";
-    site_migrate_static = SiteMigrate "static";
     site_migrate_php = SiteMigrate "php";
     site_migrate_wordpress = SiteMigrate "wordpress";
     recipe_list = RecipeList;

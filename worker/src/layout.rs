@@ -9,6 +9,7 @@
 //! <sites>/<host>/.kolga-owner              which run made it
 //! <sites>/<host>/…                         what its profile wants
 //! <state>/.backup-<run>/                  what a backup holds besides the folder
+//! <sites>/.restored-<run>/                what a backup gives back, until it is in its place
 //! <sites>/.trash/<run>/                    a site that the task <run> has deleted or is deleting
 //! ```
 
@@ -41,6 +42,12 @@ pub fn gone_platform(platform: &PlatformName, run: Run) -> String {
 #[must_use]
 pub fn backup_stage(run: Run) -> String {
     format!(".backup-{run}")
+}
+
+/// The name of the folder, among the sites, into which a backup is restored before it takes a site's place.
+#[must_use]
+pub fn restored(run: Run) -> String {
+    format!(".restored-{run}")
 }
 
 /// A platform's folder.

@@ -25,6 +25,7 @@ pub mod profile;
 pub mod recipe;
 pub mod registry;
 pub mod relink;
+pub mod room;
 pub mod run;
 pub mod script;
 pub mod secrets;

@@ -7,7 +7,7 @@ use kolga_protocol::id::TaskId;
 use kolga_protocol::names::HostName;
 use kolga_protocol::naming::Https;
 use kolga_protocol::state::State;
-use kolga_protocol::task::{Output, Params};
+use kolga_protocol::task::{Output, Params, site_restore};
 use sqlx::{AnyConnection, Row};
 
 use super::moving;
@@ -126,6 +126,11 @@ async fn settle_row(
                 verified::note(connection, server, &params.site, task, found).await?;
             }
         }
+        Params::SiteRestore(params) => {
+            if let Some(Output::SiteRestore(found)) = output {
+                set_platform(connection, server, &params.site, found).await?;
+            }
+        }
         Params::SiteEnable(_) | Params::SiteDisable(_) | Params::SiteRun(_) => {}
         Params::SiteInstall(params) => {
             let url = match output {
@@ -212,6 +217,22 @@ async fn settle_new(
     if touched == 1 && !made {
         free_names(connection, host).await?;
     }
+    Ok(())
+}
+
+/// The platform that a site is on again.
+async fn set_platform(
+    connection: &mut AnyConnection,
+    server: &str,
+    host: &HostName,
+    found: &site_restore::Output,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE site SET platform = $3 WHERE host = $1 AND server = $2")
+        .bind(host.as_str())
+        .bind(server)
+        .bind(found.platform.as_ref().map(ToString::to_string))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

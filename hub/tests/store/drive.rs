@@ -22,7 +22,7 @@ use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Output, Params, platform_build, platform_delete, platform_verify, site_delete, site_disable,
-    site_https, site_install, site_verify, trash_restore,
+    site_https, site_install, site_restore, site_verify, trash_restore,
 };
 
 use crate::database::{
@@ -235,6 +235,24 @@ async fn objects(store: &Store) {
     end(store, https, success(&answers)).await;
     let site = store.site(&host(name)).await.expect("read");
     assert_eq!(site.map(|site| site.https), Some(Https::On));
+    let wanted = site_restore::Params {
+        site: host(name),
+        backup: "4b3feb53".parse().expect("a backup"),
+    };
+    let restore = make(store, Params::SiteRestore(wanted)).await;
+    let restored = Output::SiteRestore(site_restore::Output {
+        url: format!("http://{name}/"),
+        path: format!("/srv/{name}"),
+        backup: "4b3feb53".to_owned(),
+        files: 1,
+        bytes: 1,
+        platform: Some("shared".parse().expect("a platform")),
+        database: None,
+        database_bytes: None,
+        former: None,
+        milliseconds: 1,
+    });
+    end(store, restore, success(&restored)).await;
     for locked in [true, false] {
         let lock = SetSiteLock {
             host: host(name),

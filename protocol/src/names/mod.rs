@@ -3,6 +3,7 @@
 //! Each is an allow-list: whoever holds the type may put it there without looking again. They are
 //! parsed at the hub's border and, since deserialising parses too, again at the worker's.
 
+mod backup;
 mod command;
 mod database;
 mod host;
@@ -14,6 +15,7 @@ mod recipe;
 mod server;
 mod source;
 
+pub use backup::BackupName;
 pub use command::CommandName;
 pub use database::DatabaseName;
 pub use host::{HostName, SiteAlias};

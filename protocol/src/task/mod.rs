@@ -22,6 +22,7 @@ pub mod site_https;
 pub mod site_install;
 pub mod site_migrate;
 pub mod site_names;
+pub mod site_restore;
 pub mod site_run;
 pub mod site_verify;
 pub mod trash_empty;
@@ -271,6 +272,7 @@ tasks! {
     SiteMigrate = site_migrate, "site.migrate";
     RecipeRun = recipe_run, "recipe.run";
     RecipeList = recipe_list, "recipe.list";
+    SiteRestore = site_restore, "site.restore";
 }
 
 impl Payload {

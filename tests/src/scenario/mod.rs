@@ -21,6 +21,9 @@ use crate::stack::Stack;
 
 pub use platform::{SPARE, build_platform as platform, newer_wordpress, platform_name};
 
+/// At the end of a database's name: an underscore and ten of a hash.
+const DIGITS: usize = 11;
+
 /// Where scenarios run.
 pub const SERVER: &str = "web1";
 
@@ -63,8 +66,9 @@ impl Scenario {
             // Of a site's sort it knows nothing.
             Kind::RecipeRun => vec![Some("static")],
             Kind::TrashRestore | Kind::TrashEmpty => vec![Some("static"), Some("php")],
-            // To another name, and where there are platforms to another one.
-            Kind::SiteMigrate => built_in.into_iter().map(Some).collect(),
+            // One that goes to another name and one that goes to another platform, both with a database; without one there
+            // are fewer of the same steps.
+            Kind::SiteMigrate => vec![Some("php"), Some("wordpress")],
             Kind::PlatformBuild => all
                 .into_iter()
                 .filter(|profile| needs(profile).platform)
@@ -80,6 +84,8 @@ impl Scenario {
                 .filter(|profile| command(profile).is_some())
                 .map(Some)
                 .collect(),
+            // Each try derives restic's key anew, which takes a second; the steps of the others are among WordPress's.
+            Kind::SiteRestore => vec![Some("wordpress")],
             Kind::SiteInstall | Kind::SiteDelete => all.into_iter().map(Some).collect(),
             // One with settings that know the site's address, and one without.
             Kind::SiteNames => vec![Some("static"), Some("wordpress")],
@@ -118,7 +124,12 @@ impl Scenario {
     /// Tells whether a thing in the world is this scenario's to change. A world has thousands of things, so
     /// what is looked for is put together once.
     pub fn owns(self) -> impl Fn(&str) -> bool {
-        let (host, database) = (self.host(), self.database());
+        // One that a task makes a second database for has that one's name too, but for the digits at the end.
+        let stem = |name: String| match self.kind {
+            Kind::SiteRestore => name[..name.len() - DIGITS].to_owned(),
+            _ => name,
+        };
+        let (host, database) = (self.host(), self.database().map(stem));
         let is_build = self.is_a_platform();
         let keeps_trash = self.keeps_trash();
         let is_backup = self.kind == Kind::SiteBackup;
@@ -165,6 +176,9 @@ impl Scenario {
         if matches!(self.kind, Kind::TrashRestore | Kind::TrashEmpty) {
             self.delete(hub).await;
         }
+        if self.kind == Kind::SiteRestore {
+            self.on_the_site(hub, Kind::SiteBackup).await;
+        }
         if self.kind == Kind::SiteEnable {
             self.on_the_site(hub, Kind::SiteDisable).await;
         }
@@ -188,6 +202,7 @@ impl Scenario {
             Kind::SiteBackup => self.site_task(self.kind, json!({})),
             Kind::SiteNames => self.site_task(self.kind, self.other_names(true)),
             Kind::SiteHttps => self.site_task(self.kind, json!({"https": "redirect"})),
+            Kind::SiteRestore => self.site_task(self.kind, json!({"backup": backups::only(stack)})),
             Kind::TrashRestore => trash::restore(stack),
             Kind::TrashEmpty => trash::empty(stack),
             Kind::ServerPrint => task(json!({"lines": 50})),
@@ -254,7 +269,8 @@ impl Scenario {
                 let task = hub.ask(&off).await;
                 hub.succeeds(&task).await;
             }
-            Kind::SiteRun => {}
+            // It is as it was when it was backed up.
+            Kind::SiteRun | Kind::SiteRestore => {}
             Kind::SiteVerify => drift::disturb(self, stack).await,
         }
     }

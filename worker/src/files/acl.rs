@@ -1,6 +1,7 @@
 //! Access control lists of folders: how the web server's user gets at a site without the site being open
 //! to everybody. Written as the kernel takes them (`linux/posix_acl_xattr.h`), on the descriptor.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 
 use anyhow::Context as _;
@@ -117,6 +118,26 @@ impl Dir {
         self.set_mode(rights.mode)
     }
 
+    /// Gives this user in the file or folder of this name what its owner may do there.
+    ///
+    /// # Errors
+    /// When it is not there, is another user's, or may not be opened by its owner.
+    pub fn let_in(&self, name: impl AsRef<std::ffi::OsStr>, user: u32) -> anyhow::Result<()> {
+        let name = super::component(name.as_ref())?;
+        let context = || format!("cannot change who may do what in {}", self.shown(name));
+        let opened = self.open_beneath(std::path::Path::new(name), OFlags::RDONLY);
+        let opened = opened.with_context(context)?;
+        let mode = rustix::fs::fstat(&opened).with_context(context)?.st_mode;
+        let mut bytes = vec![0; 4096];
+        let list = match rustix::fs::fgetxattr(&opened, ACCESS, &mut bytes) {
+            Ok(length) => Some(&bytes[..length]),
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => None,
+            Err(error) => return Err(error).with_context(context),
+        };
+        let list = as_owner(list, mode, user);
+        rustix::fs::fsetxattr(&opened, ACCESS, &list, XattrFlags::empty()).with_context(context)
+    }
+
     /// Whether such lists work in this folder, tried on a file that is nowhere after it.
     ///
     /// # Errors
@@ -172,6 +193,39 @@ impl Dir {
         }
         Ok(())
     }
+}
+
+/// A list, or where there is none a mode, in which this user may do what the owner may.
+fn as_owner(list: Option<&[u8]>, mode: u32, user: u32) -> Vec<u8> {
+    let bits = |shift: u32| u16::try_from((mode >> shift) & 0o7).unwrap_or_default();
+    // By tag and number, which is the order that the kernel wants.
+    let mut entries = BTreeMap::from([
+        ((USER_OBJ, NO_ID), bits(6)),
+        ((GROUP_OBJ, NO_ID), bits(3)),
+        ((OTHER, NO_ID), bits(0)),
+    ]);
+    for entry in list
+        .unwrap_or_default()
+        .get(4..)
+        .unwrap_or_default()
+        .chunks_exact(8)
+    {
+        let tag = u16::from_le_bytes([entry[0], entry[1]]);
+        let id = u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]);
+        entries.insert((tag, id), u16::from_le_bytes([entry[2], entry[3]]));
+    }
+    let owner = entries[&(USER_OBJ, NO_ID)];
+    let mask = entries.get(&(MASK, NO_ID));
+    let mask = mask.unwrap_or(&entries[&(GROUP_OBJ, NO_ID)]) | owner;
+    entries.insert((USER, user), owner);
+    entries.insert((MASK, NO_ID), mask);
+    let mut list = VERSION.to_le_bytes().to_vec();
+    for ((tag, id), bits) in entries {
+        list.extend(tag.to_le_bytes());
+        list.extend(bits.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    list
 }
 
 fn encode(users: &[(u32, Access)]) -> Vec<u8> {

@@ -10,6 +10,7 @@ mod copy;
 mod look;
 mod owned;
 mod remove;
+mod settle;
 mod size;
 mod users;
 mod write;

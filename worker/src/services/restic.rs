@@ -11,7 +11,9 @@
 //!
 //! Snapshots are told apart by tags: `kolga`, `site=<host>`, `run=<run>`, `at=<milliseconds>`.
 
+mod contents;
 mod lines;
+mod restore;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +32,8 @@ use crate::config::Backups;
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::process::{Command, Confinement, Pieces};
+
+pub use contents::Contents;
 
 const RESTIC: &str = "/usr/bin/restic";
 /// The cache of what is far away, in the worker's own folder.

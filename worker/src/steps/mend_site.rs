@@ -75,7 +75,7 @@ impl Step for MendSite {
     }
 }
 
-fn mend_one(top: &Dir, mend: &Mend, stop: &Stop) -> anyhow::Result<()> {
+pub(super) fn mend_one(top: &Dir, mend: &Mend, stop: &Stop) -> anyhow::Result<()> {
     stop.check()?;
     match mend {
         Mend::MakeFolder { path, rights } => {

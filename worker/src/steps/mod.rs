@@ -14,6 +14,7 @@ pub mod create_database_user;
 pub mod drop_database;
 pub mod drop_database_user;
 pub mod drop_old_settings;
+pub mod drop_restored;
 pub mod dump_database;
 pub mod empty_item;
 pub mod empty_trash;
@@ -32,6 +33,7 @@ pub mod mend_database_user;
 pub mod mend_site;
 pub mod move_site_folder;
 pub mod overlay_platform;
+pub mod place_restored;
 pub mod print_lines;
 pub mod probe_server;
 pub mod publish_platform;
@@ -40,12 +42,14 @@ pub mod register_platform;
 pub mod register_site;
 pub mod remove_platform;
 pub mod reserve_site;
+pub mod restore_snapshot;
 pub mod run_command;
 pub mod run_installer;
 pub mod run_recipe_step;
 pub mod run_upgrade;
 pub mod scan_platform;
 pub mod settle_modes;
+pub mod settle_restored;
 pub mod stage_backup;
 pub mod swap_entry;
 pub mod swap_secrets;
@@ -167,6 +171,9 @@ steps! {
     make_snapshot::MakeSnapshot,
     check_snapshot::CheckSnapshot,
     run_recipe_step::RunRecipeStep,
+    restore_snapshot::RestoreSnapshot,
+    settle_restored::SettleRestored,
+    place_restored::PlaceRestored,
 }
 
 finals! {
@@ -176,6 +183,7 @@ finals! {
     empty_trash::EmptyTrash,
     forget_site::ForgetSite,
     clear_stage::ClearStage,
+    drop_restored::DropRestored,
     remove_platform::RemovePlatform,
     forget_platform::ForgetPlatform,
     lock_database_user::LockDatabaseUser,

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use kolga_protocol::fault;
 use kolga_protocol::id::{Run, UnixMillis};
 use kolga_protocol::names::{
@@ -26,7 +27,7 @@ use crate::step::{Step, UndoError};
 /// The database, in a backup.
 pub(super) const DUMP: &str = "database.sql";
 /// What the site is, in a backup.
-pub(super) const MANIFEST: &str = "manifest.json";
+pub(crate) const MANIFEST: &str = "manifest.json";
 
 /// Gathers what a backup holds.
 pub struct StageBackup {
@@ -76,6 +77,31 @@ pub struct Manifest {
     pub dump_bytes: Option<u64>,
     /// Of the dump, in hexadecimal digits.
     pub dump_sha256: Option<String>,
+}
+
+impl Manifest {
+    /// Of this release.
+    const FORMAT: u32 = 1;
+
+    /// From the text that a backup holds.
+    ///
+    /// # Errors
+    /// When it is of another release's format, or no manifest.
+    pub fn read(text: &[u8]) -> anyhow::Result<Self> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
+        let Format { format } =
+            serde_json::from_slice(text).context("the backup's manifest cannot be read")?;
+        anyhow::ensure!(
+            format == Self::FORMAT,
+            "the backup's manifest has format {format}, and this release reads {}: restore it with the release that \
+             made it, or with restic alone",
+            Self::FORMAT
+        );
+        serde_json::from_slice(text).context("the backup's manifest cannot be read")
+    }
 }
 
 impl Step for StageBackup {
@@ -130,7 +156,7 @@ impl StageBackup {
             None => None,
         };
         Ok(Manifest {
-            format: 1,
+            format: Manifest::FORMAT,
             kolga: env!("CARGO_PKG_VERSION").to_owned(),
             at: UnixMillis::now(),
             server: cx.spoke.config.server.clone(),

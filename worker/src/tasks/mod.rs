@@ -21,6 +21,7 @@ mod site_https;
 mod site_install;
 mod site_migrate;
 mod site_names;
+mod site_restore;
 mod site_run;
 mod site_verify;
 mod trash_empty;
@@ -66,6 +67,7 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::RecipeRun(params) => recipe_run::plan(params, cx),
         Params::RecipeList(_) => Ok(recipe_list::plan(cx)),
         Params::SiteRun(params) => site_run::plan(params, cx),
+        Params::SiteRestore(params) => site_restore::plan(params, cx).await,
         Params::SiteVerify(params) => site_verify::plan(params, cx).await,
         Params::SiteMigrate(params) => site_migrate::plan(params, cx).await,
         Params::ServerInventory(_) => Ok(server_inventory::plan()),

@@ -27,8 +27,9 @@ pub(in crate::cli) struct Delete {
 
 impl Delete {
     pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
-        if !self.yes && !screen.is_json() {
-            confirm(screen, &self.host)?;
+        if !self.yes {
+            let what = format!("This deletes {} with its files and its database", self.host);
+            confirm(screen, &self.host, &what)?;
         }
         delete(client, screen, &self.host, self.follow).await
     }
@@ -55,13 +56,11 @@ async fn delete(
 }
 
 /// Asks a person; scripts have decided already.
-fn confirm(screen: &Screen, host: &HostName) -> Result<(), Trouble> {
-    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+pub(super) fn confirm(screen: &Screen, host: &HostName, what: &str) -> Result<(), Trouble> {
+    if screen.is_json() || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Ok(());
     }
-    screen.write(&format!(
-        "This deletes {host} with its files and its database. Type its name to go on: "
-    ))?;
+    screen.write(&format!("{what}. Type its name to go on: "))?;
     let mut typed = String::new();
     io::stdin().lock().read_line(&mut typed)?;
     if typed.trim() == host.as_str() {

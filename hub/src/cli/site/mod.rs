@@ -8,6 +8,7 @@ mod https;
 mod install;
 mod lock;
 mod migrate;
+mod restore;
 mod run;
 mod verify;
 
@@ -30,6 +31,7 @@ use https::Https;
 use install::Install;
 use lock::{Lock, Unlock};
 use migrate::{Migrate, Rename};
+use restore::Restore;
 use run::Run;
 
 /// What can be done with sites.
@@ -56,6 +58,16 @@ Example:
 Only what has changed since the last backup takes room. It counts when it could be read back. Where backups go is
 said by `[backups]` in the server's worker.toml; `kolga backup list` shows what is there.")]
     Backup(Act),
+    /// Make a site what it was when a backup of it was made
+    #[command(after_help = "\
+Files, database and platform come out of the backup; names, options and passwords stay as they are today. The site
+answers until the backup is restored beside it, and again once the two have changed places. What it was until then is
+in the trash afterwards. A site that was deleted is installed anew first, under the same name and profile.
+
+Examples:
+  kolga backup list --site blog.example.org
+  kolga site restore blog.example.org 4b3feb53 --follow")]
+    Restore(Restore),
     /// Show visitors the site again that was disabled
     Enable(Act),
     /// Show visitors a page that says that the site is switched off
@@ -145,6 +157,7 @@ impl Command {
             Self::Install(install) => install.run(client, screen).await,
             Self::Delete(delete) => delete.run(client, screen).await,
             Self::Backup(act) => act.ask(Kind::SiteBackup, client, screen).await,
+            Self::Restore(restore) => restore.run(client, screen).await,
             Self::Enable(act) => act.ask(Kind::SiteEnable, client, screen).await,
             Self::Disable(act) => act.ask(Kind::SiteDisable, client, screen).await,
             Self::Verify(act) => verify::run(act, client, screen).await,

@@ -18,10 +18,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::Mariadb;
 use super::definer::WithoutDefiners;
-use super::room::SPARE_BYTES;
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::process::Command;
+use crate::room::SPARE_BYTES;
 use crate::secrets::Secret;
 
 const DUMP: &str = "/usr/bin/mariadb-dump";

@@ -73,7 +73,7 @@ pub(super) fn files(pieces: Pieces) -> anyhow::Result<u64> {
     Ok(files)
 }
 
-fn lines(pieces: Pieces) -> impl Iterator<Item = std::io::Result<String>> {
+pub(super) fn lines(pieces: Pieces) -> impl Iterator<Item = std::io::Result<String>> {
     BufReader::new(Reading {
         pieces,
         piece: std::io::Cursor::default(),

@@ -2,114 +2,20 @@
 //! row for row, no credential is, and a tenant who swaps folders for links meanwhile carries out nothing that is
 //! not his.
 
+mod restore;
+mod scene;
+
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use kolga_tests::hub::{Hub, Request, Settings};
 use kolga_tests::scenario::SERVER;
-use kolga_tests::stack::Stack;
-use kolga_tests::worker::{Orders, Worker};
-use kolga_tests::world::{clear, repository};
+use scene::{Scene, tree};
 use serde_json::{Value, json};
 
 const SECRET: &str = "what the neighbour alone may know";
-
-struct Scene {
-    stack: Stack,
-    hub: Hub,
-    worker: Worker,
-    restored: PathBuf,
-}
-
-impl Scene {
-    async fn new(name: &str) -> Self {
-        let stack = Stack::load();
-        clear(&stack, SERVER).await;
-        let hub = Hub::with_servers(&stack, &Settings::default(), &[SERVER]).await;
-        let worker = Worker::start(&stack, SERVER, &Orders::default()).await;
-        let restored = PathBuf::from(stack.text("/dir")).join(format!("restored-{name}"));
-        std::fs::remove_dir_all(&restored).ok();
-        Self {
-            stack,
-            hub,
-            worker,
-            restored,
-        }
-    }
-
-    async fn install(&self, host: &str, profile: &str) -> PathBuf {
-        let task = self.hub.install(SERVER, host, profile, None).await;
-        self.hub.succeeds(&task).await;
-        self.stack.spoke(SERVER, "sites_root").join(host)
-    }
-
-    async fn backup(&self, host: &str) -> Value {
-        let body = json!({"kind": "site.backup", "params": {}});
-        let request = Request::post(&format!("/v1/sites/{host}/tasks"), body);
-        let task = self.hub.ask(&request).await;
-        self.hub.ended(&task).await
-    }
-
-    /// restic alone, as an operator uses it who has no Kolga any more.
-    fn restic(&self, args: &[&str]) -> String {
-        let repository = repository(&self.stack, SERVER);
-        let password = repository.parent().and_then(Path::parent).expect("above");
-        let done = Command::new("/usr/bin/restic")
-            .arg("--password-file")
-            .arg(password.join("backup-password"))
-            .args(["--no-cache", "--no-lock", "-r"])
-            .arg(&repository)
-            .args(args)
-            .output()
-            .expect("restic runs");
-        let said = String::from_utf8_lossy(&done.stderr);
-        assert!(done.status.success(), "{args:?}: {said}");
-        String::from_utf8_lossy(&done.stdout).into_owned()
-    }
-
-    fn restore(&self, id: &str) {
-        std::fs::remove_dir_all(&self.restored).ok();
-        let target = self.restored.to_str().expect("text");
-        self.restic(&["restore", id, "--verify", "--target", target]);
-    }
-
-    async fn end(self, hosts: &[&str]) {
-        for host in hosts {
-            self.hub.delete(host).await;
-        }
-        self.worker.stop().await;
-        std::fs::remove_dir_all(&self.restored).ok();
-        drop(std::fs::remove_dir_all(repository(&self.stack, SERVER)));
-    }
-}
-
-/// Every path below, with what it is and holds.
-fn tree(top: &Path) -> Vec<(PathBuf, String)> {
-    fn walk(top: &Path, path: &Path, found: &mut Vec<(PathBuf, String)>) {
-        for entry in std::fs::read_dir(path).expect("read").flatten() {
-            let (path, kind) = (entry.path(), entry.file_type().expect("a kind"));
-            let what = if kind.is_symlink() {
-                format!(
-                    "link {}",
-                    std::fs::read_link(&path).expect("read").display()
-                )
-            } else if kind.is_dir() {
-                walk(top, &path, found);
-                "folder".to_owned()
-            } else {
-                format!("{:?}", std::fs::read(&path).expect("read"))
-            };
-            found.push((path.strip_prefix(top).expect("below").to_owned(), what));
-        }
-    }
-    let mut found = Vec::new();
-    walk(top, top, &mut found);
-    found.sort();
-    found
-}
 
 #[tokio::test]
 #[ignore = "needs the stack: run deploy/test"]

@@ -1,0 +1,113 @@
+//! What the tests of backups share: a system to make some in, restic alone, and a tree as a list.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kolga_tests::hub::{Hub, Request, Settings};
+use kolga_tests::scenario::SERVER;
+use kolga_tests::stack::Stack;
+use kolga_tests::worker::{Orders, Worker};
+use kolga_tests::world::{clear, repository};
+use serde_json::{Value, json};
+
+/// A hub, a worker and a place to restore to by hand.
+pub struct Scene {
+    pub stack: Stack,
+    pub hub: Hub,
+    pub worker: Worker,
+    pub restored: PathBuf,
+}
+
+impl Scene {
+    /// On a spoke that keeps no trash.
+    pub async fn new(name: &str) -> Self {
+        Self::with_trash(name, 0).await
+    }
+
+    /// On one that keeps it for so many days.
+    pub async fn with_trash(name: &str, days: i64) -> Self {
+        let stack = Stack::load();
+        clear(&stack, SERVER).await;
+        let stack = stack.with_setting(SERVER, "trash", "keep_days", days.into());
+        let hub = Hub::with_servers(&stack, &Settings::default(), &[SERVER]).await;
+        let worker = Worker::start(&stack, SERVER, &Orders::default()).await;
+        let restored = PathBuf::from(stack.text("/dir")).join(format!("restored-{name}"));
+        std::fs::remove_dir_all(&restored).ok();
+        Self {
+            stack,
+            hub,
+            worker,
+            restored,
+        }
+    }
+
+    pub async fn install(&self, host: &str, profile: &str) -> PathBuf {
+        let task = self.hub.install(SERVER, host, profile, None).await;
+        self.hub.succeeds(&task).await;
+        self.stack.spoke(SERVER, "sites_root").join(host)
+    }
+
+    pub async fn backup(&self, host: &str) -> Value {
+        let body = json!({"kind": "site.backup", "params": {}});
+        let request = Request::post(&format!("/v1/sites/{host}/tasks"), body);
+        let task = self.hub.ask(&request).await;
+        self.hub.ended(&task).await
+    }
+
+    /// restic alone, as an operator uses it who has no Kolga any more.
+    pub fn restic(&self, args: &[&str]) -> String {
+        let repository = repository(&self.stack, SERVER);
+        let password = repository.parent().and_then(Path::parent).expect("above");
+        let done = Command::new("/usr/bin/restic")
+            .arg("--password-file")
+            .arg(password.join("backup-password"))
+            .args(["--no-cache", "--no-lock", "-r"])
+            .arg(&repository)
+            .args(args)
+            .output()
+            .expect("restic runs");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{args:?}: {said}");
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
+    pub fn restore(&self, id: &str) {
+        std::fs::remove_dir_all(&self.restored).ok();
+        let target = self.restored.to_str().expect("text");
+        self.restic(&["restore", id, "--verify", "--target", target]);
+    }
+
+    pub async fn end(self, hosts: &[&str]) {
+        for host in hosts {
+            self.hub.delete(host).await;
+        }
+        self.worker.stop().await;
+        std::fs::remove_dir_all(&self.restored).ok();
+        drop(std::fs::remove_dir_all(repository(&self.stack, SERVER)));
+    }
+}
+
+/// Every path below, with what it is and holds.
+pub fn tree(top: &Path) -> Vec<(PathBuf, String)> {
+    fn walk(top: &Path, path: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in std::fs::read_dir(path).expect("read").flatten() {
+            let (path, kind) = (entry.path(), entry.file_type().expect("a kind"));
+            let what = if kind.is_symlink() {
+                format!(
+                    "link {}",
+                    std::fs::read_link(&path).expect("read").display()
+                )
+            } else if kind.is_dir() {
+                walk(top, &path, found);
+                "folder".to_owned()
+            } else {
+                format!("{:?}", std::fs::read(&path).expect("read"))
+            };
+            found.push((path.strip_prefix(top).expect("below").to_owned(), what));
+        }
+    }
+    let mut found = Vec::new();
+    walk(top, top, &mut found);
+    found.sort();
+    found
+}

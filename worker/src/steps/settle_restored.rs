@@ -1,0 +1,271 @@
+//! Step `settle_restored`: what a backup has given back is made into a site's folder and a dump. The folder becomes the
+//! run's own, and gets what the profile wants and the backup left out; what the web server's user had written is that
+//! user's to change again; nothing lends the worker's rights to whoever runs it. The dump goes to the run's private
+//! folder, where [`super::import_database`] finds it, when it is the one that the backup was made with.
+//!
+//! Undo needs the run: the private folder goes. All else lies in the folder that [`super::restore_snapshot`] takes away.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kolga_protocol::fault;
+use kolga_protocol::id::Run;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::make_site_folders::split;
+use super::mend_site::mend_one;
+use super::restore_snapshot::restored;
+use super::stage_backup::{self, DUMP, Manifest};
+use crate::cx::{Cx, Stop};
+use crate::files::{Dir, blocking, user_id};
+use crate::layout;
+use crate::profile::WebAccess;
+use crate::services::mariadb::{Dumped, Measured};
+use crate::site::Site;
+use crate::step::{Step, UndoError};
+use crate::survey::survey;
+
+/// The site's folder, where it was restored.
+pub(super) const SITE: &str = "site";
+
+/// Makes a site's folder and a dump of what was restored.
+pub struct SettleRestored {
+    /// The site as it is to be.
+    pub site: Arc<Site>,
+    /// What the backup says of it.
+    pub manifest: Arc<Manifest>,
+    /// What in its folder was another user's.
+    pub foreign: Arc<BTreeSet<PathBuf>>,
+}
+
+/// What was found.
+#[derive(Serialize, Deserialize)]
+pub struct Record {
+    run: Run,
+}
+
+impl Step for SettleRestored {
+    const NAME: &'static str = "settle_restored";
+    type Record = Record;
+
+    async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
+        let own = Dir::open(&cx.spoke.config.state_dir)?;
+        let name = layout::backup_stage(cx.run);
+        anyhow::ensure!(
+            own.kind(&name)?.is_none(),
+            "{} is there already: move it away",
+            own.path().join(name).display()
+        );
+        Ok(Record { run: cx.run })
+    }
+
+    async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
+        let folder = restored(cx, record.run)?;
+        self.keep_dump(cx, record, &folder).await?;
+        let web = user_id(&cx.spoke.config.sites.web_user)?;
+        let (site, manifest) = (Arc::clone(&self.site), Arc::clone(&self.manifest));
+        let (foreign, stop) = (Arc::clone(&self.foreign), cx.stop.clone());
+        let platforms = cx.spoke.config.sites.platforms.clone();
+        let (run, log) = (record.run, cx.log.clone());
+        blocking(move || {
+            take_out(&folder, Path::new(&manifest.folder))?;
+            fault::point("settle_restored:out");
+            folder.give_to(SITE, &run.to_string())?;
+            let top = folder.dir(SITE)?;
+            let written = written_by_web(&site);
+            let theirs = |path: &Path| {
+                foreign.contains(path) && written.iter().any(|folder| path.starts_with(folder))
+            };
+            let settled = top.settle_tree(web, &theirs, &mut || Ok(stop.check()?))?;
+            log.info(format!(
+                "{} files and folders were the web server's user's, who may change them again",
+                settled.let_in
+            ));
+            if settled.left > 0 {
+                log.warn(format!("{} more could not be given back", settled.left));
+            }
+            if settled.lending > 0 {
+                let count = settled.lending;
+                log.warn(format!(
+                    "{count} files with set-user-id bits have them no more"
+                ));
+            }
+            let found = survey(&site, &top, web, &platforms)?;
+            for problem in found.problems {
+                log.warn(problem);
+            }
+            mend(&top, &found.mends, &stop)?;
+            top.sync_file_system()
+        })
+        .await
+    }
+
+    async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
+        stage_backup::remove(cx, record.run).map_err(|error| {
+            let left = layout::backup_stage(record.run);
+            let left = cx.spoke.config.state_dir.join(left);
+            UndoError::leaves(left.display().to_string(), error)
+        })
+    }
+}
+
+impl SettleRestored {
+    /// Moves the dump to the private folder, once it is known to be the right one.
+    async fn keep_dump(&self, cx: &Cx, record: &Record, folder: &Dir) -> anyhow::Result<()> {
+        if self.site.database.is_none() {
+            return Ok(());
+        }
+        let wanted = Dumped {
+            bytes: self.manifest.dump_bytes.context("the backup has no dump")?,
+            sha256: self
+                .manifest
+                .dump_sha256
+                .clone()
+                .context("the backup has no dump")?,
+        };
+        let own = Dir::open(&cx.spoke.config.state_dir)?;
+        let name = layout::backup_stage(record.run);
+        let stage = own.make_owned_dir(name, 0o700, &record.run.to_string())?;
+        fault::point("settle_restored:stage");
+        let (folder, stop) = (folder.clone(), cx.stop.clone());
+        blocking(move || {
+            let found = measure(&folder, &stop)?;
+            anyhow::ensure!(
+                found == wanted,
+                "the dump is not the one that the backup was made with: {} bytes instead of {}",
+                found.bytes,
+                wanted.bytes
+            );
+            match folder.move_to(DUMP, &stage, DUMP) {
+                Err(error) if error.downcast_ref() == Some(&Errno::XDEV) => {
+                    let mut copy = stage.create_file(DUMP)?;
+                    std::io::copy(&mut folder.open_file(DUMP)?, &mut copy)?;
+                    copy.flush()?;
+                    folder.remove_file(DUMP)
+                }
+                other => other,
+            }
+        })
+        .await
+    }
+}
+
+fn measure(folder: &Dir, stop: &Stop) -> anyhow::Result<Dumped> {
+    use std::io::Read as _;
+    let mut file = folder.open_file(DUMP)?;
+    let (mut measured, mut piece) = (Measured::new(std::io::sink()), vec![0; 256 * 1024]);
+    loop {
+        stop.check()?;
+        match file.read(&mut piece)? {
+            0 => return Ok(measured.finish().0),
+            count => measured.write_all(&piece[..count])?,
+        }
+    }
+}
+
+/// Moves the site's folder up from where it lay below the folders that it had above it.
+fn take_out(folder: &Dir, was: &Path) -> anyhow::Result<()> {
+    let below = was
+        .strip_prefix("/")
+        .context("the site's folder has no place")?;
+    let (parent, name) = split(folder, below)?;
+    // It has the mode of that folder of then, in which the worker perhaps could not move anything.
+    parent.set_mode(0o700)?;
+    parent.move_to(name, folder, SITE)
+}
+
+/// The folders in which the web server's user may write.
+fn written_by_web(site: &Site) -> Vec<PathBuf> {
+    let directories = site.profile.manifest.directories.iter();
+    let written = directories.filter(|directory| directory.web == WebAccess::Write);
+    written
+        .map(|directory| PathBuf::from(directory.path.as_str()))
+        .collect()
+}
+
+fn mend(top: &Dir, mends: &[crate::survey::Mend], stop: &Stop) -> anyhow::Result<()> {
+    mends.iter().try_for_each(|mend| mend_one(top, mend, stop))
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest as _, Sha256};
+
+    use super::*;
+    use crate::services::mariadb::hex;
+    use crate::steps::testing::{site, site_context};
+    use crate::testing::Scratch;
+
+    /// A site that was restored, with its docroot left out of the backup; the folder that holds it.
+    fn scene(scratch: &Scratch, dump: &[u8]) -> (Cx, SettleRestored, Dir) {
+        let cx = site_context(scratch);
+        let mut site = Arc::into_inner(site(&cx)).expect("nobody else has it");
+        let sites = layout::sites(&cx.spoke.config).expect("there");
+        let owner = cx.run.to_string();
+        let folder = sites.make_owned_dir(layout::restored(cx.run), 0o700, &owner);
+        let folder = folder.expect("made");
+        let above = folder.path().join("old/sites");
+        std::fs::create_dir_all(&above).expect("folders");
+        let above = Dir::open(&above).expect("there");
+        above
+            .make_owned_dir("www.example.org", 0o700, "an earlier run")
+            .expect("a site");
+        std::fs::write(folder.path().join(DUMP), dump).expect("a dump");
+        let manifest = serde_json::json!({
+            "format": 1, "kolga": "1", "at": 1, "server": "web1", "host": "www.example.org", "aliases": [],
+            "profile": "static", "platform": null, "platform_version": null, "options": {},
+            "folder": "/old/sites/www.example.org", "database": "k_a", "dump_bytes": 9,
+            "dump_sha256": hex(&Sha256::digest(b"SELECT 1;")),
+        });
+        site.database = Some("k_a".parse().expect("a name"));
+        let step = SettleRestored {
+            site: Arc::new(site),
+            manifest: Arc::new(serde_json::from_value(manifest).expect("a manifest")),
+            foreign: Arc::default(),
+        };
+        (cx, step, folder)
+    }
+
+    #[tokio::test]
+    async fn what_came_back_is_the_runs_own_as_its_profile_wants_it_and_undo_takes_the_dump_away() {
+        let scratch = Scratch::new();
+        let (cx, step, folder) = scene(&scratch, b"SELECT 1;");
+        let own = Dir::open(&cx.spoke.config.state_dir).expect("there");
+        let before = own.names().expect("read");
+        let record = Step::inspect(&step, &cx).await.expect("free");
+        SettleRestored::undo(&cx, &record).await.expect("never ran");
+        Step::apply(&step, &cx, &record).await.expect("whole");
+        assert_eq!(
+            folder.owner_of(SITE).expect("read"),
+            Some(cx.run.to_string())
+        );
+        assert!(
+            folder.path().join(SITE).join("docroot").is_dir(),
+            "made again"
+        );
+        assert!(folder.kind(DUMP).expect("looked").is_none());
+        assert!(
+            own.path()
+                .join(layout::backup_stage(cx.run))
+                .join(DUMP)
+                .exists()
+        );
+        SettleRestored::undo(&cx, &record).await.expect("ran whole");
+        SettleRestored::undo(&cx, &record).await.expect("twice");
+        assert_eq!(own.names().expect("read"), before);
+    }
+
+    #[tokio::test]
+    async fn a_dump_that_is_another_than_the_backup_was_made_with_is_refused() {
+        let scratch = Scratch::new();
+        let (cx, step, _) = scene(&scratch, b"SELECT 2;");
+        let record = Step::inspect(&step, &cx).await.expect("free");
+        let refused = Step::apply(&step, &cx, &record).await.expect_err("another");
+        assert!(refused.to_string().contains("the dump"), "{refused:#}");
+        SettleRestored::undo(&cx, &record).await.expect("by half");
+    }
+}

@@ -94,6 +94,9 @@ config_write() {
     install -d -m 0755 -o "$STACK_USER" -g "$STACK_USER" "$STACK/sources"
     config_hub "$STACK/hub" "127.0.0.1:$(port_for hub)" "$(broker_url hub)" |
         write_for "$STACK_USER" 0600 "$STACK/hub/hub.toml"
+    # Recipes that others than root could write are none, so they lie in no folder of a spoke's.
+    install -d -m 0755 "$STACK/recipes"
+    install -m 0644 "$KOLGA_ROOT"/deploy/recipes/*.toml "$STACK/recipes"
     for spoke in "$@"; do
         # Certificates are an operator's, here root's.
         install -d -m 0755 "$STACK/$spoke/tls"

@@ -19,6 +19,7 @@ use crate::layout;
 use crate::profile::manifest::Script;
 use crate::site::Site;
 use crate::spoke::Spoke;
+use crate::step::UndoError;
 
 /// What a script reads from its stdin, as JSON.
 #[derive(Serialize)]
@@ -94,6 +95,30 @@ pub fn clean(spoke: &Spoke, host: &HostName, name: &str) -> anyhow::Result<()> {
         Some(_) => sites.dir(host.as_str())?.remove_file(name),
         None => Ok(()),
     }
+}
+
+/// Refuses when a file of the script's name is in the site's folder already.
+///
+/// # Errors
+/// Names it.
+pub fn free(cx: &Cx, site: &Site, name: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        folder(cx, site)?.kind(name)?.is_none(),
+        "{} is there already: move it away",
+        site.folder.join(name).display()
+    );
+    Ok(())
+}
+
+/// What an undo of a step that ran a script does: [`clean`].
+///
+/// # Errors
+/// Names what is left.
+pub fn undo(cx: &Cx, host: &HostName, name: &str) -> Result<(), UndoError> {
+    clean(&cx.spoke, host, name).map_err(|error| {
+        let left = layout::site(&cx.spoke.config, host).join(name);
+        UndoError::leaves(left.display().to_string(), error)
+    })
 }
 
 fn folder(cx: &Cx, site: &Site) -> anyhow::Result<Dir> {

@@ -46,13 +46,7 @@ impl Step for DumpDatabase {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        let own = Dir::open(&cx.spoke.config.state_dir)?;
-        let name = layout::backup_stage(cx.run);
-        anyhow::ensure!(
-            own.kind(&name)?.is_none(),
-            "{} is there already: move it away",
-            own.path().join(name).display()
-        );
+        let own = stage_backup::free(cx)?;
         cx.spoke
             .need_mariadb()?
             .room_to_copy(&self.name, &own)
@@ -74,11 +68,7 @@ impl Step for DumpDatabase {
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
-        stage_backup::remove(cx, record.run).map_err(|error| {
-            let left = layout::backup_stage(record.run);
-            let left = cx.spoke.config.state_dir.join(left);
-            UndoError::leaves(left.display().to_string(), error)
-        })
+        stage_backup::undo(cx, record.run)
     }
 }
 

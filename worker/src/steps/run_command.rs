@@ -10,7 +10,6 @@ use kolga_protocol::names::{CommandName, HostName};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
-use crate::layout;
 use crate::profile::manifest::Script;
 use crate::script;
 use crate::site::Site;
@@ -40,12 +39,7 @@ impl Step for RunCommand {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        let top = layout::sites(&cx.spoke.config)?.dir(self.site.host.as_str())?;
-        anyhow::ensure!(
-            top.kind(NAME)?.is_none(),
-            "{} is there already: move it away",
-            self.site.folder.join(NAME).display()
-        );
+        script::free(cx, &self.site, NAME)?;
         Ok(Record {
             host: self.site.host.clone(),
         })
@@ -64,10 +58,7 @@ impl Step for RunCommand {
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
-        script::clean(&cx.spoke, &record.host, NAME).map_err(|error| {
-            let left = layout::site(&cx.spoke.config, &record.host).join(NAME);
-            UndoError::leaves(left.display().to_string(), error)
-        })
+        script::undo(cx, &record.host, NAME)
     }
 }
 

@@ -53,13 +53,7 @@ impl Step for SettleRestored {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        let own = Dir::open(&cx.spoke.config.state_dir)?;
-        let name = layout::backup_stage(cx.run);
-        anyhow::ensure!(
-            own.kind(&name)?.is_none(),
-            "{} is there already: move it away",
-            own.path().join(name).display()
-        );
+        stage_backup::free(cx)?;
         Ok(Record { run: cx.run })
     }
 
@@ -105,11 +99,7 @@ impl Step for SettleRestored {
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
-        stage_backup::remove(cx, record.run).map_err(|error| {
-            let left = layout::backup_stage(record.run);
-            let left = cx.spoke.config.state_dir.join(left);
-            UndoError::leaves(left.display().to_string(), error)
-        })
+        stage_backup::undo(cx, record.run)
     }
 }
 

@@ -104,18 +104,39 @@ impl Manifest {
     }
 }
 
+/// Refuses when the folder of this run's own for dumps is there already. Gives the folder in which it is to be.
+///
+/// # Errors
+/// Names what is there.
+pub(super) fn free(cx: &Cx) -> anyhow::Result<Dir> {
+    let own = Dir::open(&cx.spoke.config.state_dir)?;
+    let name = layout::backup_stage(cx.run);
+    anyhow::ensure!(
+        own.kind(&name)?.is_none(),
+        "{} is there already: move it away",
+        own.path().join(name).display()
+    );
+    Ok(own)
+}
+
+/// Takes away what a run has put into that folder, and the folder; it need not be there.
+///
+/// # Errors
+/// Names what is left.
+pub(super) fn undo(cx: &Cx, run: Run) -> Result<(), UndoError> {
+    remove(cx, run).map_err(|error| {
+        let left = layout::backup_stage(run);
+        let left = cx.spoke.config.state_dir.join(left);
+        UndoError::leaves(left.display().to_string(), error)
+    })
+}
+
 impl Step for StageBackup {
     const NAME: &'static str = "stage_backup";
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        let own = Dir::open(&cx.spoke.config.state_dir)?;
-        let name = layout::backup_stage(cx.run);
-        anyhow::ensure!(
-            own.kind(&name)?.is_none(),
-            "{} is there already: move it away",
-            own.path().join(name).display()
-        );
+        free(cx)?;
         Ok(Record { run: cx.run })
     }
 
@@ -140,11 +161,7 @@ impl Step for StageBackup {
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
-        remove(cx, record.run).map_err(|error| {
-            let left = layout::backup_stage(record.run);
-            let left = cx.spoke.config.state_dir.join(left);
-            UndoError::leaves(left.display().to_string(), error)
-        })
+        undo(cx, record.run)
     }
 }
 

@@ -1,3 +1,5 @@
+//! Certificates that are right and wrong in every way, made by openssl.
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;

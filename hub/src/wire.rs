@@ -317,6 +317,17 @@ pub struct NewSiteTask {
     pub params: serde_json::Map<String, serde_json::Value>,
 }
 
+/// `POST /v1/sites/{host}/import`: a site that its server holds and the hub does not know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewImport {
+    /// Where it is.
+    pub server: ServerName,
+    /// Only say what would come of it.
+    #[serde(default)]
+    pub check: bool,
+}
+
 /// The body of `POST /v1/servers/{name}/recipes/{recipe}`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -14,8 +14,8 @@ use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, backup_list, ping, platform_build, platform_delete, platform_verify,
     recipe_list, recipe_run, server_inventory, server_print, server_verify, site_backup,
-    site_delete, site_disable, site_enable, site_https, site_install, site_migrate, site_names,
-    site_restore, site_run, site_verify, trash_empty, trash_list, trash_restore,
+    site_delete, site_disable, site_enable, site_https, site_import, site_install, site_migrate,
+    site_names, site_restore, site_run, site_verify, trash_empty, trash_list, trash_restore,
 };
 use uuid::Uuid;
 
@@ -445,6 +445,35 @@ fn sample(kind: Kind) -> (Params, Output) {
                 database_bytes: Some(30_000),
                 former: Some(run().task),
                 milliseconds: 2500,
+            }),
+        ),
+        Kind::SiteImport => (
+            Params::SiteImport(site_import::Params {
+                site: "www.example.org".parse().expect("a name"),
+                check: true,
+            }),
+            Output::SiteImport(site_import::Output {
+                url: "http://www.example.org/".to_owned(),
+                path: "/srv/kolga/sites/www.example.org".to_owned(),
+                profile: "wordpress".parse().expect("a name"),
+                platform: Some(site_import::Platform {
+                    name: "wp".parse().expect("a name"),
+                    profile: "wordpress".parse().expect("a name"),
+                    source: Some("/usr/share/wordpress".parse().expect("a path")),
+                    version: Some("6.1.9".to_owned()),
+                    path: "/srv/kolga/platforms/wp".to_owned(),
+                }),
+                database: Some("k_www_example_org_0123456789".parse().expect("a name")),
+                names: some_names(),
+                options: [(
+                    "title".parse().expect("a name"),
+                    "A title".parse().expect("a value"),
+                )]
+                .into(),
+                https: Https::On,
+                enabled: false,
+                checked: true,
+                problems: vec!["its vhost is gone".to_owned()],
             }),
         ),
         Kind::BackupList => (

@@ -94,7 +94,7 @@ impl Stranger {
             Kind::PlatformVerify => vec![],
             Kind::PlatformDelete => vec![Self::PlatformOfAnother, Self::LinkIntoPlatform],
             Kind::SiteInstall | Kind::TrashRestore => vec![Self::Folder, Self::Vhost],
-            Kind::SiteDelete | Kind::SiteVerify | Kind::SiteRestore => {
+            Kind::SiteDelete | Kind::SiteVerify | Kind::SiteRestore | Kind::SiteImport => {
                 vec![Self::FolderOfAnother, Self::VhostOfAnother]
             }
             Kind::SiteEnable | Kind::SiteDisable | Kind::SiteNames | Kind::SiteHttps => {
@@ -115,7 +115,9 @@ impl Stranger {
                     all.push(Self::DatabaseOfAnother);
                 }
             }
-            Kind::SiteDelete | Kind::SiteVerify if scenario.database().is_some() => {
+            Kind::SiteDelete | Kind::SiteVerify | Kind::SiteImport
+                if scenario.database().is_some() =>
+            {
                 all.push(Self::DatabaseOfAnother);
             }
             _ => {}

@@ -126,6 +126,7 @@ scenarios! {
     site_run_wordpress = SiteRun "wordpress";
     site_migrate_php = SiteMigrate "php";
     site_migrate_wordpress = SiteMigrate "wordpress";
+    site_import_php = SiteImport "php";
     recipe_list = RecipeList;
     recipe_run_static = RecipeRun "static";
 }

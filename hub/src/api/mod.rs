@@ -82,6 +82,8 @@ pub fn router(app: Arc<App>, token: Token, stop: CancellationToken) -> Router {
             get(objects::site).delete(objects::delete_site),
         )
         .route("/v1/sites/{host}/tasks", post(objects::site_task))
+        .route("/v1/sites/{host}/import", post(objects::import_site))
+        .route("/v1/sites/{host}/hand_over", post(objects::hand_over_site))
         .route(
             "/v1/sites/{host}/lock",
             post(objects::lock_site).delete(objects::unlock_site),

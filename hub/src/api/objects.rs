@@ -165,3 +165,21 @@ pub(super) async fn site_task(
     let task = api.app.site_task(&name(&host)?, new, &who).await?;
     Ok((StatusCode::CREATED, Json(wire::TaskAnswer { task })))
 }
+
+pub(super) async fn import_site(
+    State(api): State<Api>,
+    Path(host): Path<String>,
+    Who(who): Who,
+    Body(new): Body<wire::NewImport>,
+) -> Result<(StatusCode, Json<wire::TaskAnswer>), ApiError> {
+    let task = api.app.import_site(name(&host)?, new, &who).await?;
+    Ok((StatusCode::CREATED, Json(wire::TaskAnswer { task })))
+}
+
+pub(super) async fn hand_over_site(
+    State(api): State<Api>,
+    Path(host): Path<String>,
+    Who(who): Who,
+) -> Result<Json<wire::Site>, ApiError> {
+    Ok(Json(api.app.hand_over_site(&name(&host)?, &who).await?))
+}

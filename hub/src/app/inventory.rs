@@ -228,7 +228,7 @@ fn compare_sites(
             told.push(difference(
                 "site",
                 host,
-                "the server's book tells of it, the hub's list does not",
+                "the server's book tells of it, the hub's list does not: `kolga site import` takes it over",
             ));
         }
     }
@@ -295,8 +295,8 @@ mod tests {
             [
                 "both.example.org enabled by the hub's list, disabled by the server's book",
                 "hub.example.org the hub lists it, the server's book does not",
-                "book.example.org the server's book tells of it, the hub's list does not",
-                "failed.example.org the server's book tells of it, the hub's list does not",
+                "book.example.org the server's book tells of it, the hub's list does not: `kolga site import` takes it over",
+                "failed.example.org the server's book tells of it, the hub's list does not: `kolga site import` takes it over",
             ]
         );
         let own = own_differences(&Output {

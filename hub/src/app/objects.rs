@@ -2,17 +2,19 @@
 
 use kolga_protocol::names::{HostName, PlatformName, ServerName};
 use kolga_protocol::task::{
-    Params, platform_build, platform_delete, platform_verify, site_delete, site_install,
+    Params, platform_build, platform_delete, platform_verify, site_delete, site_import,
+    site_install,
 };
 
 use super::{App, unknown};
 use crate::store::StoreError;
+use crate::store::adopting::HandOver;
 use crate::store::locks::SetSiteLock;
 use crate::store::objects::{Forget, unknown_site};
 use crate::store::platforms::{ForgetPlatform, LockPlatform};
 use crate::wire::{
-    Condition, NewLock, NewPlatform, NewSite, NewSiteTask, Platform, PlatformAnswer, Site,
-    SiteAnswer, Task,
+    Condition, NewImport, NewLock, NewPlatform, NewSite, NewSiteTask, Platform, PlatformAnswer,
+    Site, SiteAnswer, Task,
 };
 
 impl App {
@@ -159,6 +161,38 @@ impl App {
         params.insert("site".to_owned(), host.as_str().into());
         let params = super::tasks::read(&new.kind, params.into())?;
         self.make_one(site.server, params, who).await
+    }
+
+    /// Takes over a site that its server holds and the hub does not know.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the hub knows such a site, or the database failed.
+    pub async fn import_site(
+        &self,
+        host: HostName,
+        new: NewImport,
+        who: &str,
+    ) -> Result<Task, StoreError> {
+        let params = Params::SiteImport(site_import::Params {
+            site: host,
+            check: new.check,
+        });
+        self.make_one(new.server, params, who).await
+    }
+
+    /// Takes a site off the hub's list; on its server it stays as it is. The site as it was in the list.
+    ///
+    /// # Errors
+    /// [`StoreError`]: there is no such site, it is busy or locked, or the database failed.
+    pub async fn hand_over_site(&self, host: &HostName, who: &str) -> Result<Site, StoreError> {
+        let site = self.site(host).await?;
+        let hand_over = HandOver {
+            server: site.server.clone(),
+            host: host.clone(),
+            requested_by: who.to_owned(),
+        };
+        self.store.write(hand_over).await?;
+        Ok(site)
     }
 
     /// Locks a site against tasks that change it; without a lock, takes it off.

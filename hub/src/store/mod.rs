@@ -3,10 +3,11 @@
 //! Writing goes through one task (`writer`) that gathers whatever operations have come while it was
 //! busy into one transaction; whoever asked is answered after the commit. Each operation is a type with
 //! an [`Operation`] of its own: [`create`], [`outbox`], [`published`], [`reports`], [`cancel`], [`retry`],
-//! [`doubt`], [`objects`], [`platforms`], [`servers`], [`locks`], [`prune`]. Reading
+//! [`doubt`], [`objects`], [`adopting`], [`platforms`], [`servers`], [`locks`], [`prune`]. Reading
 //! ([`read`]) goes beside it through a pool. Handed work by `app`, `relay`, `inbox`, `sweeper` and
 //! `janitor`; tells them through [`Signals`] what a commit has changed.
 
+pub mod adopting;
 mod bulk;
 pub mod cancel;
 mod connect;

@@ -11,6 +11,7 @@ use kolga_protocol::task::{
 };
 use sqlx::{AnyConnection, Row};
 
+use super::adopting;
 use super::locks::refuse_locked;
 use super::moving;
 use super::names;
@@ -28,6 +29,7 @@ pub(super) fn has_row(params: &Params) -> bool {
             | Params::SiteDelete(_)
             | Params::TrashRestore(_)
             | Params::SiteMigrate(_)
+            | Params::SiteImport(_)
     )
 }
 
@@ -51,6 +53,7 @@ pub(super) async fn claim(
         Params::SiteDelete(params) => claim_removal(tx, server, params, task).await,
         Params::SiteNames(params) => names::claim(tx, server, params, task).await,
         Params::SiteMigrate(params) => moving::claim(tx, server, params, task).await,
+        Params::SiteImport(params) => adopting::claim(tx, server, params, task).await,
         Params::TrashRestore(params) => claim_site(tx, server, &params.site, task).await,
         Params::SiteBackup(site_backup::Params { site })
         | Params::SiteEnable(site_enable::Params { site })
@@ -114,7 +117,8 @@ async fn claim_platform(
     Ok(Ok(()))
 }
 
-async fn claim_site(
+/// A site is about to be made.
+pub(super) async fn claim_site(
     tx: &mut Tx<'_>,
     server: &ServerName,
     params: &site_install::Params,

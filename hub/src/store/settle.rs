@@ -10,6 +10,7 @@ use kolga_protocol::state::State;
 use kolga_protocol::task::{Output, Params, site_restore};
 use sqlx::{AnyConnection, Row};
 
+use super::adopting;
 use super::moving;
 use super::names;
 use super::objects::{free_names, remove_site};
@@ -172,14 +173,15 @@ async fn settle_row(
             };
             moving::settle(connection, params, task, made, output).await?;
         }
+        Params::SiteImport(params) => {
+            let output = match output {
+                Some(Output::SiteImport(output)) => Some(output),
+                _ => None,
+            };
+            adopting::settle(connection, server, params, task, output).await?;
+        }
         Params::SiteDelete(params) => {
-            let waits: Option<String> =
-                sqlx::query_scalar("SELECT server FROM site WHERE host = $1 AND task = $2")
-                    .bind(params.site.as_str())
-                    .bind(task.to_string())
-                    .fetch_optional(&mut *connection)
-                    .await?;
-            if waits.is_none() {
+            if !waits_for(connection, &params.site, task).await? {
                 return Ok(());
             }
             if made {
@@ -194,6 +196,21 @@ async fn settle_row(
         }
     }
     Ok(())
+}
+
+/// Whether a site waits for this task.
+pub(super) async fn waits_for(
+    connection: &mut AnyConnection,
+    host: &HostName,
+    task: TaskId,
+) -> Result<bool, sqlx::Error> {
+    let waits: Option<String> =
+        sqlx::query_scalar("SELECT server FROM site WHERE host = $1 AND task = $2")
+            .bind(host.as_str())
+            .bind(task.to_string())
+            .fetch_optional(connection)
+            .await?;
+    Ok(waits.is_some())
 }
 
 /// A site that was to be is there now, or its names are free again.
@@ -237,7 +254,7 @@ async fn set_platform(
 }
 
 /// What visitors of a site get from now on.
-async fn set_face(
+pub(super) async fn set_face(
     connection: &mut AnyConnection,
     server: &str,
     host: &HostName,
@@ -253,7 +270,7 @@ async fn set_face(
 }
 
 /// How a site answers over HTTPS from now on.
-async fn set_https(
+pub(super) async fn set_https(
     connection: &mut AnyConnection,
     server: &str,
     host: &HostName,

@@ -1,5 +1,6 @@
 //! The store's promises, proven over SQLite and over PostgreSQL by the same scenarios.
 
+mod adopting;
 mod database;
 mod drive;
 mod ending;
@@ -91,6 +92,11 @@ scenarios! {
         a_site_that_moves_has_both_names_until_it_has_ended,
         a_move_that_comes_to_nothing_gives_the_new_name_up_and_nothing_else,
         what_no_site_can_move_to_is_refused,;
+    adopting:
+        a_site_that_is_imported_is_what_its_server_says,
+        an_import_that_comes_to_nothing_or_only_looks_leaves_nothing,
+        a_name_that_another_site_has_is_not_taken_from_it_and_told,
+        a_site_that_is_handed_over_is_free_to_be_imported_again,;
     listing:
         pages_of_tasks_meet_without_gap_or_overlap,
         tasks_are_found_by_server_state_and_object,

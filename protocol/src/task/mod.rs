@@ -19,6 +19,7 @@ pub mod site_delete;
 pub mod site_disable;
 pub mod site_enable;
 pub mod site_https;
+pub mod site_import;
 pub mod site_install;
 pub mod site_migrate;
 pub mod site_names;
@@ -273,6 +274,7 @@ tasks! {
     RecipeRun = recipe_run, "recipe.run";
     RecipeList = recipe_list, "recipe.list";
     SiteRestore = site_restore, "site.restore";
+    SiteImport = site_import, "site.import";
 }
 
 impl Payload {

@@ -69,6 +69,8 @@ impl Scenario {
             // One that goes to another name and one that goes to another platform, both with a database; without one there
             // are fewer of the same steps.
             Kind::SiteMigrate => vec![Some("php"), Some("wordpress")],
+            // One that Kolga has made, with a database.
+            Kind::SiteImport => vec![Some("php")],
             Kind::PlatformBuild => all
                 .into_iter()
                 .filter(|profile| needs(profile).platform)
@@ -167,6 +169,9 @@ impl Scenario {
         if self.is_a_site() && self.kind != Kind::SiteInstall {
             self.install(hub).await;
         }
+        if self.kind == Kind::SiteImport {
+            self.hand_over(hub).await;
+        }
         if self.kind == Kind::SiteHttps {
             certificates::put(stack, SERVER, &self.host());
         }
@@ -220,6 +225,10 @@ impl Scenario {
             Kind::PlatformVerify => platform::verification(),
             Kind::PlatformDelete => platform::deletion(),
             Kind::SiteMigrate => self.move_there(),
+            Kind::SiteImport => {
+                let path = format!("/v1/sites/{}/import", self.host());
+                Request::post(&path, json!({"server": SERVER}))
+            }
             Kind::SiteInstall => self.installation(),
             Kind::SiteDelete => self.deletion(),
             Kind::SiteRun => {
@@ -259,6 +268,7 @@ impl Scenario {
                 self.delete(hub).await;
             }
             Kind::SiteMigrate => self.move_back(hub).await,
+            Kind::SiteImport => self.hand_over(hub).await,
             Kind::SiteInstall => self.delete(hub).await,
             Kind::SiteDelete => self.install(hub).await,
             Kind::SiteEnable => self.on_the_site(hub, Kind::SiteDisable).await,
@@ -283,6 +293,12 @@ impl Scenario {
     async fn delete(self, hub: &Hub) {
         let task = hub.ask(&self.deletion()).await;
         hub.succeeds(&task).await;
+    }
+
+    /// The hub knows nothing of the site any more.
+    async fn hand_over(self, hub: &Hub) {
+        let path = format!("/v1/sites/{}/hand_over", self.host());
+        hub.post(&path, &json!({})).await;
     }
 
     /// Whether the spoke keeps what it needs no more: only where that is what is tried.

@@ -60,6 +60,7 @@ pub mod take_inventory;
 pub(crate) mod testing;
 pub mod trash_platform;
 pub mod trash_site;
+pub mod try_face;
 pub mod unlock_database_user;
 pub mod unpack_platform;
 pub mod unpublish_vhost;
@@ -174,6 +175,7 @@ steps! {
     restore_snapshot::RestoreSnapshot,
     settle_restored::SettleRestored,
     place_restored::PlaceRestored,
+    try_face::TryFace,
 }
 
 finals! {

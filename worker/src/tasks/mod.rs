@@ -18,6 +18,7 @@ mod site_backup;
 mod site_delete;
 mod site_enable;
 mod site_https;
+mod site_import;
 mod site_install;
 mod site_migrate;
 mod site_names;
@@ -59,6 +60,7 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::BackupList(params) => backup_list::plan(params, cx).await,
         Params::SiteNames(params) => site_names::plan(params, cx).await,
         Params::SiteHttps(params) => site_https::plan(params, cx).await,
+        Params::SiteImport(params) => site_import::plan(params, cx).await,
         Params::SiteEnable(params) => site_enable::plan(params, cx),
         Params::SiteDisable(params) => site_enable::plan_disable(params, cx),
         Params::TrashList(_) => trash_list::plan(cx),

@@ -34,57 +34,13 @@ pub(super) async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         format!("there is no site {host} on this spoke: nothing was made in its place")
     })?;
     let site = Arc::new(Site::installed(&entry, &cx.spoke)?);
-    let face = Face::when(entry.enabled);
-    let Survey {
+    let Examined {
         mends,
-        mut problems,
-    } = look(&site, &entry, cx).await?;
-    let mut changes: Vec<Change> = mends.iter().map(told).collect();
-    let missing = match &site.database {
-        Some(name) => look_at_database(&site, name, cx, &mut problems).await?,
-        None => None,
-    };
-    changes.extend(missing.map(told_database));
-    let new_folders = mends
-        .iter()
-        .any(|mend| matches!(mend, Mend::MakeFolder { .. }));
-    let settings = site.profile.manifest.settings.clone();
-    if let Some(file) = &settings {
-        // Where their folder is missing too, so are they.
-        let found = match swap_settings::compare(&site, file, cx) {
-            Err(_) if new_folders => Found::Missing,
-            other => other?,
-        };
-        let from = match found {
-            Found::Same => None,
-            Found::Different => Some(Some("other settings".to_owned())),
-            Found::Missing => Some(None),
-        };
-        changes.extend(from.map(|from| Change {
-            what: format!("settings {}", file.path),
-            from,
-            to: Some("as the profile has them".to_owned()),
-        }));
-    }
-    let swap_vhost = SwapVhost {
-        site: Arc::clone(&site),
-        face,
-    };
-    let (vhost, same) = swap_vhost.compare(cx)?;
-    if !same {
-        changes.push(Change {
-            what: "vhost".to_owned(),
-            from: vhost.map(|_| "another text".to_owned()),
-            to: Some(face.name().to_owned()),
-        });
-    }
-    if site.https != Https::Off {
-        let tls = cx.spoke.need_tls()?;
-        let warn_days = tls.config().warn_days;
-        let certificate = tls.look(cx, host).await?;
-        let names = site.names.all(host);
-        problems.extend(certificate.problems(&names, UnixMillis::now(), warn_days));
-    }
+        missing,
+        vhost,
+        changes,
+        problems,
+    } = examine(&site, &entry, cx).await?;
     tell(cx, &changes, &problems);
     let output = Output {
         url: format!("{}/", site.url),
@@ -107,13 +63,15 @@ pub(super) async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
             missing,
         });
     }
+    let settings = site.profile.manifest.settings.clone();
     if let Some(file) = &settings {
         plan = plan.step(SwapSettings {
             site: Arc::clone(&site),
             file: file.clone(),
         });
     }
-    plan = plan.step(swap_vhost).step(CheckFace {
+    let face = vhost.face;
+    plan = plan.step(vhost).step(CheckFace {
         site: Arc::clone(&site),
         face,
     });
@@ -124,6 +82,82 @@ pub(super) async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         });
     }
     Ok(plan)
+}
+
+/// What of a site is not as its profile and the spoke's book have it.
+pub(super) struct Examined {
+    mends: Vec<Mend>,
+    missing: Option<Missing>,
+    vhost: SwapVhost,
+    /// What can be mended.
+    pub(super) changes: Vec<Change>,
+    /// What is left to a person.
+    pub(super) problems: Vec<String>,
+}
+
+/// Looks at all that a site is made of.
+pub(super) async fn examine(
+    site: &Arc<Site>,
+    entry: &SiteEntry,
+    cx: &Cx,
+) -> anyhow::Result<Examined> {
+    let Survey {
+        mends,
+        mut problems,
+    } = look(site, entry, cx).await?;
+    let mut changes: Vec<Change> = mends.iter().map(told).collect();
+    let missing = match &site.database {
+        Some(name) => look_at_database(site, name, cx, &mut problems).await?,
+        None => None,
+    };
+    changes.extend(missing.map(told_database));
+    let new_folders = mends
+        .iter()
+        .any(|mend| matches!(mend, Mend::MakeFolder { .. }));
+    if let Some(file) = &site.profile.manifest.settings {
+        // Where their folder is missing too, so are they.
+        let found = match swap_settings::compare(site, file, cx) {
+            Err(_) if new_folders => Found::Missing,
+            other => other?,
+        };
+        let from = match found {
+            Found::Same => None,
+            Found::Different => Some(Some("other settings".to_owned())),
+            Found::Missing => Some(None),
+        };
+        changes.extend(from.map(|from| Change {
+            what: format!("settings {}", file.path),
+            from,
+            to: Some("as the profile has them".to_owned()),
+        }));
+    }
+    let face = Face::when(entry.enabled);
+    let vhost = SwapVhost {
+        site: Arc::clone(site),
+        face,
+    };
+    let (text, same) = vhost.compare(cx)?;
+    if !same {
+        changes.push(Change {
+            what: "vhost".to_owned(),
+            from: text.map(|_| "another text".to_owned()),
+            to: Some(face.name().to_owned()),
+        });
+    }
+    if site.https != Https::Off {
+        let tls = cx.spoke.need_tls()?;
+        let warn_days = tls.config().warn_days;
+        let certificate = tls.look(cx, &site.host).await?;
+        let names = site.names.all(&site.host);
+        problems.extend(certificate.problems(&names, UnixMillis::now(), warn_days));
+    }
+    Ok(Examined {
+        mends,
+        missing,
+        vhost,
+        changes,
+        problems,
+    })
 }
 
 async fn look(site: &Arc<Site>, entry: &SiteEntry, cx: &Cx) -> anyhow::Result<Survey> {
@@ -234,10 +268,8 @@ fn told_database(missing: Missing) -> Change {
 }
 
 fn tell(cx: &Cx, changes: &[Change], problems: &[String]) {
-    for Change { what, from, to } in changes {
-        let (from, to) = (from.as_deref(), to.as_deref());
-        let (from, to) = (from.unwrap_or("missing"), to.unwrap_or("gone"));
-        cx.log.info(format!("{what}: {from} → {to}"));
+    for change in changes {
+        cx.log.info(sentence(change));
     }
     for problem in problems {
         cx.log.warn(problem);
@@ -245,6 +277,14 @@ fn tell(cx: &Cx, changes: &[Change], problems: &[String]) {
     if changes.is_empty() && problems.is_empty() {
         cx.log.info("all is as it should be");
     }
+}
+
+/// A change in a few words.
+pub(super) fn sentence(change: &Change) -> String {
+    let Change { what, from, to } = change;
+    let (from, to) = (from.as_deref(), to.as_deref());
+    let (from, to) = (from.unwrap_or("missing"), to.unwrap_or("gone"));
+    format!("{what}: {from} → {to}")
 }
 
 fn entry_of(entry: SiteEntry) -> Entry {

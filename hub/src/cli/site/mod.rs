@@ -5,6 +5,7 @@ mod act;
 mod alias;
 mod delete;
 mod https;
+mod import;
 mod install;
 mod lock;
 mod migrate;
@@ -28,6 +29,7 @@ use act::Act;
 use alias::Alias;
 use delete::Delete;
 use https::Https;
+use import::{HandOver, Import};
 use install::Install;
 use lock::{Lock, Unlock};
 use migrate::{Migrate, Rename};
@@ -47,6 +49,25 @@ Examples:
 The passwords of the site are made on its server and stay there; the result names the file, and
 `kolga-worker secret show HOST` prints it there.")]
     Install(Install),
+    /// Take over a site that its server holds and this hub does not know
+    #[command(after_help = "\
+For a spoke that comes from another hub, or a hub that has lost its database: `kolga server inventory` shows what is there.
+Everything of the site's is looked at first: its folder, its database, its secrets, its vhost, each by the mark that Kolga has
+put on it; what is in the way is told, all of it at once. Nothing on the server is changed. Its platform comes into this
+hub's list with it. What is merely not as it should be is told and left to `kolga site verify`.
+
+Examples:
+  kolga site import blog.example.org --on web1 --check --follow      only say what would come of it
+  kolga site import blog.example.org --on web1 --follow")]
+    Import(Import),
+    /// Take a site off this hub's list and leave it on its server as it is
+    #[command(after_help = "\
+For a spoke that is to belong to another hub, which then takes the site over with `kolga site import`. Its names are free
+here from then on, and no task can be asked for it.
+
+Example:
+  kolga site hand-over blog.example.org")]
+    HandOver(HandOver),
     /// Delete a site with its files and its database
     #[command(after_help = "Example:\n  kolga site delete blog.example.org --follow")]
     Delete(Delete),
@@ -155,6 +176,8 @@ impl Command {
     pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
         match self {
             Self::Install(install) => install.run(client, screen).await,
+            Self::Import(import) => import.run(client, screen).await,
+            Self::HandOver(hand_over) => hand_over.run(client, screen).await,
             Self::Delete(delete) => delete.run(client, screen).await,
             Self::Backup(act) => act.ask(Kind::SiteBackup, client, screen).await,
             Self::Restore(restore) => restore.run(client, screen).await,

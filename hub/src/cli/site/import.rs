@@ -1,0 +1,70 @@
+//! `kolga site import` and `hand-over`: a site comes into this hub's list, or leaves it, and stays where it is.
+
+use clap::Args;
+use kolga_protocol::names::{HostName, ServerName};
+use reqwest::Method;
+
+use super::super::client::Client;
+use super::super::follow::Follow;
+use super::super::screen::Screen;
+use super::super::trouble::Trouble;
+use super::delete::confirm;
+use crate::wire::{NewImport, Site, TaskAnswer};
+
+/// `kolga site import`
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Import {
+    /// The site's name
+    host: HostName,
+    /// Where it is
+    #[arg(long, value_name = "SERVER")]
+    on: ServerName,
+    /// Only say what would come of it
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    follow: Follow,
+}
+
+/// `kolga site hand-over`
+#[derive(Debug, Args)]
+pub(in crate::cli) struct HandOver {
+    /// The site's name
+    host: HostName,
+    /// Do not ask, even on a terminal
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl Import {
+    pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
+        let wish = NewImport {
+            server: self.on,
+            check: self.check,
+        };
+        let path = format!("/v1/sites/{}/import", self.host);
+        let answer: TaskAnswer = client.post(&path, &wish).await?;
+        let task = &answer.task;
+        self.follow.conclude(client, screen, task, &answer).await
+    }
+}
+
+impl HandOver {
+    pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
+        let host = &self.host;
+        if !self.yes {
+            let what =
+                format!("This takes {host} off this hub's list; its server goes on as it is");
+            confirm(screen, host, &what)?;
+        }
+        let path = format!("/v1/sites/{host}/hand_over");
+        let site: Site = client.act(Method::POST, &path).await?;
+        if screen.is_json() {
+            return Ok(screen.json(&site)?);
+        }
+        Ok(screen.line(&format!(
+            "{host} is not in this hub's list any more; on {} it is as it was.",
+            site.server
+        ))?)
+    }
+}

@@ -1,0 +1,3 @@
+//! Sites that are taken over, over the whole system.
+
+mod adopting;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Retention;
+use crate::store::operations::prune::PruneOperations;
 use crate::store::prune::{Prune, PruneAudit, Pruned, What};
 use crate::store::read::Held;
 use crate::store::{Store, StoreError};
@@ -145,6 +146,14 @@ impl Janitor {
         if let Some(over) = by_count(keep.logs_most, held.entries) {
             self.prune(What::Logs, settled, over, &mut held, gone)
                 .await?;
+        }
+        // Those whose tasks have all gone; how many is bounded by what went.
+        loop {
+            let began = Instant::now();
+            if !self.store.write(PruneOperations).await? {
+                break;
+            }
+            self.pause(began).await?;
         }
         if let Some(before) = by_age(keep.audit_days) {
             self.prune_audit(before, i64::MAX, &mut held, gone).await?;

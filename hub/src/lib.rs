@@ -4,8 +4,8 @@
 //! api ─► app ─► store ─► relay ─► broker ─► spoke ─► broker ─► inbox ─► store ─► api (JSON, live stream)
 //! ```
 //!
-//! [`serve`] wires the daemon; [`sweeper`] looks after tasks of which nothing is heard, [`janitor`] after
-//! what is old; [`wire`] is what the API and the command line have in common.
+//! [`serve`] wires the daemon; [`sweeper`] looks after tasks of which nothing is heard, [`mover`] after operations
+//! over many servers or sites, [`janitor`] after what is old; [`wire`] is what the API and the command line have in common.
 
 pub mod api;
 pub mod app;
@@ -14,8 +14,10 @@ pub mod config;
 pub mod heartbeats;
 pub mod inbox;
 pub mod janitor;
+pub mod mover;
 pub mod presence;
 pub mod relay;
+pub mod selector;
 pub mod serve;
 pub mod store;
 pub mod sweeper;

@@ -28,7 +28,7 @@ use crate::presence::Presences;
 use crate::store::{Alive, Policy, Store};
 use crate::sweeper::Sweeper;
 use crate::topology::Topology;
-use crate::{heartbeats, relay};
+use crate::{heartbeats, mover, relay};
 
 /// How long requests and links get to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -176,6 +176,7 @@ impl Hub {
             tokio::spawn(heartbeats::run(store.clone(), presences, beats)),
             tokio::spawn(topology.run(publishing, stop.clone())),
             tokio::spawn(sweeper.run(stop.clone())),
+            tokio::spawn(mover::run(store.clone(), stop.clone())),
             tokio::spawn(janitor.run()),
             tokio::spawn(answer(
                 listener,

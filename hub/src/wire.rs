@@ -5,6 +5,7 @@
 //! What comes from a spoke (logs, failures, outputs) is passed on as it came: whoever shows it makes it
 //! harmless first ([`kolga_protocol::message::printable`]).
 
+mod operation;
 mod standing;
 mod task;
 
@@ -19,6 +20,12 @@ use kolga_protocol::names::{
 use kolga_protocol::naming::Https;
 use serde::{Deserialize, Serialize};
 
+use crate::selector::{LabelChange, Labels};
+
+pub use operation::{
+    CancelOperation, Counts, Each, Item, ItemState, NewOperation, Operation, OperationAnswer,
+    OperationId, OperationState, Resume, Target, Targets,
+};
 pub use standing::{Drift, Verified};
 pub use task::{
     AttemptDetail, Event, LogEntry, NewTask, NewTasks, StateEntry, StepEntry, Task, TaskAnswer,
@@ -69,6 +76,9 @@ pub struct Server {
     pub worker: Option<WorkerStatus>,
     /// Tasks for it that have not ended.
     pub open_tasks: u64,
+    /// What it is marked with.
+    #[serde(default)]
+    pub labels: Labels,
 }
 
 /// Whether a worker can be heard.
@@ -220,6 +230,14 @@ pub struct Platform {
     pub created_at: UnixMillis,
 }
 
+/// `POST /v1/servers/{name}/labels`, `POST /v1/sites/{host}/labels`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewLabels {
+    /// What is set, and what is removed.
+    pub changes: Vec<LabelChange>,
+}
+
 /// `POST /v1/platforms`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -277,6 +295,9 @@ pub struct Site {
     /// What it was found to be when it was last verified.
     #[serde(default)]
     pub verified: Option<Verified>,
+    /// What it is marked with.
+    #[serde(default)]
+    pub labels: Labels,
     /// Where it answers, once installed.
     pub url: Option<String>,
     /// The last task that was asked for it.

@@ -268,3 +268,80 @@ fn a_long_list_is_read_by_pages_or_whole() {
     hub.run(2, &["task", "list", "--all", "--limit", "3"]);
     hub.run(1, &["platform", "list", "--after", "wp"]);
 }
+
+#[test]
+fn many_servers_are_one_operation_that_is_listed_shown_and_cancelled() {
+    let hub = Hub::start("operations");
+    for name in ["web1", "web2", "db1"] {
+        hub.run(0, &["server", "add", name]);
+    }
+    let (out, _) = hub.run(0, &["server", "label", "web2", "zone=north"]);
+    assert!(out.contains("zone=north"), "{out}");
+    let (out, _) = hub.run(0, &["server", "verify", "--on", "web*", "--dry-run"]);
+    assert!(out.contains("2 would be chosen"), "{out}");
+    let (out, _) = hub.run(0, &["op", "list"]);
+    assert!(out.contains("No operations"), "{out}");
+    let (out, _) = hub.run(
+        0,
+        &["server", "verify", "--label", "zone=north", "--dry-run"],
+    );
+    assert!(
+        out.contains("web2") && out.contains("1 would be chosen"),
+        "{out}"
+    );
+
+    let started = hub.json(0, &["server", "verify", "web1", "db1", "--at-once", "1"]);
+    let id = started["operation"]["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let end = &id[id.len() - 8..];
+    let (out, _) = hub.run(0, &["operation", "list"]);
+    assert!(out.contains(end) && out.contains("server.verify"), "{out}");
+    let (out, _) = hub.run(0, &["op", "show", end, "--items", "all"]);
+    assert!(out.contains("web1") && out.contains("1 at once"), "{out}");
+
+    // Who stays is told by the exit code whether it can be resumed.
+    let watch = hub
+        .command(&["--json", "op", "watch", end])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("kolga runs");
+    hub.run(0, &["op", "cancel", end]);
+    let output = watch.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    let last = String::from_utf8_lossy(&output.stdout);
+    let last: Value = serde_json::from_str(last.lines().last().expect("a line")).expect("JSON");
+    assert_eq!(last["state"], "cancelled");
+    assert_eq!(last["counts"]["cancelled"], 2);
+    hub.run(1, &["op", "resume", end]);
+
+    for wrong in [
+        &["server", "verify"][..],
+        &["site", "verify"],
+        &["site", "run", "cron"],
+        &["site", "run", "a.example.org", "cron", "--all"],
+        &[
+            "site",
+            "migrate",
+            "--platform",
+            "a",
+            "--to",
+            "b",
+            "--rename",
+            "c.example.org",
+        ],
+        &["run", "recipe"],
+        &["run", "recipe", "--all", "--param", "site=a.example.org"],
+        &["op", "start", "ping", "--label", "a=b=c"],
+    ] {
+        hub.run(2, wrong);
+    }
+    let none = hub.json(1, &["site", "migrate", "--platform", "old", "--to", "new"]);
+    assert_eq!(none["error"]["code"], "nothing_selected");
+    let recipe = ["run", "clear", "--on", "web*", "--dry-run"];
+    assert_eq!(
+        hub.json(0, &recipe)["targets"].as_array().map(Vec::len),
+        Some(2)
+    );
+}

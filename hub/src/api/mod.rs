@@ -9,6 +9,7 @@ mod extract;
 mod guard;
 mod metrics;
 mod objects;
+mod operations;
 mod servers;
 mod tasks;
 mod token;
@@ -88,13 +89,26 @@ pub fn router(app: Arc<App>, token: Token, stop: CancellationToken) -> Router {
             "/v1/sites/{host}/lock",
             post(objects::lock_site).delete(objects::unlock_site),
         )
+        .route("/v1/servers/{name}/labels", post(servers::label))
+        .route("/v1/sites/{host}/labels", post(objects::label))
+        .route(
+            "/v1/operations",
+            get(operations::list).post(operations::start),
+        )
+        .route("/v1/operations/{id}", get(operations::show))
+        .route("/v1/operations/{id}/items", get(operations::items))
+        .route("/v1/operations/{id}/pause", post(operations::pause))
+        .route("/v1/operations/{id}/resume", post(operations::resume))
+        .route("/v1/operations/{id}/cancel", post(operations::cancel))
         .route("/v1/tasks", get(tasks::list).post(tasks::create))
         .route("/v1/tasks/{id}", get(tasks::show))
         .route("/v1/tasks/{id}/log", get(tasks::log))
         .route("/v1/tasks/{id}/cancel", post(tasks::cancel))
         .route("/v1/tasks/{id}/retry", post(tasks::retry))
         .layer(from_fn(guard::in_time));
-    let streams = Router::new().route("/v1/tasks/{id}/events", get(events::stream));
+    let streams = Router::new()
+        .route("/v1/tasks/{id}/events", get(events::stream))
+        .route("/v1/operations/{id}/events", get(operations::stream));
     let guarded = bounded
         .merge(streams)
         .layer(from_fn_with_state(api.clone(), guard::with_token));

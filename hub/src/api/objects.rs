@@ -183,3 +183,13 @@ pub(super) async fn hand_over_site(
 ) -> Result<Json<wire::Site>, ApiError> {
     Ok(Json(api.app.hand_over_site(&name(&host)?, &who).await?))
 }
+
+pub(super) async fn label(
+    State(api): State<Api>,
+    Path(host): Path<String>,
+    Who(who): Who,
+    Body(new): Body<wire::NewLabels>,
+) -> Result<Json<wire::Site>, ApiError> {
+    let site = api.app.label_site(&name(&host)?, new.changes, &who).await?;
+    Ok(Json(site))
+}

@@ -128,3 +128,15 @@ pub(super) async fn ping(
     let tasks = api.app.ping(name(&server)?, pings.count, &who).await?;
     Ok((StatusCode::CREATED, Json(wire::NewTasks { tasks })))
 }
+
+pub(super) async fn label(
+    State(api): State<Api>,
+    Path(server): Path<String>,
+    Who(who): Who,
+    Body(new): Body<wire::NewLabels>,
+) -> Result<Json<wire::Server>, ApiError> {
+    let server = name(&server)?;
+    Ok(Json(
+        api.app.label_server(&server, new.changes, &who).await?,
+    ))
+}

@@ -4,6 +4,7 @@
 mod doctor;
 mod inventory;
 mod objects;
+mod operations;
 mod tasks;
 
 use std::sync::Arc;
@@ -123,6 +124,7 @@ impl App {
             name: stored.name,
             created_at: stored.created_at,
             open_tasks: stored.open_tasks,
+            labels: stored.labels,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use kolga_protocol::id::TaskId;
 use kolga_protocol::state::State;
 use reqwest::Response;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::client::Client;
@@ -126,15 +127,16 @@ fn path(task: TaskId) -> String {
     format!("/v1/tasks/{task}/events")
 }
 
-/// Bytes to events. What is no event of this release is passed over.
+/// Bytes to events, of tasks or of operations. What is no event of this release is passed over.
 #[derive(Debug, Default)]
-struct Parser {
+pub(super) struct Parser {
     line: Vec<u8>,
     data: String,
 }
 
 impl Parser {
-    fn take(&mut self, bytes: &[u8]) -> Vec<Event> {
+    /// The events that these bytes complete.
+    pub(super) fn take<T: DeserializeOwned>(&mut self, bytes: &[u8]) -> Vec<T> {
         let mut events = Vec::new();
         let mut pieces = bytes.split(|&byte| byte == b'\n');
         // What comes before the first line end, and so may go on what came earlier.
@@ -148,7 +150,7 @@ impl Parser {
         events
     }
 
-    fn end_of_line(&mut self) -> Option<Event> {
+    fn end_of_line<T: DeserializeOwned>(&mut self) -> Option<T> {
         let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
         if line.is_empty() {
             let data = std::mem::take(&mut self.data);
@@ -175,7 +177,7 @@ mod tests {
         for cut in 0..STREAM.len() {
             let (before, after) = STREAM.as_bytes().split_at(cut);
             let mut parser = Parser::default();
-            let mut events = parser.take(before);
+            let mut events: Vec<Event> = parser.take(before);
             events.extend(parser.take(after));
             assert_eq!(events.len(), 1, "cut at {cut}");
             assert!(matches!(&events[0], Event::Log(log) if log.text == "ö" && log.seq == 4));

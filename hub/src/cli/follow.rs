@@ -22,11 +22,11 @@ const QUIET: Duration = Duration::from_secs(3);
 /// How long to stay.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct Follow {
-    /// Show the task's steps and log live, until it ends
+    /// Show live what happens, until it ends
     #[arg(long, short)]
     follow: bool,
 
-    /// Return only when the task has ended, and say what came of it
+    /// Return only when it has ended, and say what came of it
     #[arg(long, short)]
     wait: bool,
 }
@@ -46,6 +46,11 @@ impl Follow {
     /// Whether it stays until the task ends.
     pub(super) fn stays(self) -> bool {
         self.follow || self.wait
+    }
+
+    /// Whether to stay at all, and then whether to show what happens.
+    pub(super) fn is_live(self) -> Option<bool> {
+        (self.follow || self.wait).then_some(self.follow)
     }
 
     /// Ends a command that made a task: `answer` is what the hub said about it.

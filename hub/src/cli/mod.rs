@@ -1,6 +1,6 @@
 //! The operator's command line: reads the arguments, asks the hub over HTTP, shows what it says.
 //!
-//! One file a noun (`server`, `platform`, `site`, `backup`, `trash`, `recipe`, `task`), each with its arguments and its commands.
+//! One file a noun (`server`, `platform`, `site`, `backup`, `trash`, `recipe`, `op`, `task`), each with its arguments and its commands.
 //! `client` speaks HTTP, `page` turns the pages of long lists, `events` holds on to a live stream, `follow` shows one; `screen` is the only
 //! way to stdout, `trouble` the only judge of exit codes. `serve` alone hands on to the daemon instead of
 //! to the API.
@@ -13,7 +13,10 @@ mod doctor;
 mod events;
 mod follow;
 mod inventory;
+mod label;
 mod live;
+mod many;
+mod op;
 mod page;
 mod platform;
 mod recipe;
@@ -49,6 +52,8 @@ Examples:
   kolga platform add wp --server web1 --profile wordpress --source /usr/share/wordpress --follow
   kolga site install blog.example.org --server web1 --profile wordpress --platform wp \\
         --option title='My blog' --follow
+  kolga site verify --all --follow                  every site, as one operation
+  kolga site migrate --platform wp67 --to wp68 --follow   upgrade all that are on a platform
   kolga task list --state failed                    what went wrong?
   kolga task log 3f9a2b1c --follow                  watch a task; the end of its id is enough
   kolga site list --all --json | jq -r '.items[].url'   for scripts
@@ -57,7 +62,8 @@ Exit codes:
   0  done
   1  the task failed, or the hub refused; the message says why
   2  the command line is wrong
-  3  the hub cannot be reached";
+  3  the hub cannot be reached
+  4  the operation stopped early; `kolga op resume` goes on with it";
 
 /// Kolga: websites on many servers, from one place.
 ///
@@ -145,6 +151,9 @@ enum Ask {
     /// Tasks: what was asked for, and how it went
     #[command(subcommand)]
     Task(task::Command),
+    /// Operations: one kind of task on many sites or servers
+    #[command(subcommand, visible_alias = "operation")]
+    Op(op::Command),
     /// Measure how fast tasks go the whole way, and how long one takes when nothing else runs
     Bench(bench::Args),
 }
@@ -179,6 +188,7 @@ impl Ask {
             Self::Recipe(command) => command.run(&client, screen).await,
             Self::Run(run) => run.run(&client, screen).await,
             Self::Task(command) => command.run(&client, screen).await,
+            Self::Op(command) => command.run(&client, screen).await,
             Self::Bench(args) => args.run(&client, screen).await,
         }
     }

@@ -143,7 +143,7 @@ async fn all_as_table<T: Serialize + DeserializeOwned>(
 /// A list, page by page.
 pub(super) struct Pages<'a> {
     client: &'a Client,
-    path: &'static str,
+    path: &'a str,
     cursor: &'static str,
     query: Vec<(&'static str, String)>,
     limit: u32,
@@ -154,7 +154,7 @@ impl<'a> Pages<'a> {
     /// From its beginning, unless the query says otherwise.
     pub(super) fn new(
         client: &'a Client,
-        path: &'static str,
+        path: &'a str,
         cursor: &'static str,
         query: Vec<(&'static str, String)>,
     ) -> Self {

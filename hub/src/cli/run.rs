@@ -1,17 +1,18 @@
-//! `kolga run`: one of the recipes that a server offers.
+//! `kolga run`: one of the recipes that servers offer, on one of them or on many.
 
 use std::collections::BTreeMap;
 
 use clap::Args;
-use kolga_protocol::names::{HostName, ParamName, ParamValue, RecipeName, ServerName};
+use kolga_protocol::names::{HostName, ParamName, ParamValue, RecipeName};
 use kolga_protocol::task::Kind;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::client::Client;
 use super::follow::Follow;
+use super::many::{Many, Work};
 use super::screen::Screen;
 use super::trouble::Trouble;
-use crate::wire::{NewRecipeRun, NewSiteTask, TaskAnswer};
+use crate::wire::{Each, NewRecipeRun, NewSiteTask, TaskAnswer};
 
 /// The parameter that names the site that a recipe works on.
 const SITE: &str = "site";
@@ -22,40 +23,60 @@ const SITE: &str = "site";
 Examples:
   kolga recipe list --on web1                                what it offers, and what each can be told
   kolga run clear-nginx-cache --on web1 --follow
+  kolga run clear-nginx-cache --on 'web*' --at-once 2 --follow         on each of many servers
   kolga run notice-on --param site=blog.example.org --param text='Back at noon' --follow
+  kolga run notice-on --each-site --label env=test --param text='Back at noon' --follow
 
 A recipe that works on a site finds its server by itself. What a recipe does is written down on the server, and
 nowhere else: from here it gets a name and values. docs/ADDING.md tells how to write one.")]
 pub(super) struct Run {
     /// The recipe's name
     recipe: RecipeName,
-    /// Where to run it; not needed for a recipe that works on a site
-    #[arg(long, value_name = "SERVER")]
-    on: Option<ServerName>,
     /// What the recipe can be told; may be given again
     #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = param)]
     params: Vec<(ParamName, ParamValue)>,
+    /// For a recipe that works on a site: run it for each of the sites that are chosen
+    #[arg(long)]
+    each_site: bool,
     #[command(flatten)]
     follow: Follow,
+    #[command(flatten)]
+    many: Many,
 }
 
 impl Run {
     pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
         let (site, params) = split(self.params)?;
-        let answer: TaskAnswer = match (self.on, site) {
+        let server = self.many.one_server().filter(|_| !self.each_site);
+        let is_for_many = self.each_site || !self.many.is_unsaid();
+        let answer: TaskAnswer = match (server, site) {
             (Some(server), site) => {
                 let path = format!("/v1/servers/{server}/recipes/{}", self.recipe);
                 client.post(&path, &NewRecipeRun { site, params }).await?
             }
+            (None, Some(_)) if is_for_many => {
+                return Err(wrong(
+                    "a site is named by --param, so no others can be chosen by options".to_owned(),
+                ));
+            }
             (None, Some(host)) => {
-                let wish = json!({"recipe": self.recipe, "params": params});
                 let wish = NewSiteTask {
                     kind: Kind::RecipeRun.as_str().to_owned(),
-                    params: wish.as_object().cloned().unwrap_or_default(),
+                    params: asked(&self.recipe, &params),
                 };
                 client
                     .post(&format!("/v1/sites/{host}/tasks"), &wish)
                     .await?
+            }
+            (None, None) if self.many.chooses() => {
+                let work = Work {
+                    each: Some(match self.each_site {
+                        true => Each::Site,
+                        false => Each::Server,
+                    }),
+                    ..Work::of(Kind::RecipeRun, asked(&self.recipe, &params))
+                };
+                return self.many.start(work, self.follow, client, screen).await;
             }
             (None, None) => {
                 return Err(Trouble::Usage {
@@ -69,6 +90,12 @@ impl Run {
         let task = &answer.task;
         self.follow.conclude(client, screen, task, &answer).await
     }
+}
+
+/// The parameters of a task, but for the site.
+fn asked(recipe: &RecipeName, params: &BTreeMap<ParamName, ParamValue>) -> Map<String, Value> {
+    let asked = json!({"recipe": recipe, "params": params});
+    asked.as_object().cloned().unwrap_or_default()
 }
 
 /// What is told a recipe, each thing once.

@@ -5,16 +5,19 @@ use kolga_protocol::message::Mood;
 use kolga_protocol::names::ServerName;
 use kolga_protocol::task::Kind;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::client::Client;
 use super::follow::Follow;
 use super::inventory::Take;
+use super::label::{self, Changes};
+use super::many::{CHOOSERS, Many, Work};
 use super::page::{self, Part};
 use super::screen::{Screen, Style};
 use super::table::{Cell, Table};
 use super::time::{age, instant};
 use super::trouble::Trouble;
+use crate::selector::Glob;
 use crate::wire::{
     NewServer, NewTask, NewTasks, Presence, RemovedServer, Server, TaskAnswer, TaskDetail,
     WorkerStatus,
@@ -36,6 +39,14 @@ Example:
     /// List the servers, with what each does now
     #[command(visible_alias = "ls")]
     List(Part),
+    /// Mark a server, for --label to choose by
+    #[command(after_help = "Example:\n  kolga server label web1 zone=north old-")]
+    Label {
+        /// Its name
+        name: ServerName,
+        #[command(flatten)]
+        changes: Changes,
+    },
     /// Show one server
     Show {
         /// Its name
@@ -56,12 +67,18 @@ Its worker is yours to stop, and its broker's user to remove: rabbitmqctl delete
         name: ServerName,
     },
     /// Let a server probe everything that sites will need, and say all that is wrong
-    #[command(after_help = "Example:\n  kolga server verify web1 --follow")]
+    #[command(after_help = "\
+Examples:
+  kolga server verify web1 --follow
+  kolga server verify --all --follow                every server, as one operation")]
     Verify {
-        /// Its name
-        name: ServerName,
+        /// Its name; several, or options that choose, are one operation over many
+        #[arg(value_name = "NAME", required_unless_present_any = CHOOSERS)]
+        names: Vec<ServerName>,
         #[command(flatten)]
         follow: Follow,
+        #[command(flatten)]
+        many: Many,
     },
     /// Look what there is on a server, and where that is not what the hub's lists say; nothing is changed
     #[command(after_help = "Example:\n  kolga server inventory web1")]
@@ -100,6 +117,12 @@ impl Command {
                 ))?)
             }
             Self::List(part) => list(client, screen, part).await,
+            Self::Label { name, changes } => {
+                let path = format!("/v1/servers/{name}");
+                changes
+                    .make(&path, |server: &Server| &server.labels, client, screen)
+                    .await
+            }
             Self::Show { name } => {
                 let server: Server = client.get(&format!("/v1/servers/{name}"), &[]).await?;
                 if screen.is_json() {
@@ -125,11 +148,11 @@ impl Command {
                      rabbitmqctl delete_user kolga-{name}"
                 ))?)
             }
-            Self::Verify { name, follow } => {
-                let path = format!("/v1/servers/{name}/verify");
-                let answer: TaskAnswer = client.act(Method::POST, &path).await?;
-                follow.conclude(client, screen, &answer.task, &answer).await
-            }
+            Self::Verify {
+                names,
+                follow,
+                many,
+            } => verify(names, follow, many, client, screen).await,
             Self::Inventory(take) => take.run(client, screen).await,
             Self::Print {
                 name,
@@ -156,6 +179,24 @@ impl Command {
             }
         }
     }
+}
+
+async fn verify(
+    names: Vec<ServerName>,
+    follow: Follow,
+    many: Many,
+    client: &Client,
+    screen: &Screen,
+) -> Result<(), Trouble> {
+    if let ([name], true) = (names.as_slice(), many.is_unsaid()) {
+        let path = format!("/v1/servers/{name}/verify");
+        let answer: TaskAnswer = client.act(Method::POST, &path).await?;
+        return follow.conclude(client, screen, &answer.task, &answer).await;
+    }
+    let names = names.iter().map(Glob::from).collect();
+    let work = Work::of(Kind::ServerVerify, Map::new());
+    let many = many.with_servers(names);
+    many.start(work, follow, client, screen).await
 }
 
 async fn list(client: &Client, screen: &Screen, part: Part) -> Result<(), Trouble> {
@@ -201,6 +242,7 @@ fn describe(server: &Server) -> Table {
     table.pair("added", instant(server.created_at));
     table.pair_if("last heard", server.seen_at.map(instant));
     table.pair("open tasks", server.open_tasks.to_string());
+    table.pair_if("labels", label::shown(&server.labels));
     if let Some(worker) = &server.worker {
         table.pair("version", &worker.version);
         table.pair("does", mood(worker.mood));

@@ -15,6 +15,9 @@ pub(super) enum Trouble {
     /// A task did not succeed; it has been shown already.
     #[error("the task did not succeed")]
     TaskFailed,
+    /// An operation stopped early, and can be resumed; it has been shown already.
+    #[error("the operation is paused")]
+    Paused,
     /// The hub answered, and would not.
     #[error("{}", error.message)]
     Refused {
@@ -63,6 +66,7 @@ impl Trouble {
         let (code, hint) = match self {
             Self::Refused { error } => return error.clone(),
             Self::TaskFailed => ("task_failed", None),
+            Self::Paused => ("operation_paused", None),
             Self::Usage { hint, .. } => ("usage", Some(hint.clone())),
             Self::Unreachable { .. } => (
                 "hub_unreachable",
@@ -90,7 +94,7 @@ impl Trouble {
             Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS;
             }
-            Self::TaskFailed | Self::Interrupted => {}
+            Self::TaskFailed | Self::Paused | Self::Interrupted => {}
             _ => {
                 let error = self.as_error();
                 let name = screen.paint_stderr(Style::Bad, "error:");
@@ -112,6 +116,7 @@ impl Trouble {
             Self::TaskFailed | Self::Refused { .. } | Self::Daemon(_) | Self::Io(_) => 1,
             Self::Usage { .. } => 2,
             Self::Unreachable { .. } => 3,
+            Self::Paused => 4,
             // 128 + SIGINT, as shells report it.
             Self::Interrupted => 130,
         }

@@ -34,6 +34,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "verified",
         include_str!("../../migrations/0003_verified.sql"),
     ),
+    (
+        4,
+        "operations",
+        include_str!("../../migrations/0004_operations.sql"),
+    ),
     (9, "names", include_str!("../../migrations/0009_names.sql")),
 ];
 

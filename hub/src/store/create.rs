@@ -11,6 +11,7 @@ use super::bulk::Bulk;
 use super::rows::json;
 use super::tx::{Operation, Outcome, Refusal, Tx, plain};
 use super::{objects, servers};
+use crate::wire::OperationId;
 
 /// Tasks in one request at most: bounds the time that everybody else waits for the writer.
 pub const MOST: u32 = 10_000;
@@ -28,9 +29,10 @@ pub struct Create {
     pub requested_by: String,
 }
 
-pub(super) static INSERT_TASKS: Bulk = Bulk::new(
-    "INSERT INTO task (id, server, kind, params, object, requested_by, created_at, attempt, tries, state) VALUES",
-    10,
+static INSERT_TASKS: Bulk = Bulk::new(
+    "INSERT INTO task (id, server, kind, params, object, operation, requested_by, created_at, attempt, tries, state)
+     VALUES",
+    11,
     "",
 );
 pub(super) static INSERT_ATTEMPTS: Bulk = Bulk::new(
@@ -69,62 +71,89 @@ impl Operation for Create {
         if let Err(refusal) = objects::claim(tx, &self.server, &self.params, tasks[0]).await? {
             return Ok(Err(refusal));
         }
-        let params = self
+        let wanted: Vec<Wanted<'_>> = tasks
+            .iter()
+            .map(|&id| Wanted {
+                id,
+                server: &self.server,
+                params: &self.params,
+                operation: None,
+            })
+            .collect();
+        insert(tx, &wanted, &self.requested_by).await?;
+        Ok(Ok(tasks))
+    }
+}
+
+/// A task that is to be made; what it claims is claimed.
+pub(super) struct Wanted<'a> {
+    pub(super) id: TaskId,
+    pub(super) server: &'a ServerName,
+    pub(super) params: &'a Params,
+    /// What it is a part of.
+    pub(super) operation: Option<OperationId>,
+}
+
+/// Makes tasks, each with its first attempt and its message.
+pub(super) async fn insert(
+    tx: &mut Tx<'_>,
+    wanted: &[Wanted<'_>],
+    requested_by: &str,
+) -> Result<(), sqlx::Error> {
+    let requested_by = plain(requested_by);
+    let mut rows = Vec::with_capacity(wanted.len());
+    for task in wanted {
+        let params = task
             .params
             .to_json()
             .map_err(|error| sqlx::Error::Encode(error.into()))?;
+        tx.memory.last_seq += 1;
         let params = json(&params).unwrap_or_default();
-        let object = object(&self.params);
-        let requested_by = plain(&self.requested_by);
-        let first_seq = tx.memory.last_seq + 1;
-        tx.memory.last_seq += i64::from(self.count);
-        let rows: Vec<(i64, TaskId)> = (first_seq..).zip(tasks.iter().copied()).collect();
-
-        let now = tx.now.0;
-        let server = self.server.as_str();
-        let kind = self.params.kind().as_str();
-        let queued = State::Queued.as_str();
-        let mut written = INSERT_TASKS
-            .execute(tx.connection, &rows, |query, (_, task)| {
-                query
-                    .bind(task.to_string())
-                    .bind(server.to_owned())
-                    .bind(kind)
-                    .bind(params.clone())
-                    .bind(object.clone())
-                    .bind(requested_by.clone())
-                    .bind(now)
-                    .bind(1_i64)
-                    .bind(1_i64)
-                    .bind(queued)
-            })
-            .await?;
-        written += INSERT_ATTEMPTS
-            .execute(tx.connection, &rows, |query, (_, task)| {
-                query
-                    .bind(task.to_string())
-                    .bind(1_i64)
-                    .bind(queued)
-                    .bind(now)
-            })
-            .await?;
-        written += INSERT_OUTBOX
-            .execute(tx.connection, &rows, |query, (seq, task)| {
-                query
-                    .bind(*seq)
-                    .bind(server.to_owned())
-                    .bind(task.to_string())
-                    .bind(1_i64)
-                    .bind("task")
-                    .bind(requested_by.clone())
-            })
-            .await?;
-        tx.effects.outbox = true;
-        tx.effects.grown.tasks += i64::from(self.count);
-        tx.effects.created += u64::from(self.count);
-        tx.effects.rows += written;
-        Ok(Ok(tasks))
+        rows.push((tx.memory.last_seq, task, params, object(task.params)));
     }
+    let now = tx.now.0;
+    let queued = State::Queued.as_str();
+    let mut written = INSERT_TASKS
+        .execute(tx.connection, &rows, |query, (_, task, params, object)| {
+            query
+                .bind(task.id.to_string())
+                .bind(task.server.to_string())
+                .bind(task.params.kind().as_str())
+                .bind(params.clone())
+                .bind(object.clone())
+                .bind(task.operation.map(|operation| operation.to_string()))
+                .bind(requested_by.clone())
+                .bind(now)
+                .bind(1_i64)
+                .bind(1_i64)
+                .bind(queued)
+        })
+        .await?;
+    written += INSERT_ATTEMPTS
+        .execute(tx.connection, &rows, |query, (_, task, _, _)| {
+            query
+                .bind(task.id.to_string())
+                .bind(1_i64)
+                .bind(queued)
+                .bind(now)
+        })
+        .await?;
+    written += INSERT_OUTBOX
+        .execute(tx.connection, &rows, |query, (seq, task, _, _)| {
+            query
+                .bind(*seq)
+                .bind(task.server.to_string())
+                .bind(task.id.to_string())
+                .bind(1_i64)
+                .bind("task")
+                .bind(requested_by.clone())
+        })
+        .await?;
+    tx.effects.outbox |= !rows.is_empty();
+    tx.effects.grown.tasks += i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    tx.effects.created += rows.len() as u64;
+    tx.effects.rows += written;
+    Ok(())
 }
 
 /// What the task changes, by name; else what it relies on; nothing for one that needs nothing.

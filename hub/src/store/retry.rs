@@ -8,6 +8,7 @@ use kolga_protocol::state::State;
 use super::cancel::unknown_task;
 use super::create::INSERT_ATTEMPTS;
 use super::objects;
+use super::operations::ends;
 use super::outbox::send;
 use super::rows::{self, TaskRow};
 use super::servers;
@@ -58,7 +59,11 @@ impl Operation for Retry {
             }
         }
         let who = plain(&self.requested_by);
+        let part_of = row.operation.filter(|_| row.finished);
         next_attempts(tx, vec![row], Some(1), &who).await?;
+        if let Some(operation) = part_of {
+            ends::reopened(tx, operation, self.task).await?;
+        }
         tx.audit(&who, "task.retry", &self.task.to_string(), "")
             .await?;
         Ok(Ok(()))

@@ -12,7 +12,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::bulk::Bulk;
 use super::tx::Tx;
-use crate::wire;
+use crate::wire::{self, OperationId};
 
 /// What the hub does by itself.
 #[derive(Clone, Debug)]
@@ -53,6 +53,8 @@ pub(super) struct TaskRow {
     pub(super) server: String,
     pub(super) kind: String,
     pub(super) object: Option<String>,
+    /// What it is a part of.
+    pub(super) operation: Option<OperationId>,
     pub(super) state: State,
     pub(super) cancel_requested: bool,
     pub(super) finished: bool,
@@ -83,7 +85,7 @@ struct NewEntry {
 }
 
 static LOAD: Bulk = Bulk::new(
-    "SELECT t.id, t.server, t.kind, t.object, t.state, t.cancel_requested, t.retry_at, t.finished_at,
+    "SELECT t.id, t.server, t.kind, t.object, t.operation, t.state, t.cancel_requested, t.retry_at, t.finished_at,
             t.tries, t.attempt, t.entries, a.last_seq, a.journal, a.started_at, a.ended_at,
             a.check_at
        FROM task t JOIN attempt a ON a.task = t.id AND a.attempt = t.attempt
@@ -188,6 +190,7 @@ impl TaskRow {
         let state: String = row.try_get("state")?;
         let attempt: i64 = row.try_get("attempt")?;
         let finished_at: Option<i64> = row.try_get("finished_at")?;
+        let operation: Option<String> = row.try_get("operation")?;
         Ok(Self {
             run: Run {
                 task: id.parse().map_err(|_| decode("task id", &id))?,
@@ -196,6 +199,7 @@ impl TaskRow {
             server: row.try_get("server")?,
             kind: row.try_get("kind")?,
             object: row.try_get("object")?,
+            operation: operation.and_then(|id| id.parse().ok()),
             state: state.parse().map_err(|_| decode("state", &state))?,
             cancel_requested: row.try_get::<i64, _>("cancel_requested")? != 0,
             finished: finished_at.is_some(),

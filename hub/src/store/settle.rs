@@ -14,6 +14,7 @@ use super::adopting;
 use super::moving;
 use super::names;
 use super::objects::{free_names, remove_site};
+use super::operations::ends;
 use super::platforms;
 use super::rows::{TaskRow, json};
 use super::tx::Tx;
@@ -22,12 +23,13 @@ use super::verified;
 /// A task that is finished, and its output where it has one.
 pub(super) type Ended = (TaskId, Option<Output>);
 
-/// The rows of platforms and sites whose tasks are finished.
+/// The rows of platforms and sites, and the items of operations, whose tasks are finished.
 pub(super) async fn settle(
     tx: &mut Tx<'_>,
     rows: &HashMap<TaskId, TaskRow>,
     ended: Vec<Ended>,
 ) -> Result<(), sqlx::Error> {
+    ends::settle(tx, rows, &ended).await?;
     for (task, output) in ended {
         let Some(row) = rows.get(&task) else { continue };
         // Most tasks have no object that is in a list, and are not read again.

@@ -9,6 +9,7 @@ use kolga_protocol::id::TaskId;
 use tokio::sync::{Notify, watch};
 
 use super::read::Held;
+use crate::wire::OperationId;
 
 /// From so many watched tasks on, those that nobody watches any more are looked for.
 const CROWDED: usize = 256;
@@ -24,9 +25,12 @@ pub struct Signals {
     pub due: Notify,
     /// Attempts were sent, of which something has to be heard from now on.
     pub open: Notify,
+    /// An operation has room for more tasks.
+    pub room: Notify,
     /// Much has been written since somebody took the numbers.
     pub grown: Notify,
     growth: Mutex<Held>,
+    /// Tasks, and operations by ids of the same sort.
     watched: Mutex<HashMap<TaskId, watch::Sender<u64>>>,
 }
 
@@ -42,6 +46,12 @@ impl Signals {
             Entry::Occupied(watched) => watched.get().subscribe(),
             Entry::Vacant(free) => free.insert(watch::Sender::new(0)).subscribe(),
         }
+    }
+
+    /// Changes whenever a commit has changed the operation.
+    #[must_use]
+    pub fn watch_operation(&self, operation: OperationId) -> watch::Receiver<u64> {
+        self.watch(operation.key())
     }
 
     pub(super) fn grew(&self, by: &Held) {

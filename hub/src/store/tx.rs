@@ -131,6 +131,8 @@ pub(super) struct Effects {
     pub(super) cursor: Option<i64>,
     pub(super) outbox: bool,
     pub(super) due: bool,
+    /// An operation has room for more tasks.
+    pub(super) room: bool,
     pub(super) changed: Vec<TaskId>,
     pub(super) pruned_up_to: Option<TaskId>,
     pub(super) grown: Held,

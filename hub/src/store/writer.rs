@@ -190,6 +190,9 @@ impl Writing {
         if effects.due {
             self.parts.signals.due.notify_one();
         }
+        if effects.room {
+            self.parts.signals.room.notify_one();
+        }
         self.parts.signals.changed(effects.changed);
     }
 

@@ -9,6 +9,8 @@ use kolga_protocol::task::Output;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::OperationId;
+
 /// A task as it stands: what lists show.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
@@ -20,6 +22,9 @@ pub struct Task {
     pub kind: String,
     /// What it changes, `site:blog.example.org`; none where it changes nothing.
     pub object: Option<String>,
+    /// The operation that it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationId>,
     /// Which of the worker's lanes it runs in.
     pub lane: Lane,
     /// The state of its newest attempt.

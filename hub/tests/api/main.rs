@@ -3,6 +3,7 @@
 
 mod hub;
 mod live;
+mod operations;
 
 use std::os::unix::fs::PermissionsExt;
 

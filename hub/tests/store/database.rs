@@ -152,6 +152,17 @@ pub async fn make(store: &Store, params: Params) -> TaskId {
     make_many(store, params, 1).await[0]
 }
 
+/// A task on a server of this name.
+pub async fn make_on(store: &Store, on: &str, params: Params) -> TaskId {
+    let create = Create {
+        server: server(on),
+        params,
+        count: 1,
+        requested_by: "test".to_owned(),
+    };
+    store.write(create).await.expect("a task is made")[0]
+}
+
 pub async fn make_many(store: &Store, params: Params, count: u32) -> Vec<TaskId> {
     let create = Create {
         server: server("web1"),

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use kolga_hub::store::Store;
 use kolga_hub::store::cancel::Cancel;
 use kolga_hub::store::doubt::{CheckDue, NextCheck, Unknown};
+use kolga_hub::store::labels::{Labelled, SetLabels};
 use kolga_hub::store::locks::SetSiteLock;
 use kolga_hub::store::objects::Forget;
+use kolga_hub::store::operations::prune::PruneOperations;
+use kolga_hub::store::operations::steer::{CancelOperation, Pause, ResumeOperation};
 use kolga_hub::store::platforms::{ForgetPlatform, LockPlatform};
 use kolga_hub::store::prune::{Prune, PruneAudit, What};
 use kolga_hub::store::published::{Fate, Published, Unblock};
@@ -15,14 +18,15 @@ use kolga_hub::store::read::Filter;
 use kolga_hub::store::reports::TakeReports;
 use kolga_hub::store::retry::{Retry, RetryDue};
 use kolga_hub::store::servers::{AddServer, Heard, RemoveServer};
+use kolga_hub::wire::ItemState;
 use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
 use kolga_protocol::message::{Level, LogLines, ReportBody, StepPhase, StepReport};
 use kolga_protocol::names::{HostName, PlatformName};
 use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
-    Output, Params, platform_build, platform_delete, platform_verify, site_delete, site_disable,
-    site_https, site_install, site_restore, site_verify, trash_restore,
+    Output, Params, ping, platform_build, platform_delete, platform_verify, site_delete,
+    site_disable, site_https, site_install, site_restore, site_verify, trash_restore,
 };
 
 use crate::database::{
@@ -31,14 +35,16 @@ use crate::database::{
 };
 use crate::listing::one_in_each_state;
 use crate::naming;
+use crate::operations::{a_site, advance, chosen, end as end_of, items, start_of, started};
 
 /// Asks for everything.
 pub async fn everything(store: &Store) {
     servers(store).await;
     tasks(store).await;
     objects(store).await;
+    let old = operations(store).await;
     doubt(store).await;
-    pruning(store).await;
+    pruning(store, old).await;
     questions(store).await;
 }
 
@@ -371,6 +377,74 @@ fn build(name: &PlatformName) -> Params {
     })
 }
 
+/// Over sites and over servers, stopped, resumed and cancelled, one of them old enough to go.
+async fn operations(store: &Store) -> TaskId {
+    for number in 0..4 {
+        a_site(store, "web1", &format!("op{number}.example.org")).await;
+    }
+    let label = |of| SetLabels {
+        of,
+        changes: vec!["plans=yes".parse().expect("a label")],
+        requested_by: "test".to_owned(),
+    };
+    let one = host("op1.example.org");
+    for of in [Labelled::Site(one), Labelled::Server(server("web1"))] {
+        store.write(label(of)).await.expect("labelled");
+    }
+    let pings = || start_of("ping", chosen(serde_json::json!({"labels": ["plans=yes"]})));
+    let old = started(store, pings()).await;
+    advance(store).await;
+    let item = items(store, old, Some(ItemState::Made)).await.remove(0);
+    let ended = item.task.expect("made");
+    let pong = Output::Ping(ping::Output {
+        worker_version: "1".to_owned(),
+        at_micros: 0,
+    });
+    end_of(store, ended, success(&pong)).await;
+    let sites = ["op0.example.org", "op1.example.org", "op2.example.org"];
+    let mut start = start_of("site.disable", chosen(serde_json::json!({"sites": sites})));
+    start.parallel = 1;
+    let id = started(store, start).await;
+    advance(store).await;
+    let item = items(store, id, Some(ItemState::Made)).await.remove(0);
+    let failed = item.task.expect("made");
+    end_of(store, failed, because(Event::Failed, "no disk")).await;
+    advance(store).await;
+    let requested_by = || "test".to_owned();
+    let pause = Pause {
+        operation: id,
+        requested_by: requested_by(),
+    };
+    store.write(pause).await.expect("it runs");
+    let retry = Retry {
+        task: failed,
+        requested_by: requested_by(),
+    };
+    store.write(retry).await.expect("it failed");
+    end_of(store, failed, because(Event::Failed, "no disk")).await;
+    let resume = ResumeOperation {
+        operation: id,
+        retry_failed: true,
+        requested_by: requested_by(),
+    };
+    store.write(resume).await.expect("it stops");
+    let cancel = CancelOperation {
+        operation: id,
+        let_finish: false,
+        requested_by: requested_by(),
+    };
+    store.write(cancel).await.expect("it runs");
+    let mut all = start_of("site.disable", chosen(serde_json::json!({"all": true})));
+    all.dry_run = true;
+    store.write(all).await.expect("only asked");
+    store.operations(None, 100).await.expect("read");
+    let text = id.to_string();
+    for part in [&text[..18], &text[24..]] {
+        store.find_operations(part).await.expect("read");
+    }
+    ended
+}
+
 async fn doubt(store: &Store) {
     let doubtful = make_many(store, a_ping(), 2).await;
     publish(store, take(store).await, &Fate::Confirmed).await;
@@ -394,7 +468,7 @@ async fn doubt(store: &Store) {
     publish(store, take(store).await, &Fate::Confirmed).await;
 }
 
-async fn pruning(store: &Store) {
+async fn pruning(store: &Store, of_operation: TaskId) {
     let long = make(store, a_ping()).await;
     let mut bodies = vec![event(Event::Accepted)];
     bodies.extend((0..300).map(|_| a_whole_way()[3].clone()));
@@ -409,6 +483,7 @@ async fn pruning(store: &Store) {
         (What::Logs, vec![long]),
         (What::Logs, logs.tasks),
         (What::Tasks, old),
+        (What::Tasks, vec![of_operation]),
     ] {
         let piece = Prune {
             what,
@@ -416,6 +491,10 @@ async fn pruning(store: &Store) {
             ended_by,
         };
         store.write(piece).await.expect("a piece");
+    }
+    // The operation of a ping, and then its servers and itself.
+    for _ in 0..2 {
+        assert!(store.write(PruneOperations).await.expect("a piece"));
     }
     let audit = PruneAudit {
         before: ended_by,

@@ -8,7 +8,7 @@ pub const ENDED: u32 = 20_000;
 pub const WAITING: u32 = 2000;
 
 /// The same in both databases. Each begins with a comment, so that [`crate::recorder`] leaves them out.
-const STATEMENTS: [&str; 10] = [
+const STATEMENTS: [&str; 14] = [
     "/* fill */ WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 49)
      INSERT INTO server (name, created_at) SELECT 'old' || CAST(i AS TEXT), 0 FROM n",
     "/* fill */ WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
@@ -41,6 +41,21 @@ const STATEMENTS: [&str; 10] = [
     "/* fill */ WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1999)
      INSERT INTO platform (server, name, profile, source, condition, task, created_at)
      SELECT 'old' || CAST(i % 50 AS TEXT), 'p' || CAST(i AS TEXT), 'static', '/srv', 'ready', 'none', 0 FROM n",
+    // Operations whose tasks are all there yet: ten of those that are over belong to each. Ids of the time to come, as
+    // seen from any task that is pruned.
+    "/* fill */ WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1999)
+     INSERT INTO operation (id, kind, params, selector, requested_by, created_at, parallel, stop_after, state, total,
+                            waiting, open, succeeded, failed, cancelled, skipped, finished_at)
+     SELECT 'f1900000-0000-7000-8000-' || CAST(100000000000 + i AS TEXT), 'ping', '{}', '{\"all\":true}', 'fill', 0, 4, 0,
+            'finished', 10, 0, 0, 10, 0, 0, 0, 1 FROM n",
+    "/* fill */ INSERT INTO operation_server (operation, server, waiting, open)
+     SELECT id, 'old1', 0, 0 FROM operation WHERE requested_by = 'fill'",
+    "/* fill */ WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
+     INSERT INTO operation_item (operation, place, server, state, task)
+     SELECT 'f1900000-0000-7000-8000-' || CAST(100000000000 + i / 10 AS TEXT), 1 + i % 10, 'old1', 'succeeded',
+            '01900000-0000-7000-8000-' || CAST(100000000000 + i AS TEXT) FROM n",
+    "/* fill */ UPDATE task SET operation = (SELECT i.operation FROM operation_item i WHERE i.task = task.id)
+      WHERE requested_by = 'fill' AND finished_at IS NOT NULL",
     "/* fill */ WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 4999)
      INSERT INTO audit (id, at, actor, action, subject, detail)
      SELECT '01900000-0000-7000-8000-' || CAST(100000000000 + i AS TEXT), 0, 'fill', 'fill', 'fill', '' FROM n",

@@ -8,6 +8,7 @@ mod fill;
 mod listing;
 mod moving;
 mod naming;
+mod operations;
 mod plans;
 mod platforms;
 mod pruning;
@@ -106,7 +107,14 @@ scenarios! {
         tasks_are_found_in_every_state,
         pages_of_sites_meet_without_gap_or_overlap,
         pages_of_platforms_and_servers_meet_without_gap_or_overlap,;
+    operations:
+        the_set_of_an_operation_is_fixed_when_it_is_made,
+        no_more_are_open_than_the_limits_say_and_the_emptiest_server_is_next,
+        an_operation_stops_after_so_many_failures_and_goes_on_when_resumed,
+        a_cancelled_operation_makes_no_more_and_cancels_what_is_open,
+        a_task_that_is_tried_again_by_itself_opens_its_operation_again,;
     pruning:
+        an_operation_is_forgotten_when_all_its_tasks_are_gone,
         old_tasks_go_whole_and_what_is_not_over_stays,
         a_log_goes_before_its_task_and_the_task_says_so,
         of_more_than_may_be_kept_the_oldest_go,
@@ -121,7 +129,19 @@ scenarios! {
 /// Scenarios that need the whole database, to open it again.
 mod reopened {
     use crate::database::Database;
+    use crate::operations::whatever_happens_every_item_has_one_task_that_succeeds as whatever_happens;
     use crate::pruning::a_hub_that_dies_between_two_pieces_goes_on_with_the_rest as between_pieces;
+
+    #[tokio::test]
+    async fn sqlite_whatever_happens_every_item_has_one_task_that_succeeds() {
+        whatever_happens(Database::sqlite().await).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "needs the stack: run deploy/test"]
+    async fn postgres_whatever_happens_every_item_has_one_task_that_succeeds() {
+        whatever_happens(Database::postgres().await).await;
+    }
 
     #[tokio::test]
     async fn sqlite_a_hub_that_dies_between_two_pieces_goes_on_with_the_rest() {

@@ -19,6 +19,8 @@ use crate::database::{
     take, task, tell,
 };
 
+use crate::operations::{advance, chosen, end, items, pause, start_of, started};
+
 const DAY: i64 = 86_400_000;
 
 /// Nothing has a bound but what a scenario bounds.
@@ -96,6 +98,45 @@ async fn listed(store: &Store) -> Vec<TaskId> {
 
 async fn entries(store: &Store, id: TaskId) -> usize {
     store.entries(id, 0, 10_000).await.expect("read").len()
+}
+
+pub async fn an_operation_is_forgotten_when_all_its_tasks_are_gone(store: &Store) {
+    let everywhere = || start_of("ping", chosen(serde_json::json!({"all": true})));
+    let first = started(store, everywhere()).await;
+    advance(store).await;
+    let open = items(store, first, None).await;
+    let tasks: Vec<TaskId> = open.iter().filter_map(|item| item.task).collect();
+    end(store, tasks[0], pong()).await;
+    let waits = started(store, everywhere()).await;
+    pause(store, waits).await.expect("it runs");
+    // One of its tasks has not ended.
+    sweep(
+        store,
+        Retention {
+            tasks_days: 1,
+            ..ALL
+        },
+        2,
+    )
+    .await;
+    assert_eq!(listed(store).await, [tasks[1]]);
+    assert!(store.operation(first).await.expect("read").is_some());
+    end(store, tasks[1], pong()).await;
+    ended(store, 1, 0).await;
+    sweep(
+        store,
+        Retention {
+            tasks_days: 1,
+            ..ALL
+        },
+        2,
+    )
+    .await;
+    assert_eq!(listed(store).await, []);
+    assert!(store.operation(first).await.expect("read").is_none());
+    assert!(items(store, first, None).await.is_empty());
+    // What is not over stays, however old it is.
+    assert!(store.operation(waits).await.expect("read").is_some());
 }
 
 pub async fn old_tasks_go_whole_and_what_is_not_over_stays(store: &Store) {

@@ -8,13 +8,13 @@ use super::super::client::Client;
 use super::super::follow::Follow;
 use super::super::screen::Screen;
 use super::super::trouble::Trouble;
-use super::act::ask_for;
+use super::act::{Sites, ask_for};
 
 /// `kolga site migrate`
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Migrate {
-    /// The site's name
-    host: HostName,
+    #[command(flatten)]
+    sites: Sites,
     /// The platform whose code it is to use
     #[arg(long, value_name = "PLATFORM", required_unless_present = "rename")]
     to: Option<PlatformName>,
@@ -49,30 +49,31 @@ impl Migrate {
             params.insert("platform".to_owned(), platform.as_str().into());
         }
         if let Some(host) = self.rename {
-            params.insert("host".to_owned(), host.as_str().into());
+            if self.sites.one().is_none() {
+                return Err(Trouble::Usage {
+                    message: "only one site can be renamed at a time".to_owned(),
+                    hint: "Name it, and choose no others.".to_owned(),
+                });
+            }
+            name(&mut params, &host, self.keep_alias);
         }
-        params.insert("keep_name".to_owned(), self.keep_alias.into());
-        ask_for(
-            &self.host,
-            Kind::SiteMigrate,
-            params,
-            self.follow,
-            client,
-            screen,
-        )
-        .await
+        self.sites
+            .ask(Kind::SiteMigrate, params, self.follow, client, screen)
+            .await
     }
 }
 
 impl Rename {
     pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
-        let migrate = Migrate {
-            host: self.host,
-            to: None,
-            rename: Some(self.new),
-            keep_alias: self.keep_alias,
-            follow: self.follow,
-        };
-        migrate.run(client, screen).await
+        let mut params = serde_json::Map::new();
+        name(&mut params, &self.new, self.keep_alias);
+        let (kind, follow) = (Kind::SiteMigrate, self.follow);
+        ask_for(&self.host, kind, params, follow, client, screen).await
     }
+}
+
+/// The name that a site is to have.
+fn name(params: &mut serde_json::Map<String, serde_json::Value>, host: &HostName, keep: bool) {
+    params.insert("host".to_owned(), host.as_str().into());
+    params.insert("keep_name".to_owned(), keep.into());
 }

@@ -18,6 +18,7 @@ use kolga_protocol::names::{HostName, ServerName};
 use kolga_protocol::task::Kind;
 
 use super::client::Client;
+use super::label::{self, Changes};
 use super::page::{self, Part};
 use super::platform::condition;
 use super::screen::Screen;
@@ -73,8 +74,9 @@ Example:
     Delete(Delete),
     /// Keep a copy of a site's files and database in the backups of its server
     #[command(after_help = "\
-Example:
+Examples:
   kolga site backup blog.example.org --follow
+  kolga site backup --all --on web1 --at-once 2 --follow
 
 Only what has changed since the last backup takes room. It counts when it could be read back. Where backups go is
 said by `[backups]` in the server's worker.toml; `kolga backup list` shows what is there.")]
@@ -90,11 +92,16 @@ Examples:
   kolga site restore blog.example.org 4b3feb53 --follow")]
     Restore(Restore),
     /// Show visitors the site again that was disabled
+    #[command(after_help = "Example:\n  kolga site enable --label env=test --follow")]
     Enable(Act),
     /// Show visitors a page that says that the site is switched off
     #[command(after_help = "\
 Files, database and settings stay as they are; `kolga site enable` brings the site back. An operator of the
-server can put another page in place of the built-in one: `[pages]` in its worker.toml.")]
+server can put another page in place of the built-in one: `[pages]` in its worker.toml.
+
+Examples:
+  kolga site disable blog.example.org --follow
+  kolga site disable --label env=test --follow      all with this label, as one operation")]
     Disable(Act),
     /// Make a site what it should be, and say what had to be changed
     #[command(after_help = "\
@@ -104,8 +111,9 @@ of what the application, its visitors or you have put there is touched. If anyth
 
 What the hub says of the site is compared with what its server says; `kolga site show` tells where they differ.
 
-Example:
-  kolga site verify blog.example.org --follow")]
+Examples:
+  kolga site verify blog.example.org --follow
+  kolga site verify --all --follow                  every site, as one operation")]
     Verify(Act),
     /// Bring a site to another platform of its server, such as one with newer code
     #[command(after_help = "\
@@ -116,7 +124,8 @@ server's trash.
 
 Examples:
   kolga site migrate blog.example.org --to wp68 --follow
-  kolga site migrate blog.example.org --to wp68 --rename www.example.org --keep-alias --follow")]
+  kolga site migrate blog.example.org --to wp68 --rename www.example.org --keep-alias --follow
+  kolga site migrate --platform wp67 --to wp68 --stop-after 1 --follow     all sites of a platform")]
     Migrate(Migrate),
     /// Give a site another name
     #[command(after_help = "\
@@ -132,7 +141,8 @@ What a command does to the site's data cannot be taken back, so it is never trie
 
 Examples:
   kolga site run blog.example.org --list
-  kolga site run blog.example.org cache_clear --follow")]
+  kolga site run blog.example.org cache_clear --follow
+  kolga site run cron --profile wordpress --follow      on all sites of a kind")]
     Run(Run),
     /// The names of a site: those that serve it, those that lead to it, and the main one
     #[command(subcommand)]
@@ -165,6 +175,14 @@ Example:
         #[command(flatten)]
         part: Part,
     },
+    /// Mark a site, for --label to choose by
+    #[command(after_help = "Example:\n  kolga site label blog.example.org env=test owner-")]
+    Label {
+        /// Its name
+        host: HostName,
+        #[command(flatten)]
+        changes: Changes,
+    },
     /// Show one site
     Show {
         /// Its name
@@ -192,6 +210,12 @@ impl Command {
             Self::Lock(lock) => lock.run(client, screen).await,
             Self::Unlock(unlock) => unlock.run(client, screen).await,
             Self::List { server, part } => list(client, screen, server, part).await,
+            Self::Label { host, changes } => {
+                let path = format!("/v1/sites/{host}");
+                changes
+                    .make(&path, |site: &Site| &site.labels, client, screen)
+                    .await
+            }
             Self::Show { host } => {
                 let site: Site = client.get(&format!("/v1/sites/{host}"), &[]).await?;
                 if screen.is_json() {
@@ -286,6 +310,7 @@ fn describe(site: &Site) -> Table {
     for (name, value) in &site.options {
         table.pair("option", format!("{name}={value}"));
     }
+    table.pair_if("labels", label::shown(&site.labels));
     table.pair("asked for", instant(site.created_at));
     if let Some(verified) = &site.verified {
         verify::describe(&mut table, verified);

@@ -11,11 +11,10 @@ use super::act::Act;
 use crate::wire::{Site, Verified};
 
 pub(super) async fn run(act: Act, client: &Client, screen: &Screen) -> Result<(), Trouble> {
-    let (host, stays) = (act.host().clone(), act.stays());
+    let shown = act.one().filter(|_| act.stays() && !screen.is_json());
+    let shown = shown.cloned();
     act.ask(Kind::SiteVerify, client, screen).await?;
-    if !stays || screen.is_json() {
-        return Ok(());
-    }
+    let Some(host) = shown else { return Ok(()) };
     let site: Site = client.get(&format!("/v1/sites/{host}"), &[]).await?;
     let mut table = Table::pairs();
     if let Some(verified) = &site.verified {

@@ -18,6 +18,7 @@ pub(super) fn show(screen: &Screen, detail: &TaskDetail) -> Result<(), Trouble> 
     table.pair("kind", &task.kind);
     table.pair_if("object", task.object.as_deref());
     table.pair("server", task.server.as_str());
+    table.pair_if("operation", task.operation.map(|id| id.to_string()));
     table.pair("asked for", instant(task.created_at));
     table.pair("by", &task.requested_by);
     table.pair("params", detail.params.to_string());

@@ -3,6 +3,7 @@
 mod entries;
 mod objects;
 mod old;
+mod operations;
 mod servers;
 mod tasks;
 

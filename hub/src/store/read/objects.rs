@@ -13,7 +13,7 @@ const PLATFORM: &str = "SELECT server, name, profile, source, condition, version
     task, created_at FROM platform";
 const SITE: &str =
     "SELECT host, server, profile, platform, main, aliases, redirects, https, options, condition,
-    enabled, locked, verified, url, task, created_at FROM site";
+    enabled, locked, verified, labels, url, task, created_at FROM site";
 
 impl Store {
     /// Platforms after one, of one server or all, by server and name.
@@ -134,6 +134,7 @@ fn site(row: &AnyRow) -> Result<Site, StoreError> {
         enabled: row.try_get::<i64, _>("enabled")? == 1,
         locked: stored(row, "locked")?,
         verified: stored(row, "verified")?,
+        labels: from_json("labels", &text("labels")?)?,
         url: row.try_get("url")?,
         task: Some(parse("a task id", &text("task")?)?),
         created_at: UnixMillis(row.try_get("created_at")?),

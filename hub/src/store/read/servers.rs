@@ -7,6 +7,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::{from_json, parse};
+use crate::selector::Labels;
 use crate::store::{Store, StoreError};
 use crate::wire::WorkerStatus;
 
@@ -23,6 +24,8 @@ pub struct StoredServer {
     pub worker: Option<WorkerStatus>,
     /// Tasks that are not finished.
     pub open_tasks: u64,
+    /// What it is marked with.
+    pub labels: Labels,
 }
 
 /// What waits to be sent.
@@ -34,7 +37,7 @@ pub struct Totals {
     pub blocked: u64,
 }
 
-const COLUMNS: &str = "SELECT s.name, s.created_at, s.seen_at, s.worker,
+const COLUMNS: &str = "SELECT s.name, s.created_at, s.seen_at, s.worker, s.labels,
     (SELECT count(*) FROM task t WHERE t.server = s.name AND t.finished_at IS NULL) AS open_tasks
     FROM server s";
 
@@ -169,5 +172,6 @@ fn server(row: &AnyRow) -> Result<StoredServer, StoreError> {
             .map(|text| from_json("a worker's status", &text))
             .transpose()?,
         open_tasks: row.try_get::<i64, _>("open_tasks")?.unsigned_abs(),
+        labels: from_json("labels", &row.try_get::<String, _>("labels")?)?,
     })
 }

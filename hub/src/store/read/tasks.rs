@@ -18,7 +18,7 @@ use crate::wire::{AttemptDetail, StepEntry, Task, TaskDetail};
 const RECENT: i64 = 20_000;
 
 const COLUMNS: &str = "SELECT t.id, t.server, t.kind, t.object, t.state, t.attempt, t.retry_at, t.finished_at,
-    t.cancel_requested, t.requested_by, t.created_at, t.step, t.failure, t.waiting, t.log_pruned, t.params, t.output,
+    t.cancel_requested, t.requested_by, t.created_at, t.step, t.failure, t.waiting, t.log_pruned, t.operation, t.params, t.output,
     a.started_at, a.ended_at FROM";
 const ALL: &str = "task t JOIN attempt a ON a.task = t.id AND a.attempt = t.attempt";
 const OPEN_OF_ALL: &str =
@@ -205,12 +205,14 @@ fn task(row: &AnyRow) -> Result<Task, StoreError> {
     let kind: String = row.try_get("kind")?;
     let step: Option<String> = row.try_get("step")?;
     let failure: Option<String> = row.try_get("failure")?;
+    let operation: Option<String> = row.try_get("operation")?;
     Ok(Task {
         id: parse("a task id", &row.try_get::<String, _>("id")?)?,
         server: parse("a server", &row.try_get::<String, _>("server")?)?,
         lane: kind.parse::<Kind>().map_or(Lane::Heavy, Kind::lane),
         kind,
         object: row.try_get("object")?,
+        operation: operation.map(|id| parse("an operation", &id)).transpose()?,
         state: parse("a state", &row.try_get::<String, _>("state")?)?,
         finished: row.try_get::<Option<i64>, _>("finished_at")?.is_some(),
         attempt: number(row, "attempt")?,

@@ -1,0 +1,278 @@
+//! Starts an operation: its set of servers or sites is chosen and written down in one transaction, and is the
+//! operation's from then on, whatever comes and goes later.
+
+use kolga_protocol::names::HostName;
+use kolga_protocol::task::{Kind, Params};
+use serde_json::{Map, Value};
+
+use super::super::bulk::Bulk;
+use super::super::rows::json;
+use super::super::tx::{Operation, Outcome, Refusal, Tx, plain};
+use super::select::targets;
+use super::signed;
+use crate::selector::Selector;
+use crate::wire::{Each, ItemState, OperationId, OperationState, Target};
+
+/// Items of one operation at most: bounds the time that everybody else waits for the writer.
+const MOST: usize = 100_000;
+/// Tasks of one operation that may be open at once.
+pub const MOST_PARALLEL: u32 = 1000;
+
+/// Starts an operation, or only says what it would be carried out on.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Its tasks, without the site that each is about.
+    pub work: Work,
+    /// Which servers or sites.
+    pub select: Selector,
+    /// Tasks that are open at once, at most.
+    pub parallel: u32,
+    /// The same, on one server.
+    pub per_server: Option<u32>,
+    /// Failures after which no more tasks are made; 0 for none.
+    pub stop_after: u32,
+    /// Only say what it would be carried out on.
+    pub dry_run: bool,
+    /// Who asks.
+    pub requested_by: String,
+}
+
+/// Tasks that differ in nothing but the server or the site.
+#[derive(Clone, Debug)]
+pub struct Work {
+    kind: Kind,
+    params: Map<String, Value>,
+    each: Each,
+}
+
+impl Work {
+    /// From what somebody wrote.
+    ///
+    /// # Errors
+    /// [`Refusal`] when there is no such kind, it cannot be done to many, or its parameters are wrong.
+    pub fn new(
+        kind: &str,
+        params: Map<String, Value>,
+        each: Option<Each>,
+    ) -> Result<Self, Refusal> {
+        let wrong = |error: &dyn std::error::Error| {
+            let reason = error
+                .source()
+                .map(|it| format!(": {it}"))
+                .unwrap_or_default();
+            Refusal::invalid("bad_task", format!("{error}{reason}"), None)
+        };
+        let known: Kind = kind.parse().map_err(|error| wrong(&error))?;
+        let Some(each) = about(known)
+            .iter()
+            .copied()
+            .find(|&one| each.is_none_or(|wanted| wanted == one))
+        else {
+            return Err(unfit(kind, each));
+        };
+        if let Some(name) = ITS_OWN.iter().find(|name| params.contains_key(**name)) {
+            return Err(Refusal::invalid(
+                "bad_task",
+                format!("{name} is for one site, and cannot be said of many {kind} tasks"),
+                "leave it out: an operation names the site of each of its tasks itself".to_owned(),
+            ));
+        }
+        let work = Self {
+            kind: known,
+            params,
+            each,
+        };
+        // What is wrong with the parameters is told now, not once for each of the sites.
+        let someone = "example.org".parse::<HostName>().ok();
+        work.for_site(someone.as_ref().filter(|_| each == Each::Site))
+            .map_err(|error| wrong(&error))?;
+        Ok(work)
+    }
+
+    /// The parameters of one of its tasks.
+    pub(super) fn for_site(
+        &self,
+        site: Option<&HostName>,
+    ) -> Result<Params, kolga_protocol::task::PayloadError> {
+        params_for(self.kind.as_str(), &self.params, site)
+    }
+}
+
+/// Parameters that fit one site only: which it is, and the name that it is to have (`site.migrate`).
+const ITS_OWN: [&str; 2] = ["site", "host"];
+
+/// What tasks of a kind can be about, many at once. None for those that make something, which has to be named, and
+/// for those whose parameters fit one site only; a new kind is of these until somebody has thought about it.
+fn about(kind: Kind) -> &'static [Each] {
+    match kind {
+        Kind::Ping
+        | Kind::ServerVerify
+        | Kind::ServerPrint
+        | Kind::ServerInventory
+        | Kind::BackupList
+        | Kind::TrashList
+        | Kind::TrashEmpty
+        | Kind::RecipeList => &[Each::Server],
+        Kind::SiteVerify
+        | Kind::SiteBackup
+        | Kind::SiteEnable
+        | Kind::SiteDisable
+        | Kind::SiteRun
+        | Kind::SiteHttps
+        | Kind::SiteMigrate
+        | Kind::SiteDelete => &[Each::Site],
+        Kind::RecipeRun => &[Each::Server, Each::Site],
+        _ => &[],
+    }
+}
+
+fn unfit(kind: &str, each: Option<Each>) -> Refusal {
+    let about = match each {
+        Some(Each::Server) => " about servers",
+        Some(Each::Site) => " about sites",
+        None => "",
+    };
+    Refusal::invalid(
+        "bad_task",
+        format!("an operation cannot be made of {kind} tasks{about}"),
+        "its tasks are of one kind, about servers or about sites that are there".to_owned(),
+    )
+}
+
+/// The parameters of one of the tasks of an operation.
+pub(super) fn params_for(
+    kind: &str,
+    shared: &Map<String, Value>,
+    site: Option<&HostName>,
+) -> Result<Params, kolga_protocol::task::PayloadError> {
+    let mut params = shared.clone();
+    if let Some(site) = site {
+        params.insert("site".to_owned(), site.as_str().into());
+    }
+    Params::from_json(kind, params.into())
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// The operation, unless it was only asked what it would be.
+    pub id: Option<OperationId>,
+    /// What it is carried out on.
+    pub targets: Vec<Target>,
+}
+
+static INSERT_ITEMS: Bulk = Bulk::new(
+    "INSERT INTO operation_item (operation, place, server, site, state) VALUES",
+    5,
+    "",
+);
+static INSERT_SERVERS: Bulk = Bulk::new(
+    "INSERT INTO operation_server (operation, server, waiting, open) VALUES",
+    4,
+    "",
+);
+
+impl Operation for Start {
+    type Answer = Started;
+
+    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Outcome<Started>, sqlx::Error> {
+        if !(1..=MOST_PARALLEL).contains(&self.parallel) || self.per_server == Some(0) {
+            return Ok(Err(Refusal::invalid(
+                "bad_count",
+                format!(
+                    "between 1 and {MOST_PARALLEL} tasks can be open at once, and at least 1 on each server"
+                ),
+                None,
+            )));
+        }
+        let targets = match targets(tx, &self.select, self.work.each == Each::Site).await? {
+            Ok(targets) => targets,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if targets.len() > MOST {
+            return Ok(Err(Refusal::invalid(
+                "too_many",
+                format!(
+                    "{} are meant; one operation is of {MOST} at most",
+                    targets.len()
+                ),
+                "make several, of some servers each: --on 'web1*'".to_owned(),
+            )));
+        }
+        if self.dry_run {
+            return Ok(Ok(Started { id: None, targets }));
+        }
+        let id = OperationId::generate();
+        self.write(tx, id, &targets).await?;
+        let total = targets.len();
+        let detail = format!("{} on {total}: {}", self.work.kind, self.select);
+        tx.audit(
+            &self.requested_by,
+            "operation.start",
+            &id.to_string(),
+            &detail,
+        )
+        .await?;
+        tx.effects.room = true;
+        Ok(Ok(Started {
+            id: Some(id),
+            targets,
+        }))
+    }
+}
+
+impl Start {
+    async fn write(
+        &self,
+        tx: &mut Tx<'_>,
+        id: OperationId,
+        targets: &[Target],
+    ) -> Result<(), sqlx::Error> {
+        let total = signed(targets.len() as u64);
+        sqlx::query(
+            "INSERT INTO operation (id, kind, params, selector, requested_by, created_at, parallel, per_server,
+                                    stop_after, state, total, waiting, open, succeeded, failed, cancelled, skipped)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 0, 0, 0, 0, 0)",
+        )
+        .bind(id.to_string())
+        .bind(self.work.kind.as_str())
+        .bind(json(&self.work.params).unwrap_or_default())
+        .bind(json(&self.select).unwrap_or_default())
+        .bind(plain(&self.requested_by))
+        .bind(tx.now.0)
+        .bind(i64::from(self.parallel))
+        .bind(self.per_server.map(i64::from))
+        .bind(i64::from(self.stop_after))
+        .bind(OperationState::Running.as_str())
+        .bind(total)
+        .execute(&mut *tx.connection)
+        .await?;
+        let operation = id.to_string();
+        let items: Vec<(i64, &Target)> = (1..).zip(targets).collect();
+        let mut written = INSERT_ITEMS
+            .execute(tx.connection, &items, |query, (place, target)| {
+                query
+                    .bind(operation.clone())
+                    .bind(*place)
+                    .bind(target.server.to_string())
+                    .bind(target.site.as_ref().map(ToString::to_string))
+                    .bind(ItemState::Waiting.as_str())
+            })
+            .await?;
+        // Targets are in the order of their servers.
+        let servers: Vec<&[Target]> = targets
+            .chunk_by(|one, next| one.server == next.server)
+            .collect();
+        written += INSERT_SERVERS
+            .execute(tx.connection, &servers, |query, items| {
+                query
+                    .bind(operation.clone())
+                    .bind(items[0].server.to_string())
+                    .bind(signed(items.len() as u64))
+                    .bind(0_i64)
+            })
+            .await?;
+        tx.effects.rows += written + 1;
+        Ok(())
+    }
+}

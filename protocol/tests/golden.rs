@@ -14,8 +14,9 @@ use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, backup_list, ping, platform_build, platform_delete, platform_verify,
     recipe_list, recipe_run, server_inventory, server_print, server_verify, site_backup,
-    site_delete, site_disable, site_enable, site_https, site_import, site_install, site_migrate,
-    site_names, site_restore, site_run, site_verify, trash_empty, trash_list, trash_restore,
+    site_clone, site_delete, site_disable, site_enable, site_https, site_import, site_install,
+    site_migrate, site_names, site_restore, site_run, site_verify, trash_empty, trash_list,
+    trash_restore,
 };
 use uuid::Uuid;
 
@@ -503,6 +504,26 @@ fn sample(kind: Kind) -> (Params, Output) {
                 version: Some("6.8.1".to_owned()),
                 database: Some("k_blog".parse().expect("a name")),
                 database_bytes: Some(30_000),
+                milliseconds: 2500,
+            }),
+        ),
+        Kind::SiteClone => (
+            Params::SiteClone(site_clone::Params {
+                site: "www.example.org".parse().expect("a name"),
+                to: "stage.example.org".parse().expect("a name"),
+                platform: Some("wp68".parse().expect("a name")),
+            }),
+            Output::SiteClone(site_clone::Output {
+                url: "http://stage.example.org/".to_owned(),
+                path: "/var/lib/kolga/sites/stage.example.org".to_owned(),
+                platform: Some("wp68".parse().expect("a name")),
+                version: Some("6.8.1".to_owned()),
+                files: 1200,
+                bytes: 60_000_000,
+                database: Some("k_stage".parse().expect("a name")),
+                database_bytes: Some(30_000),
+                admin_user: Some("admin".to_owned()),
+                secret_file: Some("/var/lib/kolga/secrets/stage.example.org.json".to_owned()),
                 milliseconds: 2500,
             }),
         ),

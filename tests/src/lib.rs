@@ -4,11 +4,12 @@
 //! the services' own user; [`world`] takes snapshots of everything that a task could leave behind;
 //! [`scenario`] is the list of tasks that have to bear every fault; [`breaker`] kills hub and worker at every
 //! named point and makes every step and undo fail, by [`orders`], among [`neighbours`] that must not be
-//! harmed, and judges what is left. [`model`] needs none of that: it plays random faults over the real store
+//! harmed, and judges what is left. [`furnish`] is a site with something of everything in it. [`model`] needs none of that: it plays random faults over the real store
 //! and journals.
 
 pub mod breaker;
 pub mod cell;
+pub mod furnish;
 pub mod hub;
 pub mod model;
 pub mod neighbours;

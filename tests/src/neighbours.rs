@@ -101,10 +101,15 @@ impl Stranger {
                 vec![Self::VhostOfAnother]
             }
             Kind::SiteMigrate => vec![Self::FolderOfAnother, Self::VhostOfAnother],
+            // Of the site that it is made of, and where the copy is to be.
+            Kind::SiteClone => vec![Self::FolderOfAnother, Self::Folder, Self::Vhost],
         };
         match scenario.kind {
             Kind::SiteInstall if scenario.database().is_some() => {
                 all.extend([Self::Database, Self::User]);
+            }
+            Kind::SiteClone if scenario.database().is_some() => {
+                all.extend([Self::DatabaseOfAnother, Self::Database, Self::User]);
             }
             Kind::SiteMigrate => {
                 // Where it is to be.
@@ -136,7 +141,10 @@ impl Stranger {
         };
         let places = Places::of(stack, &host);
         let database = scenario.database().unwrap_or_default();
-        let database = places.database.clone().unwrap_or(database);
+        let database = match (self, scenario.new_database()) {
+            (Self::Database | Self::User, Some(new)) => new,
+            _ => places.database.clone().unwrap_or(database),
+        };
         let mut away = Planted {
             stack: stack.clone(),
             files: Vec::new(),

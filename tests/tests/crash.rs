@@ -127,6 +127,7 @@ scenarios! {
     site_migrate_php = SiteMigrate "php";
     site_migrate_wordpress = SiteMigrate "wordpress";
     site_import_php = SiteImport "php";
+    site_clone_php = SiteClone "php";
     recipe_list = RecipeList;
     recipe_run_static = RecipeRun "static";
 }

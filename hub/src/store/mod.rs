@@ -10,6 +10,7 @@
 pub mod adopting;
 mod bulk;
 pub mod cancel;
+mod cloning;
 mod connect;
 mod counters;
 pub mod create;

@@ -68,8 +68,8 @@ pub(super) async fn claim(
     Ok(Ok(()))
 }
 
-/// Whether the site may come to this platform.
-async fn takes_it(
+/// Whether the site may come to this platform, or a copy of it.
+pub(super) async fn takes_it(
     tx: &mut Tx<'_>,
     server: &ServerName,
     platform: &PlatformName,

@@ -12,6 +12,7 @@ use kolga_protocol::task::{
 use sqlx::{AnyConnection, Row};
 
 use super::adopting;
+use super::cloning;
 use super::locks::refuse_locked;
 use super::moving;
 use super::names;
@@ -30,6 +31,7 @@ pub(super) fn has_row(params: &Params) -> bool {
             | Params::TrashRestore(_)
             | Params::SiteMigrate(_)
             | Params::SiteImport(_)
+            | Params::SiteClone(_)
     )
 }
 
@@ -54,6 +56,7 @@ pub(super) async fn claim(
         Params::SiteNames(params) => names::claim(tx, server, params, task).await,
         Params::SiteMigrate(params) => moving::claim(tx, server, params, task).await,
         Params::SiteImport(params) => adopting::claim(tx, server, params, task).await,
+        Params::SiteClone(params) => cloning::claim(tx, server, params, task).await,
         Params::TrashRestore(params) => claim_site(tx, server, &params.site, task).await,
         Params::SiteBackup(site_backup::Params { site })
         | Params::SiteEnable(site_enable::Params { site })

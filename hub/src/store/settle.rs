@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 
 use kolga_protocol::id::TaskId;
-use kolga_protocol::names::HostName;
+use kolga_protocol::names::{HostName, PlatformName};
 use kolga_protocol::naming::Https;
 use kolga_protocol::state::State;
-use kolga_protocol::task::{Output, Params, site_restore};
+use kolga_protocol::task::{Output, Params};
 use sqlx::{AnyConnection, Row};
 
 use super::adopting;
+use super::cloning;
 use super::moving;
 use super::names;
 use super::objects::{free_names, remove_site};
@@ -131,7 +132,8 @@ async fn settle_row(
         }
         Params::SiteRestore(params) => {
             if let Some(Output::SiteRestore(found)) = output {
-                set_platform(connection, server, &params.site, found).await?;
+                let platform = found.platform.as_ref();
+                set_platform(connection, server, &params.site, platform).await?;
             }
         }
         Params::SiteEnable(_) | Params::SiteDisable(_) | Params::SiteRun(_) => {}
@@ -167,6 +169,13 @@ async fn settle_row(
                 _ => None,
             };
             names::settle(connection, server, &params.site, task, output).await?;
+        }
+        Params::SiteClone(params) => {
+            let output = match output {
+                Some(Output::SiteClone(output)) => Some(output),
+                _ => None,
+            };
+            cloning::settle(connection, server, params, task, end, output).await?;
         }
         Params::SiteMigrate(params) => {
             let output = match output {
@@ -216,7 +225,7 @@ pub(super) async fn waits_for(
 }
 
 /// A site that was to be is there now, or its names are free again.
-async fn settle_new(
+pub(super) async fn settle_new(
     connection: &mut AnyConnection,
     host: &HostName,
     task: TaskId,
@@ -239,17 +248,17 @@ async fn settle_new(
     Ok(())
 }
 
-/// The platform that a site is on again.
-async fn set_platform(
+/// The platform that a site is on now.
+pub(super) async fn set_platform(
     connection: &mut AnyConnection,
     server: &str,
     host: &HostName,
-    found: &site_restore::Output,
+    platform: Option<&PlatformName>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE site SET platform = $3 WHERE host = $1 AND server = $2")
         .bind(host.as_str())
         .bind(server)
-        .bind(found.platform.as_ref().map(ToString::to_string))
+        .bind(platform.map(ToString::to_string))
         .execute(connection)
         .await?;
     Ok(())

@@ -177,6 +177,7 @@ async fn end(store: &Store, id: TaskId, last: ReportBody) {
 async fn objects(store: &Store) {
     crate::moving::every_way(store).await;
     crate::adopting::every_way(store).await;
+    crate::cloning::every_way(store).await;
     let build = make(store, build(&"shared".parse().expect("a platform"))).await;
     let built = Output::PlatformBuild(platform_build::Output {
         path: "/srv/shared".to_owned(),

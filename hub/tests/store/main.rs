@@ -1,6 +1,7 @@
 //! The store's promises, proven over SQLite and over PostgreSQL by the same scenarios.
 
 mod adopting;
+mod cloning;
 mod database;
 mod drive;
 mod ending;
@@ -98,6 +99,9 @@ scenarios! {
         an_import_that_comes_to_nothing_or_only_looks_leaves_nothing,
         a_name_that_another_site_has_is_not_taken_from_it_and_told,
         a_site_that_is_handed_over_is_free_to_be_imported_again,;
+    cloning:
+        a_copy_has_a_row_of_its_own_and_the_site_stays_as_it_is,
+        a_locked_site_is_copied_and_what_cannot_be_is_refused,;
     listing:
         pages_of_tasks_meet_without_gap_or_overlap,
         tasks_are_found_by_server_state_and_object,

@@ -15,18 +15,18 @@ use crate::database::{
     because, event, make, numbered, publish, run_of, server, success, take, tell,
 };
 
-fn host(name: &str) -> HostName {
+pub fn host(name: &str) -> HostName {
     name.parse().expect("a host")
 }
 
-async fn end(store: &Store, id: TaskId, last: ReportBody) {
+pub async fn end(store: &Store, id: TaskId, last: ReportBody) {
     publish(store, take(store).await, &Fate::Confirmed).await;
     let run = run_of(store, id).await;
     let way = vec![event(Event::Accepted), event(Event::Started), last];
     tell(store, numbered(run, way)).await;
 }
 
-async fn built(store: &Store, name: &str, profile: &str) {
+pub async fn built(store: &Store, name: &str, profile: &str) {
     let params = Params::PlatformBuild(platform_build::Params {
         platform: name.parse().expect("a name"),
         profile: profile.parse().expect("a profile"),
@@ -41,7 +41,7 @@ async fn built(store: &Store, name: &str, profile: &str) {
     end(store, make(store, params).await, success(&output)).await;
 }
 
-fn install(name: &str, platform: &str) -> Params {
+pub fn install(name: &str, platform: &str) -> Params {
     Params::SiteInstall(site_install::Params {
         site: host(name),
         aliases: vec![format!("www.{name}").parse().expect("an alias")],
@@ -51,7 +51,7 @@ fn install(name: &str, platform: &str) -> Params {
     })
 }
 
-async fn installed(store: &Store, name: &str, platform: &str) {
+pub async fn installed(store: &Store, name: &str, platform: &str) {
     let output = Output::SiteInstall(site_install::Output {
         url: format!("http://{name}/"),
         path: format!("/srv/{name}"),
@@ -88,12 +88,12 @@ fn moved(name: &str) -> ReportBody {
     }))
 }
 
-async fn site(store: &Store, name: &str) -> Option<Site> {
+pub async fn site(store: &Store, name: &str) -> Option<Site> {
     store.site(&host(name)).await.expect("read")
 }
 
 /// Why it is refused.
-async fn refused(store: &Store, params: Params) -> &'static str {
+pub async fn refused(store: &Store, params: Params) -> &'static str {
     let create = Create {
         server: server("web1"),
         params,

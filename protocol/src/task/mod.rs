@@ -15,6 +15,7 @@ pub mod server_inventory;
 pub mod server_print;
 pub mod server_verify;
 pub mod site_backup;
+pub mod site_clone;
 pub mod site_delete;
 pub mod site_disable;
 pub mod site_enable;
@@ -275,6 +276,7 @@ tasks! {
     RecipeList = recipe_list, "recipe.list";
     SiteRestore = site_restore, "site.restore";
     SiteImport = site_import, "site.import";
+    SiteClone = site_clone, "site.clone";
 }
 
 impl Payload {

@@ -71,6 +71,8 @@ impl Scenario {
             Kind::SiteMigrate => vec![Some("php"), Some("wordpress")],
             // One that Kolga has made, with a database.
             Kind::SiteImport => vec![Some("php")],
+            // With a database. What a WordPress's has besides, scripts on a copied database, is tried with site.migrate.
+            Kind::SiteClone => vec![Some("php")],
             Kind::PlatformBuild => all
                 .into_iter()
                 .filter(|profile| needs(profile).platform)
@@ -135,11 +137,14 @@ impl Scenario {
         let is_build = self.is_a_platform();
         let keeps_trash = self.keeps_trash();
         let is_backup = self.kind == Kind::SiteBackup;
-        let moves = self.kind == Kind::SiteMigrate;
-        let stems = if moves {
-            self.database_stems()
-        } else {
-            Vec::new()
+        let stems = match self.kind {
+            Kind::SiteMigrate | Kind::SiteClone => self.database_stems(),
+            _ => Vec::new(),
+        };
+        // The site that is there is none of what a copy may change.
+        let (host, database) = match (self.kind, self.new_host()) {
+            (Kind::SiteClone, Some(new)) => (new, None),
+            _ => (host, database),
         };
         // In grants the underscores of a database's name are escaped.
         let escaped = database.as_deref().map(|name| name.replace('_', "\\_"));
@@ -229,6 +234,7 @@ impl Scenario {
                 let path = format!("/v1/sites/{}/import", self.host());
                 Request::post(&path, json!({"server": SERVER}))
             }
+            Kind::SiteClone => self.copy(),
             Kind::SiteInstall => self.installation(),
             Kind::SiteDelete => self.deletion(),
             Kind::SiteRun => {
@@ -269,6 +275,7 @@ impl Scenario {
             }
             Kind::SiteMigrate => self.move_back(hub).await,
             Kind::SiteImport => self.hand_over(hub).await,
+            Kind::SiteClone => self.delete_copy(hub).await,
             Kind::SiteInstall => self.delete(hub).await,
             Kind::SiteDelete => self.install(hub).await,
             Kind::SiteEnable => self.on_the_site(hub, Kind::SiteDisable).await,

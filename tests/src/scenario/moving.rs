@@ -1,4 +1,5 @@
-//! Sites that move: to another platform where there is one, to another name where not, and back again.
+//! Sites that move: to another platform where there is one, to another name where not, and back again. And copies of
+//! sites, which have another name too.
 
 use serde_json::{Value, json};
 
@@ -8,16 +9,30 @@ use kolga_protocol::names::DatabaseName;
 use kolga_protocol::task::Kind;
 
 impl Scenario {
-    /// The name that its site is to get; nothing where it keeps its own.
+    /// The name that its site is to get, or a copy of it; nothing where there is no other.
     #[must_use]
     pub fn new_host(self) -> Option<String> {
-        let renames = self.kind == Kind::SiteMigrate && self.platform().is_none();
-        renames.then(|| format!("renamed.{}", self.host()))
+        let below = match self.kind {
+            Kind::SiteMigrate if self.platform().is_none() => "renamed",
+            Kind::SiteClone => "copy",
+            _ => return None,
+        };
+        Some(format!("{below}.{}", self.host()))
     }
 
-    /// How the names of all databases begin that its site gets in the course of time, in grants too.
+    /// The database that a copy of its site is to have.
+    #[must_use]
+    pub fn new_database(self) -> Option<String> {
+        let new = self.new_host().filter(|_| self.kind == Kind::SiteClone)?;
+        let host = new.parse().expect("a host");
+        self.database()
+            .map(|_| DatabaseName::for_site(&host).to_string())
+    }
+
+    /// How the names of all databases begin that its site, or the copy, gets in the course of time, in grants too.
     pub(super) fn database_stems(self) -> Vec<String> {
-        let hosts = [Some(self.host()), self.new_host()].into_iter().flatten();
+        let own = (self.kind == Kind::SiteMigrate).then(|| self.host());
+        let hosts = [own, self.new_host()].into_iter().flatten();
         let stems = hosts.map(|host| {
             let name = DatabaseName::for_site(&host.parse().expect("a host"));
             let (stem, _) = name.as_str().rsplit_once('_').expect("digits at the end");
@@ -33,6 +48,15 @@ impl Scenario {
             Some(new) => migration(&self.host(), json!({"host": new})),
             None => migration(&self.host(), json!({"platform": platform::NEXT})),
         }
+    }
+
+    pub(super) fn copy(self) -> Request {
+        self.site_task(self.kind, json!({"to": self.new_host()}))
+    }
+
+    pub(super) async fn delete_copy(self, hub: &Hub) {
+        let task = hub.delete(&self.new_host().expect("a name")).await;
+        hub.succeeds(&task).await;
     }
 
     /// The site is what it was before.

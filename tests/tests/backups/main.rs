@@ -11,8 +11,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use kolga_tests::furnish::tree;
 use kolga_tests::scenario::SERVER;
-use scene::{Scene, tree};
+use scene::Scene;
 use serde_json::{Value, json};
 
 const SECRET: &str = "what the neighbour alone may know";

@@ -1,38 +1,20 @@
 //! `site.restore` over the whole system: every byte, mode and link of a site and every row of its database come back; what
 //! it was until then can be brought back from the trash; and nothing that a tenant does, or did, gets beyond his site.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kolga_protocol::names::DatabaseName;
+use kolga_tests::furnish::{fill, furnish, looks, rows, tree, web_user, write};
 use kolga_tests::hub::Request;
 use kolga_tests::scenario::SERVER;
 use kolga_tests::world::maria;
 use serde_json::{Value, json};
 use sqlx::Executor as _;
 
-use super::scene::{Scene, tree};
-
-/// As which PHP runs.
-fn web_user(scene: &Scene) -> u32 {
-    let asked = Command::new("/usr/bin/id")
-        .args(["-u", scene.stack.text("/web_user")])
-        .output()
-        .expect("id runs");
-    String::from_utf8_lossy(&asked.stdout)
-        .trim()
-        .parse()
-        .expect("a number")
-}
-
-fn write(path: &Path, text: &[u8], mode: u32, owner: u32) {
-    std::fs::write(path, text).expect("written");
-    chown(path, Some(owner), None).expect("given away");
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
-}
+use super::scene::Scene;
 
 impl Scene {
     async fn on_site(&self, host: &str, kind: &str, params: Value) -> Value {
@@ -57,108 +39,6 @@ impl Scene {
         assert_eq!(ended["state"], "succeeded", "{ended:#}");
         ended["output"].clone()
     }
-
-    /// Every row, table, view and trigger, as text.
-    fn rows(&self, database: &str) -> String {
-        let dumped = Command::new("/usr/bin/mariadb-dump")
-            .arg("--no-defaults")
-            .arg(format!("--socket={}", self.stack.text("/mariadb_socket")))
-            .args([
-                "--user=root",
-                "--skip-dump-date",
-                "--hex-blob",
-                "--routines",
-                "--triggers",
-                "--events",
-            ])
-            .args([
-                "--skip-extended-insert",
-                "--order-by-primary",
-                "--",
-                database,
-            ])
-            .output()
-            .expect("it runs");
-        assert!(dumped.status.success(), "{dumped:?}");
-        let text = String::from_utf8_lossy(&dumped.stdout).into_owned();
-        // Whose rights a view or trigger runs with is the site's own user after a restore, whose name is another one now,
-        // and whoever made it before.
-        let kept = text.lines().filter(|line| !line.starts_with("--"));
-        kept.map(|line| line.replace("`root`@`localhost`", &format!("`{database}`@`localhost`")))
-            .map(|line| line.replace(database, "THE-DATABASE") + "\n")
-            .collect()
-    }
-}
-
-/// Every path below with its mode, the time of its last change, its link's target or its bytes, and whether the web
-/// server's user owns it.
-fn looks(top: &Path, web: u32) -> Vec<(PathBuf, String)> {
-    let looked = tree(top).into_iter().map(|(path, what)| {
-        let found = std::fs::symlink_metadata(top.join(&path)).expect("there");
-        let mode = found.mode() & 0o7777;
-        // The worker cannot give files away: instead of owning a file, that user may do in it what its owner may,
-        // which shows as the group's part of its mode.
-        let mode = match found.uid() == web && !found.is_symlink() {
-            true => mode | (mode & 0o700) >> 3,
-            false => mode,
-        };
-        // What is put into a folder later changes its time, as the settings do.
-        let time = if found.is_dir() { 0 } else { found.mtime() };
-        (path, format!("{mode:04o} {time} {what}"))
-    });
-    // Made anew: the settings hold another password, the mark another task.
-    let anew = |path: &Path| path.ends_with("settings.php") || path.ends_with(".kolga-owner");
-    looked.filter(|(path, _)| !anew(path)).collect()
-}
-
-const ROWS: &[&str] = &[
-    "CREATE TABLE notes (id INT PRIMARY KEY, what TEXT, raw BLOB, seen DATETIME(6) NULL) DEFAULT CHARSET utf8mb4",
-    "INSERT INTO notes VALUES (1, 'größer 🦀 \\\\ \\' \"', x'00ff0a0d27', '2026-01-02 03:04:05.678901'), (2, NULL, NULL, NULL)",
-    "CREATE TABLE sums (id INT PRIMARY KEY AUTO_INCREMENT, n DECIMAL(20,10))",
-    "INSERT INTO sums (n) VALUES (0.1), (-12345678.0000000001)",
-    "CREATE SQL SECURITY INVOKER VIEW seen AS SELECT id FROM notes WHERE seen IS NOT NULL",
-    "CREATE TRIGGER counted AFTER INSERT ON notes FOR EACH ROW INSERT INTO sums (n) VALUES (NEW.id)",
-];
-
-async fn fill(scene: &Scene, database: &str) {
-    let mut server = maria(&scene.stack).await;
-    let using = format!("USE `{database}`");
-    server
-        .execute(sqlx::AssertSqlSafe(using))
-        .await
-        .expect("there");
-    for statement in ROWS {
-        server.execute(*statement).await.expect(statement);
-    }
-}
-
-/// Files of the worker and of the web server's user, folders with modes of their own, links of all sorts.
-fn furnish(folder: &Path, own: u32, web: u32) {
-    let docroot = folder.join("docroot");
-    write(&docroot.join("page"), b"a page\n", 0o640, own);
-    write(&docroot.join("empty"), b"", 0o644, own);
-    write(&docroot.join("large"), &vec![7; 3_000_000], 0o644, own);
-    std::fs::create_dir(docroot.join("deep")).expect("a folder");
-    write(&docroot.join("deep/ä b"), b"\0\xff", 0o444, own);
-    chown(docroot.join("deep"), Some(own), None).expect("given away");
-    std::fs::set_permissions(
-        docroot.join("deep"),
-        std::fs::Permissions::from_mode(0o2751),
-    )
-    .expect("set");
-    symlink("/etc/hostname", docroot.join("elsewhere")).expect("linked");
-    symlink("../../nowhere", docroot.join("dangling")).expect("linked");
-    let uploads = folder.join("files/2026");
-    std::fs::create_dir(&uploads).expect("a folder");
-    write(&uploads.join("photo"), b"theirs", 0o644, web);
-    chown(&uploads, Some(web), None).expect("given away");
-    write(
-        &docroot.join("append.php"),
-        b"<?php echo file_put_contents(dirname(__DIR__) . '/files/2026/photo', 'more', FILE_APPEND);",
-        0o644,
-        own,
-    );
-    std::thread::sleep(std::time::Duration::from_millis(10));
 }
 
 async fn damage(scene: &Scene, folder: &Path, database: &str) {
@@ -188,18 +68,21 @@ async fn every_byte_mode_link_and_row_comes_back_and_so_does_what_was_there_befo
 {
     let scene = Scene::with_trash("back", 14).await;
     let host = "back.kolga.test";
-    let (own, web) = (scene.stack.uid(), web_user(&scene));
+    let (own, web) = (scene.stack.uid(), web_user(&scene.stack));
     let folder = scene.install(host, "php").await;
     let first = DatabaseName::for_site(&host.parse().expect("a host")).to_string();
     furnish(&folder, own, web);
-    fill(&scene, &first).await;
-    let (files, rows) = (looks(&folder, web), scene.rows(&first));
-    assert!(rows.contains("TRIGGER") && rows.contains("VIEW"), "{rows}");
+    fill(&scene.stack, &first).await;
+    let (files, filled) = (looks(&folder, web), rows(&scene.stack, &first));
+    assert!(
+        filled.contains("TRIGGER") && filled.contains("VIEW"),
+        "{filled}"
+    );
     let backup = scene.backed_up(host).await;
 
     damage(&scene, &folder, &first).await;
-    let damaged = (looks(&folder, web), scene.rows(&first));
-    assert_ne!(damaged, (files.clone(), rows.clone()));
+    let damaged = (looks(&folder, web), rows(&scene.stack, &first));
+    assert_ne!(damaged, (files.clone(), filled.clone()));
     let output = scene.restored_from(host, &backup[..8]).await;
     let second = output["database"].as_str().expect("a database");
     assert_eq!(
@@ -207,11 +90,11 @@ async fn every_byte_mode_link_and_row_comes_back_and_so_does_what_was_there_befo
         (Some(&*backup), true)
     );
     assert_eq!(looks(&folder, web), files, "every byte, mode and link");
-    assert_eq!(scene.rows(second), rows, "every row");
+    assert_eq!(rows(&scene.stack, second), filled, "every row");
     println!(
         "{} paths and {} lines of the database are as they were",
         files.len(),
-        rows.lines().count()
+        filled.lines().count()
     );
 
     // What PHP had written PHP may write to again, and the site is one that a verification finds nothing to mend in.
@@ -239,7 +122,7 @@ async fn every_byte_mode_link_and_row_comes_back_and_so_does_what_was_there_befo
         .task(SERVER, "trash.restore", json!({"item": item, "site": site}))
         .await;
     scene.hub.succeeds(&task).await;
-    assert_eq!((looks(&folder, web), scene.rows(&first)), damaged);
+    assert_eq!((looks(&folder, web), rows(&scene.stack, &first)), damaged);
     scene.end(&[host]).await;
 }
 
@@ -294,7 +177,7 @@ async fn a_tenant_gets_neither_the_workers_rights_nor_a_neighbours_files_through
     let (victim, tenant) = ("victim.kolga.test", "tenant.kolga.test");
     let theirs = scene.install(victim, "static").await;
     let own = scene.install(tenant, "php").await;
-    let (worker, web) = (scene.stack.uid(), web_user(&scene));
+    let (worker, web) = (scene.stack.uid(), web_user(&scene.stack));
     for number in 0..200 {
         write(
             &own.join(format!("docroot/{number}")),

@@ -1,4 +1,4 @@
-//! What the tests of backups share: a system to make some in, restic alone, and a tree as a list.
+//! What the tests of backups share: a system to make some in, and restic alone.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -85,29 +85,4 @@ impl Scene {
         std::fs::remove_dir_all(&self.restored).ok();
         drop(std::fs::remove_dir_all(repository(&self.stack, SERVER)));
     }
-}
-
-/// Every path below, with what it is and holds.
-pub fn tree(top: &Path) -> Vec<(PathBuf, String)> {
-    fn walk(top: &Path, path: &Path, found: &mut Vec<(PathBuf, String)>) {
-        for entry in std::fs::read_dir(path).expect("read").flatten() {
-            let (path, kind) = (entry.path(), entry.file_type().expect("a kind"));
-            let what = if kind.is_symlink() {
-                format!(
-                    "link {}",
-                    std::fs::read_link(&path).expect("read").display()
-                )
-            } else if kind.is_dir() {
-                walk(top, &path, found);
-                "folder".to_owned()
-            } else {
-                format!("{:?}", std::fs::read(&path).expect("read"))
-            };
-            found.push((path.strip_prefix(top).expect("below").to_owned(), what));
-        }
-    }
-    let mut found = Vec::new();
-    walk(top, top, &mut found);
-    found.sort();
-    found
 }

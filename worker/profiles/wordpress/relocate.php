@@ -26,12 +26,18 @@ require $input['platform'] . '/wp-load.php';
 
 $kolga_old = preg_replace('#^https?://#', '', $input['from']['url']);
 $kolga_new = preg_replace('#^https?://#', '', $input['url']);
+// Where the one was over HTTPS and the other is not, or the other way round, what stands before the slashes changes too.
+$kolga_scheme = strstr($input['url'], ':', true);
+$kolga_scheme = $kolga_scheme === strstr($input['from']['url'], ':', true) ? null : $kolga_scheme;
 // Behind two slashes, as they are or as JSON writes them, and not where a longer name begins alike.
-$kolga_find = '#(?<=//|\\\\/\\\\/)' . preg_quote($kolga_old, '#') . '(?![\w.:-]*[\w:-])#i';
+$kolga_find = '#(https?)?(:?(?://|\\\\/\\\\/))' . preg_quote($kolga_old, '#') . '(?![\w.:-]*[\w:-])#i';
 
 function kolga_plain($text)
 {
-    return preg_replace($GLOBALS['kolga_find'], $GLOBALS['kolga_new'], $text);
+    return preg_replace_callback($GLOBALS['kolga_find'], function ($found) {
+        $scheme = $found[1] === '' ? '' : $GLOBALS['kolga_scheme'] ?? $found[1];
+        return $scheme . $found[2] . $GLOBALS['kolga_new'];
+    }, $text);
 }
 
 // What PHP has serialized says how long each text in it is, in bytes. Null where it is nothing that is known here.

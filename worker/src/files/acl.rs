@@ -195,6 +195,30 @@ impl Dir {
     }
 }
 
+/// Gives what was opened as `target` the lists that `source` has, and none where that has none. The mode is set after it.
+pub(super) fn copy_lists(source: &OwnedFd, target: &OwnedFd, is_folder: bool) -> Result<(), Errno> {
+    let names: &[&str] = match is_folder {
+        true => &[ACCESS, INHERITED],
+        false => &[ACCESS],
+    };
+    for name in names {
+        let mut bytes = vec![0; 4096];
+        match rustix::fs::fgetxattr(source, *name, &mut bytes) {
+            Ok(length) => {
+                rustix::fs::fsetxattr(target, *name, &bytes[..length], XattrFlags::empty())?;
+            }
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => {
+                match rustix::fs::fremovexattr(target, *name) {
+                    Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// A list, or where there is none a mode, in which this user may do what the owner may.
 fn as_owner(list: Option<&[u8]>, mode: u32, user: u32) -> Vec<u8> {
     let bits = |shift: u32| u16::try_from((mode >> shift) & 0o7).unwrap_or_default();

@@ -28,6 +28,7 @@ use rustix::io::Errno;
 pub use acl::{Access, Rights};
 pub use copy::Copied;
 pub use look::{Identity, Kind, Looks};
+pub use owned::MARK;
 pub use users::user_id;
 
 /// How often a lookup is tried again when somebody renames on the way (openat2(2), `EAGAIN`).

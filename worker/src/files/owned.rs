@@ -11,7 +11,7 @@ use super::{Dir, Kind, component};
 use kolga_protocol::fault;
 
 /// The file that names the owner.
-const MARK: &str = ".kolga-owner";
+pub const MARK: &str = ".kolga-owner";
 const MARK_BYTES: u64 = 4096;
 
 fn aside(name: &OsStr) -> OsString {

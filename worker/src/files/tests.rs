@@ -1,7 +1,8 @@
 //! Files over a real file system, with the tricks that somebody who can write there would try.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-use std::path::Path;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
 use crate::testing::Scratch;
@@ -213,8 +214,13 @@ fn a_copy_has_files_modes_and_links_but_no_special_bits() {
         .expect("written");
     symlink("/nowhere", source.path().join("link")).expect("linked");
     let target = dir.make_dir("target", 0o755).expect("made");
-    let copied = target.copy_from(&source, &mut || Ok(())).expect("copied");
-    assert_eq!(copied, Copied { files: 3, bytes: 7 });
+    let copied = target.copy_from(&source, &|_| false, &mut || Ok(()));
+    let wanted = Copied {
+        files: 3,
+        bytes: 7,
+        ..Copied::default()
+    };
+    assert_eq!(copied.expect("copied"), wanted);
     let at = scratch.path().join("target");
     assert_eq!(mode(&at.join("tool")), 0o755);
     assert_eq!(mode(&at.join("sub")), 0o750);
@@ -226,16 +232,146 @@ fn a_copy_has_files_modes_and_links_but_no_special_bits() {
 }
 
 #[test]
-fn a_copy_refuses_pipes_and_ends_when_told() {
-    let (_scratch, dir) = scratch();
+fn a_copy_leaves_out_what_it_is_told_and_what_is_no_file_and_ends_when_told() {
+    let (scratch, dir) = scratch();
     let source = dir.make_dir("source", 0o755).expect("made");
     rustix::fs::mkfifoat(&source, "pipe", Mode::RUSR).expect("made");
+    source.write_new("mine", b"x", 0o600).expect("written");
+    source.write_new("secret", b"x", 0o600).expect("written");
     let target = dir.make_dir("target", 0o755).expect("made");
-    assert!(target.copy_from(&source, &mut || Ok(())).is_err());
-    let error = target
-        .copy_from(&source, &mut || anyhow::bail!("told to end"))
+    let secret = |path: &Path| path == Path::new("secret");
+    let copied = target.copy_from(&source, &secret, &mut || Ok(()));
+    let copied = copied.expect("copied");
+    assert_eq!(
+        (copied.files, copied.left_out),
+        (1, vec![PathBuf::from("pipe")])
+    );
+    assert_eq!(target.names().expect("read"), ["mine"]);
+    assert!(scratch.path().join("source/secret").exists());
+    let again = dir.make_dir("again", 0o755).expect("made");
+    let error = again
+        .copy_from(&source, &|_| false, &mut || anyhow::bail!("told to end"))
         .expect_err("ends");
-    assert_eq!(error.to_string(), "told to end");
+    assert_eq!(format!("{error:#}"), "told to end");
+}
+
+#[test]
+fn in_a_copy_files_of_two_names_are_one_holes_are_holes_and_lists_are_lists() {
+    let (scratch, dir) = scratch();
+    let source = dir.make_dir("source", 0o755).expect("made");
+    let below = source.make_dir("below", 0o2750).expect("made");
+    below
+        .set_access(&[(12_345, Access::Write)], true)
+        .expect("lists work here");
+    let file = source.create_file("sparse").expect("made");
+    file.set_len(64 * 1024 * 1024).expect("a hole");
+    file.write_all_at(b"middle", 20 * 1024 * 1024)
+        .expect("written");
+    std::fs::hard_link(
+        source.path().join("sparse"),
+        source.path().join("below/other"),
+    )
+    .expect("linked");
+    below.write_new("listed", b"y", 0o640).expect("written");
+    let target = dir.make_dir("target", 0o755).expect("made");
+    let copied = target.copy_from(&source, &|_| false, &mut || Ok(()));
+    let copied = copied.expect("copied");
+    assert_eq!(copied.files, 3);
+    assert!(copied.bytes < 1024 * 1024, "{} bytes", copied.bytes);
+    let looks = |path: &str| std::fs::metadata(scratch.path().join(path)).expect("there");
+    let (one, other) = (looks("target/sparse"), looks("target/below/other"));
+    assert_eq!((one.ino(), one.nlink()), (other.ino(), 2));
+    assert_eq!(one.len(), 64 * 1024 * 1024);
+    assert!(one.blocks() * 512 < 1024 * 1024, "{} blocks", one.blocks());
+    let bytes = std::fs::read(scratch.path().join("target/sparse")).expect("read");
+    assert_eq!(&bytes[20 * 1024 * 1024..][..6], b"middle");
+    let rights = |dir: &Dir| dir.dir("below").expect("there").rights().expect("looked");
+    assert_eq!(rights(&target), rights(&source));
+    for path in ["below/listed", "below", "sparse"] {
+        let (was, is) = (
+            looks(&format!("source/{path}")),
+            looks(&format!("target/{path}")),
+        );
+        assert_eq!((is.mode(), is.mtime()), (was.mode(), was.mtime()), "{path}");
+    }
+}
+
+/// Ends a thread that goes on until it is told, also when its test fails.
+struct Stopped<'a>(&'a AtomicBool);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_copy_of_what_is_changed_all_the_while_goes_on_and_reaches_nothing_outside() {
+    let (scratch, dir) = scratch();
+    let outside = scratch.path().join("outside");
+    std::fs::create_dir(&outside).expect("a folder");
+    std::fs::write(outside.join("secret"), "a stranger's").expect("a file");
+    let source = dir.make_dir("source", 0o755).expect("made");
+    for name in ["file", "folder"] {
+        symlink(&outside, source.path().join(format!("{name}-link"))).expect("linked");
+    }
+    source.write_new("file", b"mine", 0o644).expect("written");
+    source.make_dir("folder", 0o755).expect("made");
+    for number in 0..20 {
+        let name = format!("lasting{number}");
+        source.write_new(name, b"mine", 0o644).expect("written");
+    }
+    let stop = AtomicBool::new(false);
+    let (swaps, comings) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (mut links, mut others) = (0, 0);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                for name in ["file", "folder"] {
+                    let other = format!("{name}-link");
+                    rustix::fs::renameat_with(&source, name, &source, other, RenameFlags::EXCHANGE)
+                        .expect("swapped");
+                    swaps.fetch_add(1, Ordering::Relaxed);
+                }
+                let path = source.path().join("passing");
+                std::fs::write(&path, "x").expect("written");
+                std::fs::remove_file(&path).expect("removed");
+                comings.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let _stopped_however_this_ends = Stopped(&stop);
+        while links < 3 || others < 3 || swaps.load(Ordering::Relaxed) < 1000 {
+            let target = dir.make_dir("target", 0o755).expect("made");
+            let copied = target.copy_from(&source, &|_| false, &mut || Ok(()));
+            copied.expect("it goes on");
+            let names = target.names().expect("read");
+            let lasting = names
+                .iter()
+                .filter(|name| name.to_string_lossy().starts_with("lasting"));
+            assert_eq!(lasting.count(), 20);
+            for name in ["file", "folder"] {
+                let kind = target.kind(name).expect("looked");
+                let carried = target.path().join(name).join("secret").exists();
+                match kind {
+                    Some(Kind::Link) => links += 1,
+                    _ => {
+                        others += 1;
+                        assert!(!carried, "what is outside was copied");
+                    }
+                }
+            }
+            dir.remove_tree("target").expect("removed");
+        }
+    });
+    println!(
+        "{} swaps and {} files that came and went; links copied {links} times, others {others} times",
+        swaps.load(Ordering::Relaxed),
+        comings.load(Ordering::Relaxed)
+    );
+    assert_eq!(
+        std::fs::read_to_string(outside.join("secret")).expect("read"),
+        "a stranger's"
+    );
 }
 
 #[test]

@@ -57,6 +57,10 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
                 include_str!("../../profiles/wordpress/install.php"),
             ),
             (
+                "clone.php",
+                include_str!("../../profiles/wordpress/clone.php"),
+            ),
+            (
                 "relocate.php",
                 include_str!("../../profiles/wordpress/relocate.php"),
             ),
@@ -96,6 +100,10 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
             (
                 "install.php",
                 include_str!("../../profiles/mediawiki/install.php"),
+            ),
+            (
+                "clone.php",
+                include_str!("../../profiles/mediawiki/clone.php"),
             ),
             (
                 "commands/update_database.php",

@@ -43,6 +43,9 @@ pub struct Manifest {
     pub installer: Option<Script>,
     /// What of the site's data has to be told of another name.
     pub relocate: Option<Script>,
+    /// What of a copy's data has to be made its own: passwords, sessions.
+    #[serde(rename = "clone")]
+    pub copied: Option<Script>,
     /// Which of the commands brings a site's data to what another platform's code wants.
     pub update: Option<CommandName>,
     /// What is to be done at regular times.
@@ -211,7 +214,10 @@ impl Manifest {
             .map(|cron| ("[cron]".to_owned(), &cron.script));
         let relocate = self.relocate.iter();
         let relocate = relocate.map(|script| ("[relocate]".to_owned(), script));
-        installer.chain(commands).chain(cron).chain(relocate)
+        let copied = self.copied.iter();
+        let copied = copied.map(|script| ("[clone]".to_owned(), script));
+        let all = installer.chain(commands).chain(cron);
+        all.chain(relocate).chain(copied)
     }
 }
 

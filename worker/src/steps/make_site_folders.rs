@@ -38,12 +38,7 @@ impl Step for MakeSiteFolders {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        let taken = layout::sites(&cx.spoke.config)?.kind(self.0.host.as_str())?;
-        anyhow::ensure!(
-            taken.is_none(),
-            "{} is there already and not this task's: move it away",
-            self.0.folder.display()
-        );
+        free(&self.0, cx)?;
         Ok(Record {
             host: self.0.host.clone(),
             run: cx.run,
@@ -60,16 +55,35 @@ impl Step for MakeSiteFolders {
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
-        remove(cx, record).await.map_err(|error| {
-            let left = layout::site(&cx.spoke.config, &record.host);
-            UndoError::leaves(left.display().to_string(), error)
-        })
+        take_away(cx, &record.host, record.run).await
     }
 }
 
-async fn remove(cx: &Cx, record: &Record) -> anyhow::Result<()> {
+/// Refuses where the site's folder is to be and something is already.
+pub(super) fn free(site: &Site, cx: &Cx) -> anyhow::Result<()> {
+    let taken = layout::sites(&cx.spoke.config)?.kind(site.host.as_str())?;
+    anyhow::ensure!(
+        taken.is_none(),
+        "{} is there already and not this task's: move it away",
+        site.folder.display()
+    );
+    Ok(())
+}
+
+/// Removes the site's folder with all in it when this run has made it; it need not be there.
+///
+/// # Errors
+/// Names what is left.
+pub(super) async fn take_away(cx: &Cx, host: &HostName, run: Run) -> Result<(), UndoError> {
+    remove(cx, host.clone(), run).await.map_err(|error| {
+        let left = layout::site(&cx.spoke.config, host);
+        UndoError::leaves(left.display().to_string(), error)
+    })
+}
+
+async fn remove(cx: &Cx, host: HostName, run: Run) -> anyhow::Result<()> {
     let sites = layout::sites(&cx.spoke.config)?;
-    let (host, owner) = (record.host.clone(), record.run.to_string());
+    let owner = run.to_string();
     if sites.owner_of(host.as_str())?.as_ref() == Some(&owner) {
         discard::prepare(cx, &sites, host.as_str()).await?;
     }

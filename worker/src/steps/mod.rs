@@ -9,6 +9,7 @@ pub mod check_site;
 pub mod check_snapshot;
 pub mod clear_stage;
 pub mod close_database;
+pub mod copy_site_files;
 pub mod create_database;
 pub mod create_database_user;
 pub mod drop_database;
@@ -148,6 +149,7 @@ steps! {
     register_site::RegisterSite,
     mend_site::MendSite,
     mend_database_user::MendDatabaseUser,
+    copy_site_files::CopySiteFiles,
     check_face::CheckFace,
     swap_vhost::SwapVhost,
     swap_settings::SwapSettings,

@@ -32,13 +32,7 @@ impl Step for ReserveSite {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        let taken = taken_places(&self.0, cx).await?;
-        anyhow::ensure!(
-            taken.is_empty(),
-            "there already, and not made by this task: {}; move it away or remove it, or choose another \
-             name",
-            taken.join(", ")
-        );
+        refuse_taken_places(&self.0, cx).await?;
         Ok(Record {
             host: self.0.host.clone(),
             run: cx.run,
@@ -72,8 +66,22 @@ impl Step for ReserveSite {
     }
 }
 
+/// Refuses where something stands in a place that the site will take.
+///
+/// # Errors
+/// Names all of it.
+pub(crate) async fn refuse_taken_places(site: &Site, cx: &Cx) -> anyhow::Result<()> {
+    let taken = taken_places(site, cx).await?;
+    anyhow::ensure!(
+        taken.is_empty(),
+        "there already, and not made by this task: {}; move it away or remove it, or choose another name",
+        taken.join(", ")
+    );
+    Ok(())
+}
+
 /// What stands where the site is to be, each thing by its full name.
-pub(crate) async fn taken_places(site: &Site, cx: &Cx) -> anyhow::Result<Vec<String>> {
+async fn taken_places(site: &Site, cx: &Cx) -> anyhow::Result<Vec<String>> {
     let mut taken = Vec::new();
     if cx.spoke.secrets.path(&site.host).exists() {
         let path = cx.spoke.secrets.path(&site.host);

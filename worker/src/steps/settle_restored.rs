@@ -169,7 +169,7 @@ fn take_out(folder: &Dir, was: &Path) -> anyhow::Result<()> {
 }
 
 /// The folders in which the web server's user may write.
-fn written_by_web(site: &Site) -> Vec<PathBuf> {
+pub(super) fn written_by_web(site: &Site) -> Vec<PathBuf> {
     let directories = site.profile.manifest.directories.iter();
     let written = directories.filter(|directory| directory.web == WebAccess::Write);
     written
@@ -177,7 +177,7 @@ fn written_by_web(site: &Site) -> Vec<PathBuf> {
         .collect()
 }
 
-fn mend(top: &Dir, mends: &[crate::survey::Mend], stop: &Stop) -> anyhow::Result<()> {
+pub(super) fn mend(top: &Dir, mends: &[crate::survey::Mend], stop: &Stop) -> anyhow::Result<()> {
     mends.iter().try_for_each(|mend| mend_one(top, mend, stop))
 }
 

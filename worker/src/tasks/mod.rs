@@ -15,6 +15,7 @@ mod server_inventory;
 mod server_print;
 mod server_verify;
 mod site_backup;
+mod site_clone;
 mod site_delete;
 mod site_enable;
 mod site_https;
@@ -71,6 +72,7 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::SiteRun(params) => site_run::plan(params, cx),
         Params::SiteRestore(params) => site_restore::plan(params, cx).await,
         Params::SiteVerify(params) => site_verify::plan(params, cx).await,
+        Params::SiteClone(params) => site_clone::plan(params, cx).await,
         Params::SiteMigrate(params) => site_migrate::plan(params, cx).await,
         Params::ServerInventory(_) => Ok(server_inventory::plan()),
         Params::ServerPrint(params) => Ok(server_print::plan(params)),

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use kolga_protocol::names::DatabaseName;
+use kolga_protocol::names::{DatabaseName, HostName, PlatformName};
 use kolga_protocol::naming::Https;
 use kolga_protocol::task::site_migrate::{Output, Params};
 use kolga_protocol::task::{self, Kind};
@@ -35,7 +35,7 @@ use crate::steps::empty_trash::EmptyTrash;
 use crate::steps::import_database::ImportDatabase;
 use crate::steps::mend_site::MendSite;
 use crate::steps::move_site_folder::MoveSiteFolder;
-use crate::steps::reserve_site::taken_places;
+use crate::steps::reserve_site::refuse_taken_places;
 use crate::steps::run_upgrade::RunUpgrade;
 use crate::steps::swap_entry::SwapEntry;
 use crate::steps::swap_secrets::SwapSecrets;
@@ -119,7 +119,7 @@ async fn refuse(this: &Move, cx: &Cx) -> anyhow::Result<Vec<Mend>> {
         refuse_names(this, cx).await?;
     }
     if this.has_another_platform() {
-        refuse_older(this, cx)?;
+        refuse_older(cx, &before.host, [&before.platform, &after.platform])?;
     }
     if let Some(name) = &before.database {
         let mariadb = cx.spoke.need_mariadb()?;
@@ -150,12 +150,7 @@ async fn refuse_names(this: &Move, cx: &Cx) -> anyhow::Result<()> {
         &after.names().others(),
         Some(&before.host),
     )?;
-    let taken = taken_places(&this.new, cx).await?;
-    anyhow::ensure!(
-        taken.is_empty(),
-        "there already, and not made by this task: {}; move it away or remove it, or choose another name",
-        taken.join(", ")
-    );
+    refuse_taken_places(&this.new, cx).await?;
     if this.new.https != Https::Off {
         let tls = cx.spoke.need_tls()?;
         tls.need(cx, &after.host, &after.names().all(&after.host))
@@ -172,8 +167,12 @@ async fn refuse_names(this: &Move, cx: &Cx) -> anyhow::Result<()> {
 }
 
 /// Tables that newer code has changed are nothing that older code knows.
-fn refuse_older(this: &Move, cx: &Cx) -> anyhow::Result<()> {
-    let version = |entry: &SiteEntry| match &entry.platform {
+pub(super) fn refuse_older(
+    cx: &Cx,
+    host: &HostName,
+    [before, after]: [&Option<PlatformName>; 2],
+) -> anyhow::Result<()> {
+    let version = |name: &Option<PlatformName>| match name {
         Some(name) => anyhow::Ok(
             cx.spoke
                 .registry
@@ -183,12 +182,11 @@ fn refuse_older(this: &Move, cx: &Cx) -> anyhow::Result<()> {
         ),
         None => Ok(None),
     };
-    if let (Some(old), Some(new)) = (version(&this.before)?, version(&this.after)?) {
+    if let (Some(old), Some(new)) = (version(before)?, version(after)?) {
         anyhow::ensure!(
             !is_older(&new, &old),
-            "the platform has version {new}, which is older than {old}, which {} has now: its data would not be \
-             understood; go back with a backup",
-            this.before.host
+            "the platform has version {new}, which is older than {old}, which {host} has now: its data would not be \
+             understood; go back with a backup"
         );
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Whole recipes against the real services of the test stack: every step done, and every step undone.
 //! That the same holds across a killed worker is shown by the whole-system tests.
 
+mod clone;
 mod https;
 mod migrate;
 mod names;

@@ -3,6 +3,7 @@
 
 mod act;
 mod alias;
+mod clone;
 mod delete;
 mod https;
 mod import;
@@ -28,6 +29,7 @@ use super::trouble::Trouble;
 use crate::wire::Site;
 use act::Act;
 use alias::Alias;
+use clone::Clone;
 use delete::Delete;
 use https::Https;
 use import::{HandOver, Import};
@@ -135,6 +137,18 @@ is changed. Its backups so far stay under the old name: `kolga backup list --sit
 Example:
   kolga site rename old.example.org www.example.org --keep-alias --follow")]
     Rename(Rename),
+    /// Make a second site of one that is there
+    #[command(after_help = "\
+The copy is on the same server and has a database, passwords and keys of its own; the site's other names and HTTPS are not
+taken along, and whoever is logged in at the site is not logged in at the copy. What the profile knows of addresses in the
+site's data is changed in the copy. The site answers all the while and stays as it is. Accounts besides the
+administrator's have the passwords that they have there; the administrator's is shown by `kolga-worker secret show
+TARGET` on the server.
+
+Examples:
+  kolga site clone blog.example.org stage.example.org --follow
+  kolga site clone blog.example.org next.example.org --platform wp68 --follow")]
+    Clone(Clone),
     /// Run a maintenance command that the site's profile offers
     #[command(after_help = "\
 What a command does to the site's data cannot be taken back, so it is never tried again by itself.
@@ -204,6 +218,7 @@ impl Command {
             Self::Verify(act) => verify::run(act, client, screen).await,
             Self::Migrate(migrate) => migrate.run(client, screen).await,
             Self::Rename(rename) => rename.run(client, screen).await,
+            Self::Clone(clone) => clone.run(client, screen).await,
             Self::Run(run) => run.run(client, screen).await,
             Self::Alias(alias) => alias.run(client, screen).await,
             Self::Https(https) => https.run(client, screen).await,

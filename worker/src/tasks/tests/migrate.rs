@@ -9,7 +9,7 @@ use super::*;
 use crate::registry::SiteEntry;
 
 /// A spoke that builds platforms from its own scratch folder too.
-fn scene(name: &str) -> Scene {
+pub(super) fn scene(name: &str) -> Scene {
     let scratch = Scratch::new();
     let mut config = stack_config();
     config.profiles.directories = vec![scratch.path().join("profiles")];
@@ -23,7 +23,7 @@ fn scene(name: &str) -> Scene {
 
 impl Scene {
     /// What comes is another task than what was.
-    fn next_task(&mut self) {
+    pub(super) fn next_task(&mut self) {
         let task = kolga_protocol::id::TaskId::generate();
         self.cx.run = kolga_protocol::id::Run::new(task, self.cx.run.attempt);
     }
@@ -37,7 +37,7 @@ impl Scene {
     }
 
     /// WordPress as it is, but for the version of its tables.
-    async fn build_next(&self) {
+    pub(super) async fn build_next(&self) {
         let source = self.scratch.path().join("next");
         // Links lead to where other packages have libraries.
         let copied = std::process::Command::new("/bin/cp")
@@ -55,14 +55,14 @@ impl Scene {
         std::fs::remove_dir_all(source).expect("gone");
     }
 
-    fn entry_of(&self, host: &str) -> SiteEntry {
+    pub(super) fn entry_of(&self, host: &str) -> SiteEntry {
         let host = host.parse().expect("a host");
         let entry = self.cx.spoke.registry.sites.load(&host).expect("read");
         entry.expect("there")
     }
 
     /// A connection as the site has one.
-    async fn as_site(&self, host: &str) -> MySqlConnection {
+    pub(super) async fn as_site(&self, host: &str) -> MySqlConnection {
         let name = self.entry_of(host).database.expect("it has one");
         let secrets = self.cx.spoke.secrets.load(&host.parse().expect("a host"));
         let secrets = secrets.expect("read").expect("there");
@@ -79,7 +79,7 @@ impl Scene {
             .expect("it is let in")
     }
 
-    async fn ask(&self, host: &str, query: &str) -> String {
+    pub(super) async fn ask(&self, host: &str, query: &str) -> String {
         let mut site = self.as_site(host).await;
         let asked = sqlx::query_scalar(AssertSqlSafe(query.to_owned()));
         asked.fetch_one(&mut site).await.expect("an answer")

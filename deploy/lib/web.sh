@@ -63,6 +63,10 @@ http {
     server_names_hash_max_size 8192;
     client_max_body_size 64m;
     access_log $home/nginx/access.log;
+    # nginx before 1.23.1 forgets to time a FastCGI answer whose pieces fill its buffers to the last byte (ticket 2367),
+    # and at a reload breaks off what it does not time. PHP sends in pieces of 8 KiB, which do not fill these.
+    fastcgi_buffer_size 16383;
+    fastcgi_buffers 16 16383;
 $(for kind in client_body proxy fastcgi uwsgi scgi; do echo "    ${kind}_temp_path $home/nginx/tmp-$kind;"; done)
     # A host that is no site of ours.
     server {

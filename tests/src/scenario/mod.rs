@@ -19,7 +19,10 @@ use serde_json::{Value, json};
 use crate::hub::{Hub, Request};
 use crate::stack::Stack;
 
-pub use platform::{SPARE, build_platform as platform, newer_wordpress, platform_name};
+pub use platform::{
+    NEWER_MEDIAWIKI, NEWER_PLUGIN, PLUGIN, SPARE, build_platform as platform,
+    build_wiki_platform as wiki_platform, newer_mediawiki, newer_wordpress, platform_name,
+};
 
 /// At the end of a database's name: an underscore and ten of a hash.
 const DIGITS: usize = 11;
@@ -277,7 +280,13 @@ impl Scenario {
             Kind::SiteImport => self.hand_over(hub).await,
             Kind::SiteClone => self.delete_copy(hub).await,
             Kind::SiteInstall => self.delete(hub).await,
-            Kind::SiteDelete => self.install(hub).await,
+            Kind::SiteDelete => {
+                if self.keeps_trash() {
+                    let task = hub.ask(&trash::empty(stack)).await;
+                    hub.succeeds(&task).await;
+                }
+                self.install(hub).await;
+            }
             Kind::SiteEnable => self.on_the_site(hub, Kind::SiteDisable).await,
             Kind::SiteDisable => self.on_the_site(hub, Kind::SiteEnable).await,
             Kind::SiteNames => self.change_names(hub, false).await,
@@ -308,10 +317,15 @@ impl Scenario {
         hub.post(&path, &json!({})).await;
     }
 
-    /// Whether the spoke keeps what it needs no more: only where that is what is tried.
+    /// Whether the spoke keeps what it needs no more: only where that is what is tried. Of the sites that are deleted
+    /// one goes there, files and database; the others are destroyed.
     #[must_use]
     pub fn keeps_trash(self) -> bool {
-        matches!(self.kind, Kind::TrashRestore | Kind::TrashEmpty)
+        match self.kind {
+            Kind::TrashRestore | Kind::TrashEmpty => true,
+            Kind::SiteDelete => self.profile == Some("php"),
+            _ => false,
+        }
     }
 
     async fn on_the_site(self, hub: &Hub, kind: Kind) {

@@ -146,7 +146,7 @@ pub async fn build_platform(hub: &Hub) {
 /// The same for sites of any profile.
 pub(super) async fn for_sites(hub: &Hub, stack: &Stack, profile: &str) {
     match profile {
-        "mediawiki" => build_once(hub, profile, &lean_mediawiki(stack)).await,
+        "mediawiki" => build_wiki_platform(hub, stack).await,
         _ => build_platform(hub).await,
     }
 }
@@ -159,7 +159,13 @@ pub(super) async fn next(hub: &Hub, stack: &Stack) {
     build_once_as(hub, NEXT, "wordpress", &newer_wordpress(stack)).await;
 }
 
-/// WordPress as Debian has it, but for the version of its tables.
+/// A plugin that Debian's WordPress brings.
+pub const PLUGIN: &str = "akismet/akismet.php";
+
+/// What the one of [`newer_wordpress`] puts at the end of each page.
+pub const NEWER_PLUGIN: &str = "<!-- the newer plugin -->";
+
+/// WordPress as Debian has it, but for the version of its tables and a plugin that can be told from the other.
 ///
 /// # Panics
 /// When it cannot be made.
@@ -181,10 +187,53 @@ pub fn newer_wordpress(stack: &Stack) -> String {
         let number: u32 = number.parse().expect("a number");
         let text = format!("{before}$wp_db_version = {};{after}", number + 1);
         std::fs::write(&file, text).expect("changed");
+        let plugin = format!("{aside}/wp-content/plugins/{PLUGIN}");
+        let mut text = std::fs::read_to_string(&plugin).expect("it has one");
+        text.push_str(&format!(
+            "\nadd_action('wp_footer', static function () {{ echo '{NEWER_PLUGIN}'; }});\n"
+        ));
+        std::fs::write(&plugin, text).expect("changed");
         if std::fs::rename(&aside, &path).is_err() {
             // Another scenario was faster.
             std::fs::remove_dir_all(&aside).expect("of no use");
         }
+    }
+    path
+}
+
+/// Builds the MediaWiki platform that sites share, unless it is there.
+///
+/// # Panics
+/// When it cannot be built.
+pub async fn build_wiki_platform(hub: &Hub, stack: &Stack) {
+    build_once(hub, "mediawiki", &lean_mediawiki(stack)).await;
+}
+
+/// What such a platform is built from, of a later version.
+pub const NEWER_MEDIAWIKI: &str = "1.39.999";
+
+/// The code of sites' MediaWiki, but for the version that it tells of itself.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn newer_mediawiki(stack: &Stack) -> String {
+    let path = format!("{}/mediawiki-next", stack.text("/sources"));
+    if !std::path::Path::new(&path).exists() {
+        let aside = format!("{path}.new-{}", std::process::id());
+        std::fs::create_dir(&aside).expect("a folder");
+        let made = std::process::Command::new("/bin/tar")
+            .args(["--zstd", "-xf", &lean_mediawiki(stack), "-C", &aside])
+            .output()
+            .expect("tar runs");
+        assert!(made.status.success(), "{made:?}");
+        let file = format!("{aside}/includes/Defines.php");
+        let text = std::fs::read_to_string(&file).expect("it has one");
+        let (before, rest) = text.split_once("'MW_VERSION', '").expect("it tells one");
+        let (_, after) = rest.split_once('\'').expect("a literal");
+        let text = format!("{before}'MW_VERSION', '{NEWER_MEDIAWIKI}'{after}");
+        std::fs::write(&file, text).expect("changed");
+        std::fs::rename(&aside, &path).expect("in its place");
     }
     path
 }

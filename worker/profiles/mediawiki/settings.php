@@ -20,6 +20,9 @@ $wgUploadPath = '/images';
 $wgEnableUploads = true;
 $wgCacheDirectory = {{ (site ~ "/cache")|php }};
 
+// Pages that were rendered with other settings, perhaps under another name, are rendered again.
+$wgCacheEpoch = max($wgCacheEpoch, gmdate('YmdHis', filemtime(__FILE__)));
+
 // What requests put off is done by the profile's regular work.
 $wgJobRunRate = 0;
 // No mail leaves until an operator says how.

@@ -28,5 +28,13 @@ define('DISALLOW_FILE_MODS', true);
 define('AUTOMATIC_UPDATER_DISABLED', true);
 define('WP_DEBUG', false);
 
+// Themes and plugins are links to the platform's, and after a move they lead elsewhere. php-fpm's opcode cache would
+// go on with the files that they led to for as long as those are there, and each of its children with where they
+// led for a while; so the one looks where they lead, and the others forget it while this file is that new.
+ini_set('opcache.revalidate_path', '1');
+if (time() - filemtime(__FILE__) <= (int) ini_get('realpath_cache_ttl')) {
+    clearstatcache(true);
+}
+
 // What is planned for a time is done by the worker, every quarter of an hour, and not by visitors' requests.
 defined('DISABLE_WP_CRON') || define('DISABLE_WP_CRON', true);

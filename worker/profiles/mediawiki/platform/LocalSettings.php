@@ -14,6 +14,13 @@ require $_SERVER['KOLGA_SETTINGS'];
 unset($_SERVER['KOLGA_SETTINGS']);
 putenv('KOLGA_SETTINGS');
 
+// MediaWiki's own pictures where it brings them. A wiki that is told of none says so on each page, and browsers ask for
+// one that is not there.
+if (is_file("$IP/resources/assets/mediawiki.png")) {
+    $wgLogos = ['1x' => "$wgScriptPath/resources/assets/mediawiki.png"];
+    $wgFavicon = "$wgScriptPath/resources/assets/mediawiki.png";
+}
+
 $wgDefaultSkin = 'vector';
 foreach (['Vector', 'MonoBook', 'Timeless', 'MinervaNeue'] as $kolgaName) {
     if (is_file("$IP/skins/$kolgaName/skin.json")) {

@@ -6,8 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::cx::Cx;
 use crate::step::FinalStep;
 
-/// Keeps a database user out.
-pub struct LockDatabaseUser(pub DatabaseName);
+/// Keeps a database's user out, who has its name.
+pub struct LockDatabaseUser {
+    /// Which.
+    pub name: DatabaseName,
+    /// The run that made it.
+    pub owner: String,
+}
 
 /// What finishing needs.
 #[derive(Serialize, Deserialize)]
@@ -20,9 +25,15 @@ impl FinalStep for LockDatabaseUser {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        cx.spoke.need_mariadb()?;
+        // Another's is refused here as it would be where it is dropped at once.
+        let comment = cx.spoke.need_mariadb()?.comment_of(&self.name).await?;
+        anyhow::ensure!(
+            comment.is_none_or(|comment| comment == self.owner),
+            "the database {} is not the one that was made for this site: its comment names another run",
+            self.name
+        );
         Ok(Record {
-            name: self.0.clone(),
+            name: self.name.clone(),
         })
     }
 

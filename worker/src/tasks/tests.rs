@@ -5,6 +5,7 @@ mod clone;
 mod https;
 mod migrate;
 mod names;
+mod trash;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -29,7 +29,10 @@ pub fn discard(plan: Plan, cx: &Cx, discarded: Discarded) -> Plan {
     let database = discarded.entry.database.clone();
     if cx.spoke.config.trash.keep_days > 0 {
         let plan = match database {
-            Some(name) => plan.finally(LockDatabaseUser(name)),
+            Some(name) => plan.finally(LockDatabaseUser {
+                name,
+                owner: discarded.entry.owner.clone(),
+            }),
             None => plan,
         };
         return plan.finally(FileTrash(discarded));

@@ -16,9 +16,14 @@ fn scene(name: &str) -> Scene {
 
 /// A certificate for these names, its key nginx's to read.
 fn put(scene: &Scene, names: &[&str], days: i32) {
+    put_for(scene, &scene.host, names, days);
+}
+
+/// The same where a site of another name would have it.
+fn put_for(scene: &Scene, host: &str, names: &[&str], days: i32) {
     let folder = scene.scratch.path().join("tls");
-    certificate(&folder, &scene.host, names, days);
-    let key = folder.join(&scene.host).join("privkey.pem");
+    certificate(&folder, host, names, days);
+    let key = folder.join(host).join("privkey.pem");
     let group = std::process::Command::new("/usr/bin/chgrp")
         .arg(&scene.cx.spoke.config.sites.web_user)
         .arg(&key)
@@ -171,4 +176,60 @@ async fn a_wordpress_calls_itself_by_https_from_then_on() {
     scene.carry_out(&https(&scene, "off")).await;
     scene.answers(&plain).await.expect("as before");
     scene.carry_out(&scene.delete()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_site_over_https_is_renamed_with_a_certificate_for_its_new_name_and_not_without() {
+    let mut scene = scene("renamed");
+    let host = scene.host.clone();
+    let new = format!("new-{host}");
+    let tls = scene.cx.spoke.config.tls.clone().expect("there is one");
+    let door = Door::Https(tls.check_address);
+    put(&scene, &[&host], 30);
+    scene.carry_out(&scene.install("static")).await;
+    scene.carry_out(&https(&scene, "redirect")).await;
+    scene.next_task();
+    let rename = |keep_name: bool| {
+        let params = json!({"site": host, "host": new, "keep_name": keep_name});
+        Scene::params("site.migrate", params)
+    };
+
+    let before = (scene.world().await, told(&scene, door, &host).await);
+    let refusals: [(&[&str], i32, &str); 4] = [
+        (&[], 0, "is not there"),
+        (&[&host], 30, "is not good for"),
+        (&[&new], -1, "was good until"),
+        // Over HTTPS the name that it had would lead to it as well.
+        (&[&new], 30, "is not good for"),
+    ];
+    for (names, days, wanted) in refusals {
+        if !names.is_empty() {
+            put_for(&scene, &new, names, days);
+        }
+        let why = refused(&scene, &rename(true)).await;
+        assert!(why.contains(wanted), "{names:?}, {days} days: {why}");
+        let after = (scene.world().await, told(&scene, door, &host).await);
+        assert_eq!(after, before, "nothing was touched");
+    }
+
+    put_for(&scene, &new, &[&new, &host], 30);
+    let begun = scene.first_steps_only(&rename(true), usize::MAX).await;
+    scene.undo(&begun).await;
+    let after = (scene.world().await, told(&scene, door, &host).await);
+    assert_eq!(after, before, "it comes back");
+    scene.carry_out(&rename(true)).await;
+    let leads = format!("301 https://{new}:{}/", tls.port);
+    for (way, name, wanted) in [
+        (door, &new, "200 "),
+        (door, &host, &*leads),
+        (Door::Http, &new, &leads),
+        (Door::Http, &host, &leads),
+    ] {
+        assert_eq!(told(&scene, way, name).await, wanted, "{way:?} {name}");
+    }
+    let own = scene.scratch.path().join("tls").join(&host);
+    assert!(own.is_dir(), "an operator's certificate stays");
+    let delete = Scene::params("site.delete", json!({"site": new}));
+    scene.carry_out(&delete).await;
 }

@@ -10,24 +10,35 @@ use kolga_tests::breaker::Breaker;
 use kolga_tests::scenario::Scenario;
 
 /// A test for each scenario, named by it; the list is checked against the code's own below. Tests begin in the order
-/// of their names, so those on a platform, whose sites take long to install, come in a module that is behind the
-/// other's: by then most of what they pass has been tried.
+/// of their names, so those on a platform, whose sites take long to install, come in modules that are behind the
+/// other's: by then most of what they pass has been tried. Of those the ones with most steps begin first, so that at
+/// the end none of the lanes waits long for another.
 macro_rules! scenarios {
-    (@sort [$($plain:tt)*] [$($slow:tt)*] $name:ident = $kind:ident "wordpress"; $($rest:tt)*) => {
-        scenarios! { @sort [$($plain)*] [$($slow)* $name = $kind "wordpress";] $($rest)* }
+    (@sort [$($plain:tt)*] [$($long:tt)*] [$($slow:tt)*] $name:ident = SiteRestore "wordpress"; $($rest:tt)*) => {
+        scenarios! { @sort [$($plain)*] [$($long)* $name = SiteRestore "wordpress";] [$($slow)*] $($rest)* }
     };
-    (@sort [$($plain:tt)*] [$($slow:tt)*] $name:ident = $kind:ident "mediawiki"; $($rest:tt)*) => {
-        scenarios! { @sort [$($plain)*] [$($slow)* $name = $kind "mediawiki";] $($rest)* }
+    (@sort [$($plain:tt)*] [$($long:tt)*] [$($slow:tt)*] $name:ident = SiteMigrate "wordpress"; $($rest:tt)*) => {
+        scenarios! { @sort [$($plain)*] [$($long)* $name = SiteMigrate "wordpress";] [$($slow)*] $($rest)* }
     };
-    (@sort [$($plain:tt)*] [$($slow:tt)*] $name:ident = $kind:ident $($profile:literal)?; $($rest:tt)*) => {
-        scenarios! { @sort [$($plain)* $name = $kind $($profile)?;] [$($slow)*] $($rest)* }
+    (@sort [$($plain:tt)*] [$($long:tt)*] [$($slow:tt)*] $name:ident = $kind:ident "wordpress"; $($rest:tt)*) => {
+        scenarios! { @sort [$($plain)*] [$($long)*] [$($slow)* $name = $kind "wordpress";] $($rest)* }
     };
-    (@sort [$($plain:tt)*] [$($slow:tt)*]) => {
+    (@sort [$($plain:tt)*] [$($long:tt)*] [$($slow:tt)*] $name:ident = $kind:ident "mediawiki"; $($rest:tt)*) => {
+        scenarios! { @sort [$($plain)*] [$($long)*] [$($slow)* $name = $kind "mediawiki";] $($rest)* }
+    };
+    (@sort [$($plain:tt)*] [$($long:tt)*] [$($slow:tt)*] $name:ident = $kind:ident $($profile:literal)?; $($rest:tt)*) => {
+        scenarios! { @sort [$($plain)* $name = $kind $($profile)?;] [$($long)*] [$($slow)*] $($rest)* }
+    };
+    (@sort [$($plain:tt)*] [$($long:tt)*] [$($slow:tt)*]) => {
         mod plain {
             tests! { $($plain)* }
         }
 
-        mod with_platform {
+        mod platform_longest {
+            tests! { $($long)* }
+        }
+
+        mod platform_others {
             tests! { $($slow)* }
         }
 
@@ -37,7 +48,8 @@ macro_rules! scenarios {
             let mut broken: Vec<Scenario> = plain::all();
             let slow = broken.iter().find(|scenario| scenario.is_on_a_platform());
             assert_eq!(slow, None, "its profile belongs into the macro above");
-            broken.extend(with_platform::all());
+            broken.extend(platform_longest::all());
+            broken.extend(platform_others::all());
             for list in [&mut broken, &mut all] {
                 list.sort_by_key(|scenario| scenario.name());
             }
@@ -45,7 +57,7 @@ macro_rules! scenarios {
         }
     };
     ($($all:tt)*) => {
-        scenarios! { @sort [] [] $($all)* }
+        scenarios! { @sort [] [] [] $($all)* }
     };
 }
 

@@ -20,8 +20,8 @@ const PASSES: usize = 2;
 const HUB_PASSES: usize = 2;
 const HUB_NAMES: usize = 2;
 /// Of the effects that another scenario of this run has tried, one in so many: of the same task, and of others.
-const SAME_TASK: usize = 6;
-const OTHER_TASK: usize = 3;
+const SAME_TASK: usize = 8;
+const OTHER_TASK: usize = 6;
 
 /// What is tried and what is left for another time.
 pub(super) struct Choice {

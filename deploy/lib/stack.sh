@@ -99,10 +99,19 @@ stack_fresh() {
         die "another test run (process $holder) uses $STACK: wait for it, or name another folder with --dir"
     fi
     stack_down
+    stack_unmount
     find "$STACK" -mindepth 1 -maxdepth 1 ! -name lock -exec rm -rf --one-file-system {} +
     stack_folders
     proc_record tests "$1"
     stack_up "$2" "$3"
+}
+
+# Small disks that a test which was killed has left below, the newest first.
+stack_unmount() {
+    local mounted
+    while read -r mounted; do
+        umount --lazy "$mounted"
+    done < <(awk -v below="$STACK/" 'index($5, below) == 1 { print $5 }' /proc/self/mountinfo | tac)
 }
 
 stack_down() {

@@ -8,6 +8,8 @@
 //! - `kill@N`: SIGKILL to oneself at the Nth point; `kill@NAME`: at the first point of that name;
 //!   `kill@NAME#K`: when it is passed for the Kth time.
 //! - `fail@NAME`: the operation of that name returns an error, such as `fail@apply:create_database`.
+//! - `fill@NAME@FOLDER`: where the operation of that name would fail by the order before this, the disk that the
+//!   folder is on is filled to its last byte, and what comes then comes.
 //! - `twice@undo`: every undo runs twice.
 //!
 //! Or they are `@FILE`: a file that holds them and is read again at every point, so that one process can be

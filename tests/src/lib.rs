@@ -4,7 +4,8 @@
 //! the services' own user; [`world`] takes snapshots of everything that a task could leave behind;
 //! [`scenario`] is the list of tasks that have to bear every fault; [`breaker`] kills hub and worker at every
 //! named point and makes every step and undo fail, by [`orders`], among [`neighbours`] that must not be
-//! harmed, and judges what is left. [`furnish`] is a site with something of everything in it. [`model`] needs none of that: it plays random faults over the real store
+//! harmed, on [`small_disks`], and judges what is left. [`furnish`] is a site with something of everything in it.
+//! [`model`] needs none of that: it plays random faults over the real store
 //! and journals.
 
 pub mod breaker;
@@ -16,6 +17,7 @@ pub mod neighbours;
 pub mod orders;
 pub mod proxy;
 pub mod scenario;
+pub mod small_disks;
 pub mod spent;
 pub mod stack;
 pub mod wait;

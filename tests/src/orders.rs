@@ -110,17 +110,17 @@ impl Hand {
     /// How often something was made to fail since the last order.
     #[must_use]
     pub fn failed(&self) -> usize {
-        let noted = self.noted();
-        noted
-            .iter()
-            .filter(|line| line.starts_with("FAILED "))
-            .count()
+        self.times("FAILED ")
     }
-}
 
-impl Drop for Hand {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.orders));
-        drop(std::fs::remove_file(&self.trace));
+    /// How many disks were filled since the last order.
+    #[must_use]
+    pub fn filled(&self) -> usize {
+        self.times("FILLED ")
+    }
+
+    fn times(&self, what: &str) -> usize {
+        let noted = self.noted();
+        noted.iter().filter(|line| line.starts_with(what)).count()
     }
 }

@@ -53,6 +53,14 @@ impl Armed {
     fn wants(&self, order: &str) -> bool {
         self.wanted.iter().any(|wanted| wanted == order)
     }
+
+    /// The folders whose disks are to be full from here on.
+    fn fills(&self, name: &str) -> Vec<PathBuf> {
+        let prefix = format!("fill@{name}@");
+        let folders = self.wanted.iter();
+        let folders = folders.filter_map(|order| order.strip_prefix(&prefix));
+        folders.map(PathBuf::from).collect()
+    }
 }
 
 /// Takes the orders as this module's parent describes them, and where to write the names of the points.
@@ -113,13 +121,32 @@ pub fn point(name: &str) {
     }
 }
 
-/// Fails when this operation was ordered to.
+/// The name of the file that takes all the room there is.
+const FILLER: &str = ".kolga-test-filler";
+
+/// Takes all the room that the disk of a folder has, for as long as the file is there.
+fn fill(folder: &std::path::Path) -> std::io::Result<()> {
+    let mut filler = File::create(folder.join(FILLER))?;
+    let block = [0; 64 * 1024];
+    let mut wanted = block.len();
+    // Less and less, until not even a byte has room.
+    while wanted > 0 {
+        match filler.write(&block[..wanted]) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => wanted /= 2,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Fails when this operation was ordered to; or fills disks before it.
 ///
 /// # Errors
 /// As ordered.
 ///
 /// # Panics
-/// When that it failed cannot be noted.
+/// When that it failed cannot be noted, or a disk cannot be filled.
 pub fn fail(name: &str) -> Result<(), Ordered> {
     let Some(mut armed) = armed() else {
         return Ok(());
@@ -127,6 +154,10 @@ pub fn fail(name: &str) -> Result<(), Ordered> {
     if armed.wants(&format!("fail@{name}")) {
         armed.note(&format!("FAILED {name}"));
         return Err(Ordered(name.to_owned()));
+    }
+    for folder in armed.fills(name) {
+        fill(&folder).expect("a disk is full in the end");
+        armed.note(&format!("FILLED {name}"));
     }
     Ok(())
 }

@@ -14,6 +14,8 @@ pub(super) struct Claims {
     places: BTreeSet<(String, String, String)>,
     /// Steps whose failing undo is tried, whatever the task.
     undos: BTreeSet<String>,
+    /// Steps that have met a full disk, whatever the task.
+    full: BTreeSet<String>,
     /// Names of the hub's points.
     at_hub: BTreeSet<String>,
 }
@@ -23,6 +25,8 @@ pub(super) struct Claims {
 pub(super) struct New {
     /// Steps whose undo has not failed yet.
     pub(super) undos: BTreeSet<String>,
+    /// Steps that have not met a full disk yet.
+    pub(super) full: BTreeSet<String>,
     /// Names of the hub's points.
     pub(super) at_hub: BTreeSet<String>,
     /// Whether most of its steps were not broken in this task yet.
@@ -41,15 +45,28 @@ impl Claims {
         Self {
             places: BTreeSet::new(),
             undos: BTreeSet::new(),
+            full: BTreeSet::new(),
             at_hub: BTreeSet::new(),
         }
     }
 
-    /// Takes what is left of a scenario's undos and of the hub's points.
-    pub(super) fn take(&mut self, task: &str, points: &[Point], hub_points: &[Point]) -> New {
+    /// Takes what is left of a scenario's undos and of the hub's points; of its steps on a full disk too, where it
+    /// has disks that can be filled.
+    pub(super) fn take(
+        &mut self,
+        task: &str,
+        points: &[Point],
+        hub_points: &[Point],
+        has_disks: bool,
+    ) -> New {
         let all = steps(points, "intended:");
         let unknown = all.iter().filter(|step| !self.knows_step(task, step));
         let mostly = all.is_empty() || unknown.count() * 2 > all.len();
+        let full = all.iter().filter(|_| has_disks);
+        let full = full
+            .filter(|step| self.full.insert((*step).clone()))
+            .cloned()
+            .collect();
         let undos = all.into_iter();
         let undos = undos
             .filter(|step| self.undos.insert(step.clone()))
@@ -61,6 +78,7 @@ impl Claims {
             .collect();
         New {
             undos,
+            full,
             at_hub,
             mostly,
         }
@@ -108,16 +126,18 @@ mod tests {
         let mut claims = Claims::default();
         let points = names(&["inspect:a", "intended:a", "inspect:b", "intended:b"]);
         let hub = names(&["inbox:acked", "inbox:acked"]);
-        let new = claims.take("t", &points, &hub);
+        let new = claims.take("t", &points, &hub, false);
         assert!(new.mostly && new.undos.len() == 2 && new.at_hub.len() == 1);
+        assert!(new.full.is_empty(), "no disk of its was full");
         for point in &points {
             claims.claim("t", point);
         }
         let more = names(&["intended:a", "intended:b", "intended:c"]);
-        let new = claims.take("t", &more, &hub);
+        let new = claims.take("t", &more, &hub, true);
         assert!(!new.mostly && new.at_hub.is_empty());
         assert!(new.undos.iter().eq(["c"]));
-        assert!(claims.take("other", &more, &hub).mostly);
+        assert!(new.full.iter().eq(["a", "b", "c"]));
+        assert!(claims.take("other", &more, &hub, true).mostly);
         assert_eq!(claims.known("t", &points[0]), Some(true));
         assert_eq!(claims.known("other", &points[0]), Some(false));
         assert_eq!(claims.known("t", &more[2]), None);

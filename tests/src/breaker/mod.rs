@@ -4,11 +4,12 @@
 //! (`protocol/src/fault.rs`), and the [`points`] and steps are read off that. Which of them are broken in this run
 //! is a [`choice`] by a seed, which leaves out what other scenarios of the run have tried ([`mod@claims`]). One file a
 //! way of breaking: [`kill`] the worker, and again while it recovers; kill the [`hub`]; [`fail`] a step, with each
-//! undo run twice, or fail an undo; put [`strangers`] in the way. [`table`] says what came of it.
+//! undo run twice, or fail an undo; find a [`full`] disk; put [`strangers`] in the way. [`table`] says what came of it.
 
 mod choice;
 mod claims;
 mod fail;
+mod full;
 mod hub;
 mod kill;
 mod points;
@@ -25,6 +26,7 @@ use crate::hub::{Hub, Settings, TASK};
 use crate::neighbours;
 use crate::orders::Hand;
 use crate::scenario::{SERVER, Scenario, platform_name};
+use crate::small_disks::SmallDisks;
 use crate::spent::Spent;
 use crate::stack::Stack;
 use crate::wait::{HUB, until};
@@ -62,6 +64,8 @@ pub struct Breaker {
     spent: Spent,
     /// When the try began.
     began: Instant,
+    /// What can be filled, where the scenario is to meet a full disk.
+    disks: Option<SmallDisks>,
     /// The last to be dropped: by then hub and worker are gone.
     cell: Cell,
 }
@@ -78,6 +82,9 @@ impl Breaker {
         let began = Instant::now();
         let stack = cell.stack().clone();
         clear(&stack, SERVER).await;
+        let disks = scenario
+            .meets_a_full_disk()
+            .then(|| SmallDisks::mount(&stack, SERVER));
         spent.since("clearing", began);
         let began = Instant::now();
         // An undo that was told to fail fails each time, and one that was not may not fail even once.
@@ -125,6 +132,7 @@ impl Breaker {
             tries: 0,
             spent,
             began: Instant::now(),
+            disks,
             cell,
         };
         breaker.succeed().await;
@@ -137,7 +145,7 @@ impl Breaker {
     fn choose(&mut self) {
         let task = self.scenario.kind.to_string();
         let mut claims = claims();
-        self.new = claims.take(&task, &self.points, &self.hub_points);
+        self.new = claims.take(&task, &self.points, &self.hub_points, self.disks.is_some());
         self.chosen = self.choice.points(&task, &self.points, &mut claims);
     }
 
@@ -183,6 +191,10 @@ impl Breaker {
         if wanted("undo") {
             self.timed("undos that fail", Self::fail_every_undo).await;
         }
+        if wanted("full") {
+            self.timed("disks that are full", Self::fill_everywhere)
+                .await;
+        }
         if wanted("hub") {
             self.timed("hub killed", Self::kill_hub_everywhere).await;
         }
@@ -199,6 +211,7 @@ impl Breaker {
             "nothing was broken, so nothing is proven"
         );
         self.worker.stop().await;
+        drop(self.disks);
         drop(self.cell);
     }
 

@@ -328,6 +328,18 @@ impl Scenario {
         }
     }
 
+    /// Whether its steps are to begin with a full disk: tasks that write, in a profile whose disks are small.
+    #[must_use]
+    pub fn meets_a_full_disk(self) -> bool {
+        match self.kind {
+            Kind::SiteInstall | Kind::SiteMigrate | Kind::SiteClone => self.profile == Some("php"),
+            Kind::SiteBackup | Kind::SiteNames => self.profile == Some("static"),
+            Kind::SiteRestore | Kind::PlatformBuild => self.profile == Some("wordpress"),
+            Kind::SiteDelete => self.profile == Some("php"),
+            _ => false,
+        }
+    }
+
     async fn on_the_site(self, hub: &Hub, kind: Kind) {
         let task = hub.ask(&self.site_task(kind, json!({}))).await;
         hub.succeeds(&task).await;

@@ -29,7 +29,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::cx::{Cx, Stopped};
-use output::{Bytes, Lines};
+use output::{Bytes, Lines, Said};
 pub use pieces::Pieces;
 
 pub use confine::Confinement;
@@ -179,7 +179,7 @@ impl Command {
         if status.success() {
             return Ok(());
         }
-        Err(failure(&program, status, stderr.last()))
+        Err(failure(&program, status, stderr.said()))
     }
 
     /// Runs it while `work`, on a thread where it may block, takes its output in pieces. A program whose output
@@ -204,11 +204,16 @@ impl Command {
             },
             crate::files::blocking(move || work(pieces)),
         );
-        let (status, made) = (status?, made?);
+        let status = status?;
         if status.success() {
-            return Ok(made);
+            return made;
         }
-        Err(failure(&program, status, stderr.last()))
+        let failed = failure(&program, status, stderr.said());
+        // Which of the two was first, and so the cause, cannot be told.
+        Err(match made {
+            Ok(_) => failed,
+            Err(error) => failed.context(format!("{error:#}")),
+        })
     }
 
     /// Runs it and keeps its output, bounded, out of the log. How it ended is for the caller to judge;
@@ -232,26 +237,18 @@ impl Captured {
     /// The output of a program that succeeded.
     ///
     /// # Errors
-    /// When it did not: names the program, how it ended and the last line of its standard error.
+    /// When it did not: names the program, how it ended, and the first and last line of its standard error.
     pub fn success(self, program: impl AsRef<Path>) -> anyhow::Result<Vec<u8>> {
         if self.status.success() {
             return Ok(self.stdout);
         }
         let text = String::from_utf8_lossy(&self.stderr);
-        let last = text.lines().rev().find(|line| !line.trim().is_empty());
-        Err(failure(
-            program.as_ref(),
-            self.status,
-            last.map(str::to_owned),
-        ))
+        Err(failure(program.as_ref(), self.status, Said::of(&text)))
     }
 }
 
-fn failure(program: &Path, status: ExitStatus, last: Option<String>) -> anyhow::Error {
-    let said = match last {
-        Some(line) => format!(": {}", kolga_protocol::message::printable(&line)),
-        None => " and said nothing on its standard error".to_owned(),
-    };
+#[expect(clippy::needless_pass_by_value, reason = "it is spent here")]
+fn failure(program: &Path, status: ExitStatus, said: Said) -> anyhow::Error {
     anyhow::anyhow!("{} ended with {status}{said}", program.display())
 }
 

@@ -49,7 +49,44 @@ pub(super) struct Lines<'a> {
     level: Level,
     line: Vec<u8>,
     too_long: bool,
+    said: Said,
+}
+
+/// The first and the last line that say something: programs tell the cause first, or what came of it last.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    first: Option<String>,
     last: Option<String>,
+}
+
+impl Said {
+    /// Those of a whole text.
+    pub(super) fn of(text: &str) -> Self {
+        let mut said = Self::default();
+        text.lines().for_each(|line| said.hear(line));
+        said
+    }
+
+    fn hear(&mut self, line: &str) {
+        if line.trim().is_empty() {
+            return;
+        }
+        match self.first {
+            None => self.first = Some(line.to_owned()),
+            Some(_) => self.last = Some(line.to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let printable = kolga_protocol::message::printable;
+        match (&self.first, &self.last) {
+            (None, _) => f.write_str(" and said nothing on its standard error"),
+            (Some(first), None) => write!(f, ": {}", printable(first)),
+            (Some(first), Some(last)) => write!(f, ": {} … {}", printable(first), printable(last)),
+        }
+    }
 }
 
 impl<'a> Lines<'a> {
@@ -59,14 +96,14 @@ impl<'a> Lines<'a> {
             level,
             line: Vec::new(),
             too_long: false,
-            last: None,
+            said: Said::default(),
         }
     }
 
-    /// The last line that said something.
-    pub(super) fn last(&mut self) -> Option<String> {
+    /// What it said, in short.
+    pub(super) fn said(&mut self) -> Said {
         self.flush();
-        self.last.take()
+        std::mem::take(&mut self.said)
     }
 
     fn extend(&mut self, part: &[u8]) {
@@ -83,9 +120,7 @@ impl<'a> Lines<'a> {
             text.push_str(CUT);
         }
         self.log.line(self.level, &text);
-        if !text.trim().is_empty() {
-            self.last = Some(text);
-        }
+        self.said.hear(&text);
         self.line.clear();
         self.too_long = false;
     }

@@ -213,7 +213,10 @@ impl Nginx {
             }
             Change::Restore(text) => {
                 self.clear_stage()?;
-                self.write(&job.host, text.as_deref())?;
+                // What is there already needs no room: the disk may be full.
+                if self.vhost(&job.host).ok().as_ref() != Some(text) {
+                    self.write(&job.host, text.as_deref())?;
+                }
                 fault::point("nginx:put_back");
                 Ok(None)
             }

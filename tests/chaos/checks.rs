@@ -11,6 +11,7 @@ use crate::databases;
 use crate::effects::Effects;
 use crate::ledger::Ledger;
 use crate::load::{PRINTED, plans};
+use crate::operations;
 use crate::settle::Settled;
 use crate::system::{SPOKES, System};
 use crate::world;
@@ -29,6 +30,8 @@ pub struct Looked {
     pub tasks: usize,
     pub by_state: BTreeMap<String, usize>,
     pub attempts: u64,
+    pub operations: usize,
+    pub items: usize,
     pub begun: usize,
     pub effects: usize,
     pub lines: usize,
@@ -98,6 +101,7 @@ pub async fn check(
                 .collect(),
         },
     ];
+    checks.push(operations::check(&system.api, &held.tasks, &mut looked).await);
     checks.push(held.logs(system, &mut looked).await?);
     checks.push(world::check(system, &held.succeeded_runs(), &mut looked).await?);
     let services = [&system.hub].into_iter();

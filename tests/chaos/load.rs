@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Answer, Api};
 use crate::ledger::Ledger;
+use crate::operations;
 use crate::patience::patient;
 use crate::random::Random;
 use crate::system::{SPOKES, System};
@@ -108,6 +109,13 @@ impl Load {
             };
             clients.spawn(client.small_tasks(server));
         }
+        // Draws nothing from what the others choose by, so that a seed means to them what it meant.
+        let random = random.clone().fork().fork();
+        clients.spawn(operations::come_and_go(
+            system.api.clone(),
+            random,
+            stop.clone(),
+        ));
         Self { clients, stop }
     }
 

@@ -14,6 +14,7 @@ mod faults;
 mod ledger;
 mod load;
 mod nemesis;
+mod operations;
 mod patience;
 mod random;
 mod recovery;
@@ -211,12 +212,14 @@ fn print_looked(looked: &Looked, settled: &Settled, lasted: Duration) {
         .map(|(state, count)| format!("{count} {state}"))
         .collect();
     println!(
-        "Looked at: {} tasks ({}) in {} attempts; {} installers begun, {} whose task succeeded; {} numbered \
+        "Looked at: {} tasks ({}) in {} attempts; {} operations over {} items; {} installers begun, {} whose task succeeded; {} numbered \
          lines of logs, {} gaps told; {} sites at the end; {} tasks stuck while MariaDB was away, all undone \
          by retry-undo; {} of faults.",
         looked.tasks,
         states.join(", "),
         looked.attempts,
+        looked.operations,
+        looked.items,
         looked.begun,
         looked.effects,
         looked.lines,

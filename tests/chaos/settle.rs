@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::databases;
+use crate::operations;
 use crate::patience::patient;
 use crate::system::System;
 
@@ -56,6 +57,7 @@ pub async fn settle(system: &System, limit: Duration) -> anyhow::Result<Settled>
                 .into_iter()
                 .filter(|task| task["finished"] != true),
         );
+        open.extend(operations::unfinished(&system.api).await);
         if open.is_empty() {
             settled.took = Some(began.elapsed());
             return Ok(settled);

@@ -17,6 +17,7 @@ pub mod names;
 pub mod naming;
 pub mod object;
 pub mod rhythm;
+pub mod seal;
 pub mod state;
 pub mod task;
 pub mod topology;

@@ -15,8 +15,8 @@ use kolga_protocol::task::{
     Kind, Output, Params, backup_list, ping, platform_build, platform_delete, platform_verify,
     recipe_list, recipe_run, server_inventory, server_print, server_verify, site_backup,
     site_clone, site_delete, site_disable, site_enable, site_https, site_import, site_install,
-    site_migrate, site_names, site_restore, site_run, site_verify, trash_empty, trash_list,
-    trash_restore,
+    site_login, site_migrate, site_names, site_restore, site_run, site_verify, trash_empty,
+    trash_list, trash_restore,
 };
 use uuid::Uuid;
 
@@ -505,6 +505,18 @@ fn sample(kind: Kind) -> (Params, Output) {
                 database: Some("k_blog".parse().expect("a name")),
                 database_bytes: Some(30_000),
                 milliseconds: 2500,
+            }),
+        ),
+        Kind::SiteLogin => (
+            Params::SiteLogin(site_login::Params {
+                site: "www.example.org".parse().expect("a name"),
+                seal: "0a".repeat(32).try_into().expect("a key"),
+            }),
+            Output::SiteLogin(site_login::Output {
+                page: "http://www.example.org/kolga_login.php".to_owned(),
+                user: "admin".to_owned(),
+                until: UnixMillis(1_700_000_300_000),
+                sealed: "0b".repeat(60).try_into().expect("digits"),
             }),
         ),
         Kind::SiteClone => (

@@ -83,6 +83,7 @@ impl Stranger {
             | Kind::ServerVerify
             | Kind::ServerPrint
             | Kind::SiteRun
+            | Kind::SiteLogin
             | Kind::RecipeList
             | Kind::TrashList
             | Kind::BackupList

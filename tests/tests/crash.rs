@@ -140,6 +140,7 @@ scenarios! {
     site_migrate_wordpress = SiteMigrate "wordpress";
     site_import_php = SiteImport "php";
     site_clone_php = SiteClone "php";
+    site_login_wordpress = SiteLogin "wordpress";
     recipe_list = RecipeList;
     recipe_run_static = RecipeRun "static";
 }

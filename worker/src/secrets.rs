@@ -46,6 +46,12 @@ impl Secret {
         Ok(Self(text))
     }
 
+    /// A text that is to be one.
+    #[must_use]
+    pub fn of(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text itself. Not for a log, an argv, an environment or an error.
     #[must_use]
     pub fn expose(&self) -> &str {

@@ -63,7 +63,8 @@ pub(super) async fn refuse_locked(
         return Ok(Ok(()));
     }
     for claim in params.claims() {
-        let (Object::Site(host), Access::Exclusive) = (&claim.object, claim.access) else {
+        let changes = claim.access == Access::Exclusive || lets_in(params);
+        let (Object::Site(host), true) = (&claim.object, changes) else {
             continue;
         };
         let locked: Option<String> =
@@ -81,6 +82,11 @@ pub(super) async fn refuse_locked(
         )));
     }
     Ok(Ok(()))
+}
+
+/// Tasks that change nothing themselves, and let somebody in who may.
+fn lets_in(params: &Params) -> bool {
+    matches!(params, Params::SiteLogin(_))
 }
 
 /// Tasks that have a site for themselves and yet do not make another of it. Any other may not touch a locked

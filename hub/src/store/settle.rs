@@ -136,7 +136,10 @@ async fn settle_row(
                 set_platform(connection, server, &params.site, platform).await?;
             }
         }
-        Params::SiteEnable(_) | Params::SiteDisable(_) | Params::SiteRun(_) => {}
+        Params::SiteEnable(_)
+        | Params::SiteDisable(_)
+        | Params::SiteRun(_)
+        | Params::SiteLogin(_) => {}
         Params::SiteInstall(params) => {
             let url = match output {
                 Some(Output::SiteInstall(output)) => Some(output.url.clone()),

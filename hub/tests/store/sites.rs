@@ -11,7 +11,7 @@ use kolga_protocol::names::HostName;
 use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::state::Event;
 use kolga_protocol::task::{
-    Output, Params, site_delete, site_disable, site_install, site_run, site_verify,
+    Output, Params, site_delete, site_disable, site_install, site_login, site_run, site_verify,
 };
 
 use crate::database::{
@@ -127,6 +127,10 @@ pub async fn a_locked_site_is_changed_by_no_task_and_verified_all_the_same(store
         Params::SiteRun(site_run::Params {
             site: host(),
             command: Some("cache_clear".parse().expect("a name")),
+        }),
+        Params::SiteLogin(site_login::Params {
+            site: host(),
+            seal: "0a".repeat(32).try_into().expect("a key"),
         }),
     ];
     for params in changes.clone() {

@@ -22,6 +22,7 @@ pub mod site_enable;
 pub mod site_https;
 pub mod site_import;
 pub mod site_install;
+pub mod site_login;
 pub mod site_migrate;
 pub mod site_names;
 pub mod site_restore;
@@ -277,6 +278,7 @@ tasks! {
     SiteRestore = site_restore, "site.restore";
     SiteImport = site_import, "site.import";
     SiteClone = site_clone, "site.clone";
+    SiteLogin = site_login, "site.login";
 }
 
 impl Payload {

@@ -74,6 +74,8 @@ impl Scenario {
             Kind::SiteMigrate => vec![Some("php"), Some("wordpress")],
             // One that Kolga has made, with a database.
             Kind::SiteImport => vec![Some("php")],
+            // One step, and only with a page that takes a token.
+            Kind::SiteLogin => vec![Some("wordpress")],
             // With a database. What a WordPress's has besides, scripts on a copied database, is tried with site.migrate.
             Kind::SiteClone => vec![Some("php")],
             Kind::PlatformBuild => all
@@ -238,6 +240,7 @@ impl Scenario {
                 Request::post(&path, json!({"server": SERVER}))
             }
             Kind::SiteClone => self.copy(),
+            Kind::SiteLogin => self.site_task(self.kind, json!({"seal": "0a".repeat(32)})),
             Kind::SiteInstall => self.installation(),
             Kind::SiteDelete => self.deletion(),
             Kind::SiteRun => {
@@ -279,6 +282,7 @@ impl Scenario {
             Kind::SiteMigrate => self.move_back(hub).await,
             Kind::SiteImport => self.hand_over(hub).await,
             Kind::SiteClone => self.delete_copy(hub).await,
+            Kind::SiteLogin => self.forget_login(stack),
             Kind::SiteInstall => self.delete(hub).await,
             Kind::SiteDelete => {
                 if self.keeps_trash() {
@@ -374,6 +378,15 @@ impl Scenario {
         let change = self.site_task(Kind::SiteNames, self.other_names(other));
         let task = hub.ask(&change).await;
         hub.succeeds(&task).await;
+    }
+
+    /// What nobody has used.
+    fn forget_login(self, stack: &Stack) {
+        let folder = stack.spoke(SERVER, "sites_root").join(self.host());
+        let open = std::fs::read_dir(folder.join("login")).expect("a folder");
+        let open: Vec<_> = open.flatten().map(|entry| entry.path()).collect();
+        assert_eq!(open.len(), 1, "{open:?}");
+        std::fs::remove_file(&open[0]).expect("removed");
     }
 
     fn site_task(self, kind: Kind, params: Value) -> Request {

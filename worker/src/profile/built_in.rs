@@ -49,6 +49,10 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
                 include_str!("../../profiles/wordpress/profile.toml"),
             ),
             (
+                "platform/kolga_login.php",
+                include_str!("../../profiles/wordpress/platform/kolga_login.php"),
+            ),
+            (
                 "platform/wp-config.php",
                 include_str!("../../profiles/wordpress/platform/wp-config.php"),
             ),
@@ -92,6 +96,10 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
             (
                 "profile.toml",
                 include_str!("../../profiles/mediawiki/profile.toml"),
+            ),
+            (
+                "platform/kolga_login.php",
+                include_str!("../../profiles/mediawiki/platform/kolga_login.php"),
             ),
             (
                 "platform/LocalSettings.php",

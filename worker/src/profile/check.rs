@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use kolga_protocol::names::{DatabaseName, HostName, OptionName, ProfileName};
 
-use super::manifest::{Manifest, WebAccess};
+use super::manifest::{Directory, Manifest, WebAccess};
 use super::place::Place;
 use super::{Profile, template};
 
@@ -106,6 +106,25 @@ fn contradictions(name: &ProfileName, profile: &Profile) -> Vec<(String, String)
             "user_option",
             format!("there is no option {}", admin.user_option),
         );
+    }
+    if let Some(login) = &manifest.login {
+        let overlays = manifest.platform.iter().flat_map(|it| &it.overlay);
+        let mut overlays = overlays.map(|overlay| &overlay.path);
+        if manifest.admin.is_none() || !overlays.any(|path| *path == login.page) {
+            let text = "[login] needs [admin], and a page of [platform] overlay";
+            problem("[login]", text.to_owned());
+        }
+        let kept = |made: &Directory| made.path == login.folder && made.web == WebAccess::Write;
+        if login.folder.as_str().contains('/') || !manifest.directories.iter().any(kept) {
+            let text = "login.folder is one of [[directories]], right below the site's own, that has web = \"write\"";
+            problem("[login]", text.to_owned());
+        }
+        if !manifest.backup.exclude.contains(&login.folder) {
+            problem(
+                "[login]",
+                "backup.exclude must name login.folder".to_owned(),
+            );
+        }
     }
     if let Some(update) = &manifest.update
         && (manifest.platform.is_none() || !manifest.commands.contains_key(update))

@@ -55,6 +55,8 @@ pub struct Manifest {
     pub commands: BTreeMap<CommandName, Command>,
     /// The account that may administer a site.
     pub admin: Option<Admin>,
+    /// How that account is let in by a link.
+    pub login: Option<Login>,
     /// What a backup leaves out.
     #[serde(default)]
     pub backup: Backup,
@@ -393,6 +395,16 @@ impl From<CronTable> for Cron {
 pub struct Admin {
     /// The option that holds the account's name.
     pub user_option: OptionName,
+}
+
+/// A page that takes the token of a link, and where a site keeps what is open.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The page, in the platform: one of the profile's overlay.
+    pub page: Place,
+    /// The folder, right below the site's own, which nothing serves.
+    pub folder: Place,
 }
 
 /// nginx's part.

@@ -33,6 +33,7 @@ pub mod make_snapshot;
 pub mod mend_database_user;
 pub mod mend_site;
 pub mod move_site_folder;
+pub mod open_login;
 pub mod overlay_platform;
 pub mod place_restored;
 pub mod print_lines;
@@ -150,6 +151,7 @@ steps! {
     mend_site::MendSite,
     mend_database_user::MendDatabaseUser,
     copy_site_files::CopySiteFiles,
+    open_login::OpenLogin,
     check_face::CheckFace,
     swap_vhost::SwapVhost,
     swap_settings::SwapSettings,

@@ -21,6 +21,7 @@ mod site_enable;
 mod site_https;
 mod site_import;
 mod site_install;
+mod site_login;
 mod site_migrate;
 mod site_names;
 mod site_restore;
@@ -72,6 +73,7 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::SiteRun(params) => site_run::plan(params, cx),
         Params::SiteRestore(params) => site_restore::plan(params, cx).await,
         Params::SiteVerify(params) => site_verify::plan(params, cx).await,
+        Params::SiteLogin(params) => site_login::plan(params, cx).await,
         Params::SiteClone(params) => site_clone::plan(params, cx).await,
         Params::SiteMigrate(params) => site_migrate::plan(params, cx).await,
         Params::ServerInventory(_) => Ok(server_inventory::plan()),

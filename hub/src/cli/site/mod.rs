@@ -9,6 +9,7 @@ mod https;
 mod import;
 mod install;
 mod lock;
+mod login;
 mod migrate;
 mod restore;
 mod run;
@@ -35,6 +36,7 @@ use https::Https;
 use import::{HandOver, Import};
 use install::Install;
 use lock::{Lock, Unlock};
+use login::Login;
 use migrate::{Migrate, Rename};
 use restore::Restore;
 use run::Run;
@@ -158,6 +160,15 @@ Examples:
   kolga site run blog.example.org cache_clear --follow
   kolga site run cron --profile wordpress --follow      on all sites of a kind")]
     Run(Run),
+    /// Get a link that logs you in at a site once, as its administrator
+    #[command(after_help = "\
+The link is good once and for five minutes, for whoever has it. It is made on the site's server for this command alone: no
+log, queue or record holds it, and nothing can show it again. A site that is disabled or locked gives none out. What is
+sent over HTTP can be read on the way: see `kolga site https`.
+
+Example:
+  kolga site login blog.example.org")]
+    Login(Login),
     /// The names of a site: those that serve it, those that lead to it, and the main one
     #[command(subcommand)]
     Alias(Alias),
@@ -172,7 +183,7 @@ not there, do not belong together, or are not good for every name of the site no
     Https(Https),
     /// Refuse tasks that change a site, until it is unlocked
     #[command(after_help = "\
-Verify, backup, login and whatever else leaves the site as it is go on. A task that was asked for before is not
+Verify, backup, clone and whatever else leaves the site as it is go on; nobody gets a login link. A task that was asked for before is not
 stopped.
 
 Example:
@@ -219,6 +230,7 @@ impl Command {
             Self::Migrate(migrate) => migrate.run(client, screen).await,
             Self::Rename(rename) => rename.run(client, screen).await,
             Self::Clone(clone) => clone.run(client, screen).await,
+            Self::Login(login) => login.run(client, screen).await,
             Self::Run(run) => run.run(client, screen).await,
             Self::Alias(alias) => alias.run(client, screen).await,
             Self::Https(https) => https.run(client, screen).await,

@@ -26,7 +26,7 @@ many_timed() {
     local name="$1" began ended
     shift
     began="$EPOCHREALTIME"
-    hub_cli "$@" --wait >>"$STACK/log/sites.log" 2>&1 || {
+    hub_cli "$@" --follow >>"$STACK/log/sites.log" 2>&1 || {
         tail -n 30 "$STACK/log/sites.log" >&2
         die "$name did not succeed whole; see $STACK/log/sites.log"
     }

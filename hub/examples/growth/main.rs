@@ -5,6 +5,7 @@
 //! cargo build --release -p kolga --bins --examples
 //! target/release/examples/growth --store sqlite:/var/tmp/growth.sqlite
 //! target/release/examples/growth --store postgres://kolga:…@127.0.0.1/growth
+//! target/release/examples/growth --store sqlite:/var/tmp/growth.sqlite --operations 10,100,1000,10000
 //! ```
 //!
 //! History is written past the store, in the form in which the store writes it; everything that is measured goes
@@ -13,6 +14,7 @@
 mod fill;
 mod hub;
 mod measure;
+mod operations;
 
 use std::time::Duration;
 
@@ -32,6 +34,9 @@ struct Args {
     /// Sites in the store, from the beginning
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     sites: u32,
+    /// Measure operations over so many of the sites, and nothing else
+    #[arg(long, value_name = "N,N…", value_delimiter = ',')]
+    operations: Vec<u32>,
 }
 
 /// A row of the table.
@@ -66,6 +71,9 @@ async fn main() -> anyhow::Result<()> {
         machine()
     );
     let mut fill = fill::Fill::new(&args.store, args.sites).await?;
+    if !args.operations.is_empty() {
+        return operations::table(&store, &args.operations).await;
+    }
     let mut heading = None;
     for &tasks in &args.sizes {
         fill.up_to(tasks).await?;

@@ -27,7 +27,7 @@ const ROUNDS: u32 = 40;
 const ASKED: u32 = 200;
 
 /// The median.
-fn middle(mut times: Vec<Duration>) -> Duration {
+pub fn middle(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
 }

@@ -1,5 +1,7 @@
 //! Which servers or sites a selector means, as the lists are now.
 
+use std::collections::HashSet;
+
 use kolga_protocol::names::{HostName, ServerName};
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -75,11 +77,8 @@ async fn named(tx: &mut Tx<'_>, hosts: &[HostName]) -> Result<Outcome<Vec<Target
         })
         .await?;
     let targets = rows.iter().map(target).collect::<Result<Vec<_>, _>>()?;
-    let missing = hosts.iter().find(|host| {
-        !targets
-            .iter()
-            .any(|target| target.site.as_ref() == Some(host))
-    });
+    let found: HashSet<&HostName> = targets.iter().filter_map(|it| it.site.as_ref()).collect();
+    let missing = hosts.iter().find(|host| !found.contains(host));
     Ok(match missing {
         Some(host) => Err(unknown_site(host)),
         None => Ok(targets),

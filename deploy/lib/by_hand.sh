@@ -32,7 +32,8 @@ hand_answers() {
     die "$1 does not answer with $2 and '${3:-}' by hand"
 }
 
-# The code that all sites of a kind share, made once and not measured: Kolga's platforms are not either.
+# The code that all sites of a kind share, and a second of it to which they move, made once and not measured: Kolga's
+# platforms are not either.
 hand_prepare() {
     local code
     install -d -m 0755 "$STACK/hand"
@@ -41,6 +42,9 @@ hand_prepare() {
     # shellcheck disable=SC2016 # PHP's variables
     printf '<?php\nrequire "%s/config-" . $_SERVER["SERVER_NAME"] . ".php";\n%s\n' "$STACK/hand" \
         'require_once ABSPATH . "wp-settings.php";' >"$code/wp-config.php"
+    cp -r "$code" "$(hand_code wordpress-2)"
+    cp -rL /usr/share/mediawiki "$(hand_code mediawiki-2)"
+    rm -f "$(hand_code mediawiki-2)/LocalSettings.php"
     RESTIC_REPOSITORY="$STACK/hand/restic" RESTIC_PASSWORD_FILE="$STACK/web2/backup-password" restic init --quiet
 }
 
@@ -187,20 +191,88 @@ hand_enable() {
     hand_check "$1" "$2"
 }
 
+hand_restic() {
+    RESTIC_REPOSITORY="$STACK/hand/restic" RESTIC_PASSWORD_FILE="$STACK/web2/backup-password" restic "$@"
+}
+
+# hand_dump HOST FILE
+hand_dump() {
+    (umask 077 && mariadb-dump --no-defaults --socket="$(MARIADB_SOCKET)" --user=root --single-transaction --quick \
+        --routines --triggers "$(hand_database "$1")" >"$2")
+}
+
 hand_backup() {
     local dump="$STACK/hand/dump" paths
     paths=("$(hand_site "$2")")
     case "$1" in
     wordpress | mediawiki)
-        (umask 077 && mariadb-dump --no-defaults --socket="$(MARIADB_SOCKET)" --user=root --single-transaction --quick \
-            --routines --triggers "$(hand_database "$2")" >"$dump")
+        hand_dump "$2" "$dump"
         paths+=("$dump")
         ;;
     esac
-    RESTIC_REPOSITORY="$STACK/hand/restic" RESTIC_PASSWORD_FILE="$STACK/web2/backup-password" \
-        restic backup --quiet --tag "$2" "${paths[@]}"
-    RESTIC_REPOSITORY="$STACK/hand/restic" RESTIC_PASSWORD_FILE="$STACK/web2/backup-password" restic check --quiet
+    hand_restic backup --quiet --tag "$2" "${paths[@]}"
+    hand_restic check --quiet
     rm -f "$dump"
+}
+
+# What the newest backup holds, in the place of what is there; meanwhile visitors are told.
+hand_restore() {
+    local into="$STACK/hand/restored" site database
+    site="$(hand_site "$2")" database="$(hand_database "$2")"
+    rm -rf "$into"
+    hand_restic restore latest --quiet --tag "$2" --target "$into"
+    hand_disable "$1" "$2"
+    case "$1" in
+    wordpress | mediawiki)
+        mariadb_root <<<"DROP DATABASE $database; CREATE DATABASE $database;"
+        { echo "USE $database;" && cat "$into$STACK/hand/dump"; } | mariadb_root
+        ;;
+    esac
+    mv "$site" "$site.former"
+    mv "$into$site" "$site"
+    hand_enable "$1" "$2"
+    rm -rf "$into" "$site.former"
+}
+
+# Another name, which leads to the site.
+hand_names() {
+    cat >>"$(hand_vhost "$2")" <<CONF
+server {
+    listen 127.0.0.1:$(port_for web2.nginx);
+    server_name old-$2;
+    return 301 http://$2:$(port_for web2.nginx)\$request_uri;
+}
+CONF
+    hand_reload
+    hand_answers "old-$2" 301
+    hand_check "$1" "$2"
+}
+
+# To the other code, with a dump to go back with, and the tables brought to what it wants.
+hand_migrate() {
+    local site code link
+    site="$(hand_site "$2")" code="$(hand_code "$1-2")"
+    hand_disable "$1" "$2"
+    hand_dump "$2" "$STACK/hand/before-$2.sql"
+    case "$1" in
+    wordpress)
+        for link in themes plugins; do ln -sfn "$code/wp-content/$link" "$site/content/$link"; done
+        # shellcheck disable=SC2016 # PHP's variables
+        hand_web php -d memory_limit=256M -d disable_functions=mail -r '
+            $_SERVER["SERVER_NAME"] = $argv[2]; $_SERVER["HTTP_HOST"] = $argv[2]; $_SERVER["REQUEST_URI"] = "/";
+            define("WP_INSTALLING", true); define("WP_HTTP_BLOCK_EXTERNAL", true);
+            require $argv[1] . "/wp-load.php"; require ABSPATH . "wp-admin/includes/upgrade.php"; wp_upgrade();
+        ' "$code" "$2"
+        ;;
+    mediawiki)
+        hand_web env "MW_CONFIG_FILE=$site/LocalSettings.php" php -d memory_limit=256M "$code/maintenance/update.php" --quick
+        ;;
+    esac
+    sed -E "s#^( *root ).*#\\1$code;#" "$(hand_vhost "$2").off" >"$(hand_vhost "$2")"
+    rm -f "$(hand_vhost "$2").off"
+    hand_reload
+    hand_check "$1" "$2"
+    rm -f "$STACK/hand/before-$2.sql"
 }
 
 hand_delete() {

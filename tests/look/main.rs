@@ -1,4 +1,5 @@
-//! WordPress and MediaWiki as a person sees them, in a headless Chromium: after they were installed, restored and moved.
+//! WordPress and MediaWiki as a person sees them, in a headless Chromium: after they were installed, restored, cloned and
+//! moved.
 //!
 //! `deploy/look` brings up services and the browser and runs this; it is no part of `deploy/test`, for which the browser
 //! would be much to download. Pictures of all pages are left in the folder that `KOLGA_LOOK_PICTURES` names.
@@ -182,6 +183,10 @@ impl Scene {
         self.on_site(&host, "site.restore", backup).await;
         self.see(app, "restored", &host, None).await;
 
+        let copy = format!("copy-{}.kolga.test", app.profile);
+        self.on_site(&host, "site.clone", json!({"to": copy})).await;
+        self.see(app, "cloned", &copy, Some(&host)).await;
+
         let there = json!({"platform": "next", "host": new});
         self.on_site(&host, "site.migrate", there).await;
         self.see(app, "migrated", &new, Some(&host)).await;
@@ -196,7 +201,7 @@ impl Scene {
 
 #[tokio::test]
 #[ignore = "needs the stack and a browser: run deploy/look"]
-async fn a_wordpress_looks_right_after_it_was_installed_restored_and_moved() {
+async fn a_wordpress_looks_right_after_it_was_installed_restored_cloned_and_moved() {
     let mut scene = Scene::new().await;
     let next = newer_wordpress(&scene.stack);
     scene.life(&WORDPRESS, &next).await;
@@ -205,7 +210,7 @@ async fn a_wordpress_looks_right_after_it_was_installed_restored_and_moved() {
 
 #[tokio::test]
 #[ignore = "needs the stack and a browser: run deploy/look"]
-async fn a_wiki_looks_right_after_it_was_installed_restored_and_moved() {
+async fn a_wiki_looks_right_after_it_was_installed_restored_cloned_and_moved() {
     let mut scene = Scene::new().await;
     scene.life(&MEDIAWIKI, MEDIAWIKI.source).await;
     scene.end().await;

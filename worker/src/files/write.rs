@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::Context as _;
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 
 use super::{Dir, component};
@@ -141,6 +141,24 @@ impl Dir {
             self.shown(name)
         );
         Ok(file)
+    }
+
+    /// Makes a file as new as if it had been written now.
+    ///
+    /// # Errors
+    /// When it is not there, or not ours.
+    pub fn touch(&self, name: impl AsRef<OsStr>) -> anyhow::Result<()> {
+        let name = component(name.as_ref())?;
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_NOW,
+        };
+        let times = Timestamps {
+            last_access: now,
+            last_modification: now,
+        };
+        rustix::fs::utimensat(self, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+            .with_context(|| format!("cannot touch {}", self.shown(name)))
     }
 
     /// Removes a file or a link, and what a crash left of writing it; neither has to be there.

@@ -171,6 +171,8 @@ async fn put_back(cx: &Cx, record: &Record) -> anyhow::Result<()> {
         return Ok(());
     };
     if record.found == Found::Different {
+        // Settings may go by their age to know for how long caches hold what was before them.
+        folder.touch(&kept)?;
         folder.put_back(&kept, &name)?;
     } else {
         if folder.identity(&name)? == Some(ours) {
@@ -264,6 +266,9 @@ mod tests {
         std::fs::write(private.join(".settings.php.new"), "ne").expect("half written");
         SwapSettings::undo(&cx, &record).await.expect("by half");
         as_before();
+        let old = std::time::SystemTime::UNIX_EPOCH;
+        let file = std::fs::File::open(&path).expect("opened");
+        file.set_modified(old).expect("set");
         Step::apply(&step, &cx, &record).await.expect("whole");
         assert!(
             std::fs::read_to_string(&path)
@@ -278,6 +283,8 @@ mod tests {
         SwapSettings::undo(&cx, &record).await.expect("ran whole");
         SwapSettings::undo(&cx, &record).await.expect("twice");
         as_before();
+        let age = file.metadata().expect("there").modified().expect("told");
+        assert!(age > old, "it counts as new");
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use kolga_protocol::id::{TaskId, UnixMillis};
 use kolga_protocol::message::{Deferral, Mood};
 use kolga_protocol::names::{
     HostName, OptionName, OptionValue, ParamName, ParamValue, PlatformName, PlatformSource,
-    ProfileName, ServerName, SiteAlias,
+    ProfileName, ServerName, SiteAlias, SpokePath,
 };
 use kolga_protocol::naming::Https;
 use serde::{Deserialize, Serialize};
@@ -344,6 +344,21 @@ pub struct NewSiteTask {
 pub struct NewImport {
     /// Where it is.
     pub server: ServerName,
+    /// The folder on it that the site is to be made of; it is one that Kolga has made without.
+    #[serde(default)]
+    pub from: Option<SpokePath>,
+    /// The kind of site; found out by the files in that folder without.
+    #[serde(default)]
+    pub profile: Option<ProfileName>,
+    /// The code that it is to share with others, where its profile wants a platform.
+    #[serde(default)]
+    pub platform: Option<PlatformName>,
+    /// What the profile lets an operator choose.
+    #[serde(default)]
+    pub options: BTreeMap<OptionName, OptionValue>,
+    /// Leave it switched off, with no page of it on the web.
+    #[serde(default)]
+    pub disabled: bool,
     /// Only say what would come of it.
     #[serde(default)]
     pub check: bool,

@@ -451,19 +451,28 @@ fn sample(kind: Kind) -> (Params, Output) {
         Kind::SiteImport => (
             Params::SiteImport(site_import::Params {
                 site: "www.example.org".parse().expect("a name"),
+                from: Some("/var/www/blog".parse().expect("a path")),
+                profile: Some("wordpress".parse().expect("a name")),
+                platform: Some("wp".parse().expect("a name")),
+                options: [(
+                    "title".parse().expect("a name"),
+                    "A title".parse().expect("a value"),
+                )]
+                .into(),
+                disabled: true,
                 check: true,
             }),
             Output::SiteImport(site_import::Output {
                 url: "http://www.example.org/".to_owned(),
                 path: "/srv/kolga/sites/www.example.org".to_owned(),
                 profile: "wordpress".parse().expect("a name"),
-                platform: Some(site_import::Platform {
+                platform: Some(Box::new(site_import::Platform {
                     name: "wp".parse().expect("a name"),
                     profile: "wordpress".parse().expect("a name"),
                     source: Some("/usr/share/wordpress".parse().expect("a path")),
                     version: Some("6.1.9".to_owned()),
                     path: "/srv/kolga/platforms/wp".to_owned(),
-                }),
+                })),
                 database: Some("k_www_example_org_0123456789".parse().expect("a name")),
                 names: some_names(),
                 options: [(
@@ -475,6 +484,17 @@ fn sample(kind: Kind) -> (Params, Output) {
                 enabled: false,
                 checked: true,
                 problems: vec!["its vhost is gone".to_owned()],
+                source: Some(Box::new(site_import::Source {
+                    path: "/var/www/blog".parse().expect("a path"),
+                    version: Some("6.1".to_owned()),
+                    database: Some("blog".to_owned()),
+                    url: Some("https://blog.example.org".to_owned()),
+                    files: 1200,
+                    bytes: 60_000_000,
+                    database_bytes: Some(30_000),
+                    milliseconds: 2500,
+                })),
+                plan: vec!["leave it switched off".to_owned()],
             }),
         ),
         Kind::BackupList => (

@@ -95,6 +95,7 @@ impl Stranger {
             Kind::PlatformVerify => vec![],
             Kind::PlatformDelete => vec![Self::PlatformOfAnother, Self::LinkIntoPlatform],
             Kind::SiteInstall | Kind::TrashRestore => vec![Self::Folder, Self::Vhost],
+            Kind::SiteImport if scenario.copies_a_stranger() => vec![Self::Folder, Self::Vhost],
             Kind::SiteDelete | Kind::SiteVerify | Kind::SiteRestore | Kind::SiteImport => {
                 vec![Self::FolderOfAnother, Self::VhostOfAnother]
             }

@@ -141,6 +141,7 @@ scenarios! {
     site_import_php = SiteImport "php";
     site_clone_php = SiteClone "php";
     site_login_wordpress = SiteLogin "wordpress";
+    site_import_static = SiteImport "static";
     recipe_list = RecipeList;
     recipe_run_static = RecipeRun "static";
 }

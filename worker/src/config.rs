@@ -174,6 +174,9 @@ pub struct Sites {
     /// Platforms are built only from what lies below one of these.
     #[serde(default)]
     pub platform_sources: Vec<PathBuf>,
+    /// Sites that Kolga has not made are imported only from what lies below one of these. Nothing is without.
+    #[serde(default)]
+    pub import_from: Vec<PathBuf>,
     /// Platforms are fetched by git only from addresses that begin with one of these, such as
     /// `https://git.example.org/shops/`.
     #[serde(default)]
@@ -471,6 +474,9 @@ impl Config {
         }
         if !self.recipes.directories.iter().all(|it| it.is_absolute()) {
             problems.push("recipes.directories must be absolute paths".into());
+        }
+        if !self.sites.import_from.iter().all(|it| it.is_absolute()) {
+            problems.push("sites.import_from must be absolute paths".into());
         }
         let is_user = |name: &String| {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);

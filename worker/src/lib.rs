@@ -14,6 +14,7 @@ pub mod cx;
 pub mod discard;
 pub mod face;
 pub mod files;
+pub mod import;
 pub mod intake;
 pub mod journal;
 pub mod layout;

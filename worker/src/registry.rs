@@ -54,6 +54,9 @@ pub struct SiteEntry {
     /// Whether visitors get the site itself, or the page that says that it is disabled.
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// Whether it was made of what Kolga had not made: its pages are its own and none of its profile's.
+    #[serde(default)]
+    pub imported: bool,
     /// Its folder.
     pub path: PathBuf,
     /// When it was complete.

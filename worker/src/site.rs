@@ -16,8 +16,8 @@ use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::task::site_install::Params;
 
 use crate::layout;
-use crate::profile::Profile;
 use crate::profile::template::{PlainPath, PublicFile};
+use crate::profile::{Profile, WebAccess};
 use crate::registry::{Registry, SiteEntry};
 use crate::spoke::Spoke;
 
@@ -38,6 +38,8 @@ pub struct Site {
     pub options: BTreeMap<OptionName, OptionValue>,
     /// Its database, and the user of the same name.
     pub database: Option<DatabaseName>,
+    /// Whether its pages are its own and none of its profile's.
+    pub imported: bool,
     /// Its address, without a slash at the end.
     pub url: String,
     /// Its folder.
@@ -67,6 +69,7 @@ impl Site {
                 ..Names::default()
             },
             https: Https::Off,
+            imported: false,
             platform: params.platform.clone(),
             database,
             url: layout::url(&spoke.config, &params.site),
@@ -91,6 +94,7 @@ impl Site {
             host: entry.host.clone(),
             names,
             https: entry.https,
+            imported: entry.imported,
             platform: entry.platform.clone(),
             database: entry.database.clone(),
             folder: layout::site(&spoke.config, &entry.host),
@@ -110,6 +114,16 @@ impl Site {
     pub fn settings_path(&self) -> Option<PathBuf> {
         let settings = self.profile.manifest.settings.as_ref()?;
         Some(self.folder.join(&settings.path))
+    }
+
+    /// The folders below its own in which the web server's user may write.
+    #[must_use]
+    pub fn written_by_web(&self) -> Vec<PathBuf> {
+        let directories = self.profile.manifest.directories.iter();
+        let written = directories.filter(|directory| directory.web == WebAccess::Write);
+        written
+            .map(|directory| PathBuf::from(directory.path.as_str()))
+            .collect()
     }
 
     /// The platform's code.
@@ -172,7 +186,10 @@ fn needed_code(
 }
 
 /// The name for a new site's database: the site's own, or another one while that lies in the trash.
-fn free_database(spoke: &Spoke, host: &HostName, run: Run) -> anyhow::Result<DatabaseName> {
+///
+/// # Errors
+/// When the trash cannot be looked at.
+pub fn free_database(spoke: &Spoke, host: &HostName, run: Run) -> anyhow::Result<DatabaseName> {
     let name = DatabaseName::for_site(host);
     match spoke.trash.holds_database(&name)? {
         true => Ok(DatabaseName::beside(host, run)),

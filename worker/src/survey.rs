@@ -252,6 +252,10 @@ impl Look<'_> {
     }
 
     fn files(&mut self) -> anyhow::Result<()> {
+        // Its first page is one that it brought along.
+        if self.site.imported {
+            return Ok(());
+        }
         let values = self.site.public_values()?;
         for file in &self.site.profile.manifest.files {
             let there = match self.parent(file.path.as_ref())? {

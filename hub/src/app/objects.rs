@@ -175,6 +175,11 @@ impl App {
     ) -> Result<Task, StoreError> {
         let params = Params::SiteImport(site_import::Params {
             site: host,
+            from: new.from,
+            profile: new.profile,
+            platform: new.platform,
+            options: new.options,
+            disabled: new.disabled,
             check: new.check,
         });
         self.make_one(new.server, params, who).await

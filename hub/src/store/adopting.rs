@@ -13,12 +13,12 @@ use kolga_protocol::task::{self, site_delete, site_install, site_verify};
 use sqlx::AnyConnection;
 
 use super::locks::refuse_locked;
-use super::names;
 use super::objects::{claim_site, ready_site, remove_site};
 use super::rows::json;
 use super::settle::{set_face, set_https, waits_for};
 use super::tx::{Operation, Outcome, Tx};
 use super::verified;
+use super::{names, platforms};
 
 /// Of which kind a site is until its server has said so.
 const UNKNOWN: &str = "unknown";
@@ -31,16 +31,24 @@ pub(super) async fn claim(
     task: TaskId,
 ) -> Result<Outcome<()>, sqlx::Error> {
     let host = &params.site;
+    if let Some(platform) = &params.platform
+        && let Err(refusal) = platforms::takes_sites(tx, server, platform).await?
+    {
+        return Ok(Err(refusal));
+    }
     if params.check {
         return names::free(tx.connection, [SiteAlias::from(host.clone())], None).await;
     }
-    let profile = UNKNOWN.parse();
+    let profile = match &params.profile {
+        Some(profile) => Ok(profile.clone()),
+        None => UNKNOWN.parse(),
+    };
     let unknown = site_install::Params {
         site: host.clone(),
         aliases: Vec::new(),
         profile: profile.map_err(|_| sqlx::Error::Decode("a profile's name".into()))?,
-        platform: None,
-        options: [].into(),
+        platform: params.platform.clone(),
+        options: params.options.clone(),
     };
     claim_site(tx, server, &unknown, task).await
 }

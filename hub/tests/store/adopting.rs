@@ -30,6 +30,11 @@ fn aliases(names: &[&str]) -> Vec<SiteAlias> {
 fn import(name: &str, check: bool) -> Params {
     Params::SiteImport(site_import::Params {
         site: host(name),
+        from: None,
+        profile: None,
+        platform: None,
+        options: [].into(),
+        disabled: false,
         check,
     })
 }
@@ -40,13 +45,13 @@ fn found(name: &str, other: &[&str], checked: bool) -> ReportBody {
         url: format!("http://{name}/"),
         path: format!("/srv/{name}"),
         profile: "wordpress".parse().expect("a profile"),
-        platform: Some(site_import::Platform {
+        platform: Some(Box::new(site_import::Platform {
             name: "adopted".parse().expect("a platform"),
             profile: "wordpress".parse().expect("a profile"),
             source: None,
             version: Some("6.1".to_owned()),
             path: "/srv/adopted".to_owned(),
-        }),
+        })),
         database: None,
         names: Names {
             aliases: aliases(other),
@@ -61,6 +66,8 @@ fn found(name: &str, other: &[&str], checked: bool) -> ReportBody {
         enabled: false,
         checked,
         problems: vec!["its vhost is gone".to_owned()],
+        source: None,
+        plan: Vec::new(),
     }))
 }
 

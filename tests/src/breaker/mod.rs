@@ -25,7 +25,7 @@ use crate::cell::Cell;
 use crate::hub::{Hub, Settings, TASK};
 use crate::neighbours;
 use crate::orders::Hand;
-use crate::scenario::{SERVER, Scenario, platform_name};
+use crate::scenario::{SERVER, Scenario, foreign, platform_name};
 use crate::small_disks::SmallDisks;
 use crate::spent::Spent;
 use crate::stack::Stack;
@@ -93,6 +93,8 @@ impl Breaker {
         let stack = stack.with_setting(SERVER, "trash", "keep_days", keep_days.into());
         // Sites' regular work would come in between.
         let stack = stack.with_setting(SERVER, "cron", "enabled", false.into());
+        let imports = foreign::imports(&stack).display().to_string();
+        let stack = stack.with_setting(SERVER, "sites", "import_from", vec![imports].into());
         let (mut hand, mut hub_hand) = (Hand::new(), Hand::new());
         hand.calm();
         hub_hand.calm();

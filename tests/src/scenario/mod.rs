@@ -4,6 +4,7 @@
 mod backups;
 pub mod certificates;
 mod drift;
+pub mod foreign;
 mod moving;
 mod platform;
 mod recipes;
@@ -72,12 +73,12 @@ impl Scenario {
             // One that goes to another name and one that goes to another platform, both with a database; without one there
             // are fewer of the same steps.
             Kind::SiteMigrate => vec![Some("php"), Some("wordpress")],
-            // One that Kolga has made, with a database.
-            Kind::SiteImport => vec![Some("php")],
             // One step, and only with a page that takes a token.
             Kind::SiteLogin => vec![Some("wordpress")],
             // With a database. What a WordPress's has besides, scripts on a copied database, is tried with site.migrate.
             Kind::SiteClone => vec![Some("php")],
+            // One that Kolga has made, with a database; and one that it has not.
+            Kind::SiteImport => vec![Some("php"), Some("static")],
             Kind::PlatformBuild => all
                 .into_iter()
                 .filter(|profile| needs(profile).platform)
@@ -176,10 +177,12 @@ impl Scenario {
         if self.kind == Kind::SiteMigrate && self.platform().is_some() {
             platform::next(hub, stack).await;
         }
-        if self.is_a_site() && self.kind != Kind::SiteInstall {
+        if self.copies_a_stranger() {
+            foreign::put(stack);
+        } else if self.is_a_site() && self.kind != Kind::SiteInstall {
             self.install(hub).await;
         }
-        if self.kind == Kind::SiteImport {
+        if self.kind == Kind::SiteImport && !self.copies_a_stranger() {
             self.hand_over(hub).await;
         }
         if self.kind == Kind::SiteHttps {
@@ -237,7 +240,8 @@ impl Scenario {
             Kind::SiteMigrate => self.move_there(),
             Kind::SiteImport => {
                 let path = format!("/v1/sites/{}/import", self.host());
-                Request::post(&path, json!({"server": SERVER}))
+                let from = self.copies_a_stranger().then(|| foreign::folder(stack));
+                Request::post(&path, json!({"server": SERVER, "from": from}))
             }
             Kind::SiteClone => self.copy(),
             Kind::SiteLogin => self.site_task(self.kind, json!({"seal": "0a".repeat(32)})),
@@ -280,6 +284,7 @@ impl Scenario {
                 self.delete(hub).await;
             }
             Kind::SiteMigrate => self.move_back(hub).await,
+            Kind::SiteImport if self.copies_a_stranger() => self.delete(hub).await,
             Kind::SiteImport => self.hand_over(hub).await,
             Kind::SiteClone => self.delete_copy(hub).await,
             Kind::SiteLogin => self.forget_login(stack),
@@ -313,6 +318,12 @@ impl Scenario {
     async fn delete(self, hub: &Hub) {
         let task = hub.ask(&self.deletion()).await;
         hub.succeeds(&task).await;
+    }
+
+    /// Whether its site is made of what Kolga has not made.
+    #[must_use]
+    pub fn copies_a_stranger(self) -> bool {
+        self.kind == Kind::SiteImport && self.profile == Some("static")
     }
 
     /// The hub knows nothing of the site any more.

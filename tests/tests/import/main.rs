@@ -1,3 +1,4 @@
 //! Sites that are taken over, over the whole system.
 
 mod adopting;
+mod copying;

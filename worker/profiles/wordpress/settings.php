@@ -6,7 +6,7 @@ define('DB_PASSWORD', {{ database.password|php }});
 define('DB_HOST', {{ ("localhost:" ~ database.socket)|php }});
 define('DB_CHARSET', 'utf8mb4');
 define('DB_COLLATE', '');
-$table_prefix = 'wp_';
+$table_prefix = {{ options.table_prefix|php }};
 
 define('AUTH_KEY', {{ secrets.auth_key|php }});
 define('SECURE_AUTH_KEY', {{ secrets.secure_auth_key|php }});

@@ -43,6 +43,10 @@ pub(super) fn checks(cx: &Cx) -> Vec<Check> {
         let found = path.context("it has no folder").and_then(writable);
         checks.push(check(&format!("{name} folder"), found));
     }
+    for path in &config.sites.import_from {
+        let found = Dir::open(path).map(|_| path.display().to_string());
+        checks.push(check("imports folder", found));
+    }
     checks.push(check(
         "access control lists",
         access_lists(&config.sites.root, web_id),

@@ -129,6 +129,7 @@ mod tests {
             https: Https::Off,
             options: BTreeMap::new(),
             enabled: true,
+            imported: false,
             path: PathBuf::from("/x"),
             installed_at: UnixMillis(0),
         }

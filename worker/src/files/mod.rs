@@ -12,6 +12,7 @@ mod owned;
 mod remove;
 mod settle;
 mod size;
+mod take_in;
 mod users;
 mod write;
 
@@ -29,6 +30,7 @@ pub use acl::{Access, Rights};
 pub use copy::Copied;
 pub use look::{Identity, Kind, Looks};
 pub use owned::MARK;
+pub use take_in::{Bounds, Choice, Taken, Weighed};
 pub use users::user_id;
 
 /// How often a lookup is tried again when somebody renames on the way (openat2(2), `EAGAIN`).

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use kolga_protocol::names::{DatabaseName, HostName, OptionName, ProfileName};
 
-use super::manifest::{Directory, Manifest, WebAccess};
+use super::manifest::{Directory, Import, Manifest, WebAccess};
 use super::place::Place;
 use super::{Profile, template};
 
@@ -139,6 +139,11 @@ fn contradictions(name: &ProfileName, profile: &Profile) -> Vec<(String, String)
             "links lead to a platform, and there is none".into(),
         );
     }
+    if let Some(import) = &manifest.import {
+        for (key, text) in import_contradictions(manifest, import) {
+            problem(&key, text);
+        }
+    }
     let mut made: Vec<&str> = Vec::new();
     for directory in &manifest.directories {
         let path = directory.path.as_str();
@@ -197,6 +202,37 @@ fn contradictions(name: &ProfileName, profile: &Profile) -> Vec<(String, String)
         if profile.file(file).is_err() {
             problem(file.as_str(), format!("the profile has no file {file}"));
         }
+    }
+    found
+}
+
+/// What of `[import]` does not fit the rest.
+fn import_contradictions(manifest: &Manifest, import: &Import) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for copy in &import.copy {
+        let is_made = manifest.directories.iter().any(|it| it.path == copy.to);
+        if !is_made {
+            let text = format!("{} is none of [[directories]]", copy.to);
+            found.push((copy.to.to_string(), text));
+        }
+    }
+    if import.index.is_empty() && manifest.platform.is_none() {
+        let text = "import.index must name a file by which the application is known";
+        found.push(("[import]".to_owned(), text.to_owned()));
+    }
+    let Some(settings) = &import.settings else {
+        return found;
+    };
+    let key = "[import.settings]";
+    if !manifest.needs.database {
+        let text = "its settings tell of a database, and needs.database is not said";
+        found.push((key.to_owned(), text.to_owned()));
+    }
+    if let Some(prefix) = &settings.prefix
+        && !manifest.options.contains_key(&prefix.option)
+    {
+        let text = format!("there is no option {}", prefix.option);
+        found.push((key.to_owned(), text));
     }
     found
 }

@@ -183,6 +183,7 @@ mod tests {
                 ("title", "A \"fine\" one"),
                 ("admin_user", "admin"),
                 ("admin_email", "admin@www.example.org"),
+                ("table_prefix", "wp_"),
             ])
         );
     }
@@ -195,7 +196,7 @@ mod tests {
             .expect_err("there is none");
         assert_eq!(
             error.to_string(),
-            "profile wordpress has no option titel; it knows admin_email, admin_user, title"
+            "profile wordpress has no option titel; it knows admin_email, admin_user, table_prefix, title"
         );
     }
 }

@@ -7,6 +7,7 @@
 mod close;
 mod definer;
 mod dump;
+mod foreign;
 mod quote;
 mod room;
 
@@ -23,6 +24,7 @@ use crate::config;
 use crate::secrets::Secret;
 pub use dump::Dumped;
 pub(crate) use dump::{Measured, hex};
+pub use foreign::{Account, Inside, Spot};
 use quote::{account, grant_pattern, identifier, literal};
 
 /// How long one operation may take, waiting for the lock included.

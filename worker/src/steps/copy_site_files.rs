@@ -14,7 +14,7 @@ use kolga_protocol::names::HostName;
 use serde::{Deserialize, Serialize};
 
 use super::make_site_folders::{free, take_away};
-use super::settle_restored::{mend, written_by_web};
+use super::settle_restored::mend;
 use crate::cx::{Cx, Stop};
 use crate::files::{Copied, Dir, MARK, blocking, user_id};
 use crate::layout;
@@ -118,7 +118,7 @@ impl Copying {
             let count = copied.left_out.len();
             warn(format!("{count} of that sort in all"));
         }
-        let written = written_by_web(&self.site);
+        let written = self.site.written_by_web();
         let theirs = |path: &Path| {
             copied.foreign.contains(path) && written.iter().any(|folder| path.starts_with(folder))
         };

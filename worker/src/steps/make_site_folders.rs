@@ -91,6 +91,23 @@ async fn remove(cx: &Cx, host: HostName, run: Run) -> anyhow::Result<()> {
 }
 
 fn make(site: &Site, sites: &Dir, owner: &str, web: u32, stop: &Stop) -> anyhow::Result<()> {
+    let top = make_folders(site, sites, owner, web, stop)?;
+    if let Some(code) = site.code() {
+        for wanted in &site.profile.manifest.links {
+            link(&top, code, wanted)?;
+        }
+    }
+    top.sync_file_system()
+}
+
+/// The site's folder and those below it, with their rights.
+pub(super) fn make_folders(
+    site: &Site,
+    sites: &Dir,
+    owner: &str,
+    web: u32,
+    stop: &Stop,
+) -> anyhow::Result<Dir> {
     let own = rustix::process::geteuid().as_raw();
     let top = sites.make_owned_dir(site.host.as_str(), 0o700, owner)?;
     fault::point("make_site_folders:top");
@@ -111,12 +128,7 @@ fn make(site: &Site, sites: &Dir, owner: &str, web: u32, stop: &Stop) -> anyhow:
         made.set_mode(wanted.mode.0)?;
     }
     fault::point("make_site_folders:folders");
-    if let Some(code) = site.code() {
-        for wanted in &manifest.links {
-            link(&top, code, wanted)?;
-        }
-    }
-    top.sync_file_system()
+    Ok(top)
 }
 
 fn link(top: &Dir, code: &Path, wanted: &Link) -> anyhow::Result<()> {

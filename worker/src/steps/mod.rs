@@ -5,11 +5,13 @@
 
 pub mod check_face;
 pub mod check_platform;
+pub mod check_served;
 pub mod check_site;
 pub mod check_snapshot;
 pub mod clear_stage;
 pub mod close_database;
 pub mod copy_site_files;
+pub mod copy_source;
 pub mod create_database;
 pub mod create_database_user;
 pub mod drop_database;
@@ -17,6 +19,7 @@ pub mod drop_database_user;
 pub mod drop_old_settings;
 pub mod drop_restored;
 pub mod dump_database;
+pub mod dump_source;
 pub mod empty_item;
 pub mod empty_trash;
 pub mod fetch_platform;
@@ -180,6 +183,9 @@ steps! {
     settle_restored::SettleRestored,
     place_restored::PlaceRestored,
     try_face::TryFace,
+    dump_source::DumpSource,
+    copy_source::CopySource,
+    check_served::CheckServed,
 }
 
 finals! {

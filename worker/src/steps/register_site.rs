@@ -50,6 +50,7 @@ impl Step for RegisterSite {
             https: site.https,
             options: site.options.clone(),
             enabled: true,
+            imported: site.imported,
             path: site.folder.clone(),
             installed_at: UnixMillis::now(),
         })

@@ -23,7 +23,6 @@ use super::stage_backup::{self, DUMP, Manifest};
 use crate::cx::{Cx, Stop};
 use crate::files::{Dir, blocking, user_id};
 use crate::layout;
-use crate::profile::WebAccess;
 use crate::services::mariadb::{Dumped, Measured};
 use crate::site::Site;
 use crate::step::{Step, UndoError};
@@ -70,7 +69,7 @@ impl Step for SettleRestored {
             fault::point("settle_restored:out");
             folder.give_to(SITE, &run.to_string())?;
             let top = folder.dir(SITE)?;
-            let written = written_by_web(&site);
+            let written = site.written_by_web();
             let theirs = |path: &Path| {
                 foreign.contains(path) && written.iter().any(|folder| path.starts_with(folder))
             };
@@ -166,15 +165,6 @@ fn take_out(folder: &Dir, was: &Path) -> anyhow::Result<()> {
     // It has the mode of that folder of then, in which the worker perhaps could not move anything.
     parent.set_mode(0o700)?;
     parent.move_to(name, folder, SITE)
-}
-
-/// The folders in which the web server's user may write.
-pub(super) fn written_by_web(site: &Site) -> Vec<PathBuf> {
-    let directories = site.profile.manifest.directories.iter();
-    let written = directories.filter(|directory| directory.web == WebAccess::Write);
-    written
-        .map(|directory| PathBuf::from(directory.path.as_str()))
-        .collect()
 }
 
 pub(super) fn mend(top: &Dir, mends: &[crate::survey::Mend], stop: &Stop) -> anyhow::Result<()> {

@@ -64,8 +64,12 @@ impl Step for SwapSecrets {
             .load(&record.from)?
             .context("the site's secrets are gone")?;
         let mut values = old.values;
-        for (name, length) in &self.site.profile.manifest.secrets {
-            if !values.contains_key(name) {
+        let manifest = &self.site.profile.manifest;
+        let installer = manifest.installer.iter().flat_map(|it| &it.secrets);
+        let installer: Vec<_> = installer.filter(|_| self.site.imported).collect();
+        for (name, length) in &manifest.secrets {
+            // What an installer would have been told, nobody was of a site that was made of another.
+            if !values.contains_key(name) && !installer.contains(&name) {
                 values.insert(name.clone(), Secret::generate(length.0)?);
             }
         }

@@ -3,6 +3,7 @@
 
 mod clone;
 mod https;
+mod import;
 mod migrate;
 mod names;
 mod trash;

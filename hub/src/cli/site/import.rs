@@ -1,7 +1,9 @@
 //! `kolga site import` and `hand-over`: a site comes into this hub's list, or leaves it, and stays where it is.
 
 use clap::Args;
-use kolga_protocol::names::{HostName, ServerName};
+use kolga_protocol::names::{
+    HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName, SpokePath,
+};
 use reqwest::Method;
 
 use super::super::client::Client;
@@ -9,6 +11,7 @@ use super::super::follow::Follow;
 use super::super::screen::Screen;
 use super::super::trouble::Trouble;
 use super::delete::confirm;
+use super::install::option;
 use crate::wire::{NewImport, Site, TaskAnswer};
 
 /// `kolga site import`
@@ -19,6 +22,21 @@ pub(in crate::cli) struct Import {
     /// Where it is
     #[arg(long, value_name = "SERVER")]
     on: ServerName,
+    /// A folder there that is none of Kolga's: a site is made beside it by copy
+    #[arg(long, value_name = "FOLDER")]
+    from: Option<SpokePath>,
+    /// The kind of site, where the files in the folder do not tell
+    #[arg(long, value_name = "PROFILE", requires = "from")]
+    profile: Option<ProfileName>,
+    /// The platform whose code it is to use, where its kind of site wants one
+    #[arg(long, value_name = "PLATFORM", requires = "from")]
+    platform: Option<PlatformName>,
+    /// What the profile lets you choose, such as title='My blog'; may be given again
+    #[arg(long = "option", short, value_name = "NAME=VALUE", value_parser = option, requires = "from")]
+    options: Vec<(OptionName, OptionValue)>,
+    /// Leave it switched off, with no page of it on the web
+    #[arg(long, requires = "from")]
+    disabled: bool,
     /// Only say what would come of it
     #[arg(long)]
     check: bool,
@@ -40,6 +58,11 @@ impl Import {
     pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
         let wish = NewImport {
             server: self.on,
+            from: self.from,
+            profile: self.profile,
+            platform: self.platform,
+            options: self.options.into_iter().collect(),
+            disabled: self.disabled,
             check: self.check,
         };
         let path = format!("/v1/sites/{}/import", self.host);

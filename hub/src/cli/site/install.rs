@@ -52,7 +52,7 @@ impl Install {
     }
 }
 
-fn option(text: &str) -> Result<(OptionName, OptionValue), String> {
+pub(super) fn option(text: &str) -> Result<(OptionName, OptionValue), String> {
     let (name, value) = text
         .split_once('=')
         .ok_or("write it as NAME=VALUE, such as title='My blog'")?;

@@ -61,7 +61,13 @@ Everything of the site's is looked at first: its folder, its database, its secre
 put on it; what is in the way is told, all of it at once. Nothing on the server is changed. Its platform comes into this
 hub's list with it. What is merely not as it should be is told and left to `kolga site verify`.
 
+With --from, a site is made by copy of a folder that Kolga has not made: plain files, a PHP application, a WordPress. The
+server's worker.toml says from where ([sites] import_from). The folder and its database are only read, and stay. What is in
+the way is told before anything is made, all of it at once.
+
 Examples:
+  kolga site import blog.example.org --on web1 --from /var/www/blog --platform wp --check --follow
+  kolga site import blog.example.org --on web1 --from /var/www/blog --platform wp --follow
   kolga site import blog.example.org --on web1 --check --follow      only say what would come of it
   kolga site import blog.example.org --on web1 --follow")]
     Import(Import),

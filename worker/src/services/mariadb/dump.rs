@@ -8,6 +8,7 @@
 //!
 //! Tasks that back up, restore, clone and migrate hand work here.
 
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::process::Command;
 use crate::room::SPARE_BYTES;
 use crate::secrets::Secret;
 
-const DUMP: &str = "/usr/bin/mariadb-dump";
+pub(super) const DUMP: &str = "/usr/bin/mariadb-dump";
 const CLIENT: &str = "/usr/bin/mariadb";
 
 /// A dump.
@@ -77,15 +78,29 @@ impl Mariadb {
         );
         let into = folder.create_file(file)?;
         fault::point("mariadb:dump");
-        Command::new(DUMP)
+        let command = Command::new(DUMP)
             .arg("--no-defaults")
+            .arg(format!("--user={}", self.user));
+        self.dump_by(cx, command, name.as_str(), into)
+            .await
+            .with_context(|| format!("cannot dump the database {name}"))
+    }
+
+    /// The same by a command that says as whom.
+    pub(super) async fn dump_by(
+        &self,
+        cx: &Cx,
+        command: Command,
+        database: &str,
+        into: File,
+    ) -> anyhow::Result<Dumped> {
+        command
             .arg(format!("--socket={}", self.socket.display()))
-            .arg(format!("--user={}", self.user))
             .args(["--single-transaction", "--quick", "--hex-blob"])
             .args(["--routines", "--triggers", "--events"])
             // The same rows make the same bytes, so that a backup finds again what it has.
             .args(["--skip-dump-date", "--default-character-set=utf8mb4"])
-            .arg(name.as_str())
+            .arg(database)
             .time_limit(longest(cx))
             .pipe(cx, move |pieces| {
                 let file = BufWriter::with_capacity(256 * 1024, into);
@@ -99,7 +114,6 @@ impl Mariadb {
                 Ok(dumped)
             })
             .await
-            .with_context(|| format!("cannot dump the database {name}"))
     }
 
     /// Imports a dump of a folder of the worker's own into an empty database, as the user of the same name.
@@ -125,7 +139,7 @@ impl Mariadb {
         anyhow::ensure!(tables == 0, "the database {name} is not empty");
         let dump = folder.open_file(file)?;
         let account = format!("{file}.cnf");
-        let text = format!("[client]\nuser={name}\npassword={}\n", password.expose());
+        let text = options_file(name.as_str(), password);
         folder.write_atomically(&account, text.as_bytes(), 0o600)?;
         fault::point("mariadb:import");
         let done = Command::new(CLIENT)
@@ -150,6 +164,13 @@ impl Mariadb {
         folder.remove_file(&account)?;
         done
     }
+}
+
+/// What a client reads of who it is, from a file that only the worker may read.
+pub(super) fn options_file(user: &str, password: &Secret) -> String {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
+    let (user, password) = (quoted(user), quoted(password.expose()));
+    format!("[client]\nuser={user}\npassword={password}\n")
 }
 
 /// A task ends at its own limit before.

@@ -15,6 +15,10 @@ use crate::services::tls;
 /// an application may be slow.
 const PATIENCE: Duration = Duration::from_secs(10);
 const ONE_TRY: Duration = Duration::from_secs(10);
+/// For so long, and a little, an old worker of nginx's answers beside the new ones.
+const PAUSE_FOR_OLD: Duration = Duration::from_millis(120);
+/// Below it no name is ever anybody's (RFC 2606).
+const NOBODY: &str = "invalid";
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST: usize = 1024 * 1024;
 
@@ -64,7 +68,44 @@ impl Nginx {
         self.check_door(cx, Door::Http, host, path, judge).await
     }
 
-    /// The same on one way or the other. That a certificate is good is not looked at here.
+    /// Whether nginx answers to this name otherwise than to one that nobody has: it has a file for it then. Asked twice
+    /// before it is denied, since at a reload an old worker of nginx's may answer.
+    ///
+    /// # Errors
+    /// When nothing can be asked, or the task should stop.
+    pub async fn answers_to(&self, cx: &Cx, host: &HostName) -> anyhow::Result<bool> {
+        if self.answers_now(host).await? {
+            return Ok(true);
+        }
+        cx.stop.check()?;
+        tokio::time::sleep(PAUSE_FOR_OLD).await;
+        self.answers_now(host).await
+    }
+
+    async fn answers_now(&self, host: &HostName) -> anyhow::Result<bool> {
+        let nobody: HostName = format!("{}.{NOBODY}", uuid::Uuid::now_v7().simple()).parse()?;
+        let (one, other) = (self.once(host).await, self.once(&nobody).await);
+        Ok(match (one, other) {
+            (Ok(one), Ok(other)) => {
+                // A page may tell the name that it was asked under.
+                let plain = |text: &str, name: &HostName| text.replace(name.as_str(), "");
+                let told = |answer: &Answer, name| {
+                    let to = answer.location.as_deref().map(|to| plain(to, name));
+                    (answer.status, to, plain(&answer.body, name))
+                };
+                told(&one, host) != told(&other, &nobody)
+            }
+            (one, other) => one.is_ok() != other.is_ok(),
+        })
+    }
+
+    async fn once(&self, host: &HostName) -> anyhow::Result<Answer> {
+        let address = self.config().check_address;
+        let client = client(host, address)?;
+        ask(&client, &format!("http://{host}:{}/", address.port())).await
+    }
+
+    /// As [`Nginx::check_site`], on one way or the other. That a certificate is good is not looked at here.
     ///
     /// # Errors
     /// What `judge` said last, or why there was no answer; or that the task should stop.
@@ -80,13 +121,7 @@ impl Nginx {
             Door::Http => self.config().check_address,
             Door::Https(address) => address,
         };
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .resolve(host.as_str(), address)
-            .timeout(ONE_TRY)
-            .pool_max_idle_per_host(0)
-            .build()?;
+        let client = client(host, address)?;
         let at = format!("{host}:{}", address.port());
         let url = format!("{}://{at}{path}", door.scheme());
         let give_up = Instant::now() + PATIENCE;
@@ -113,6 +148,16 @@ impl Nginx {
             tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+fn client(host: &HostName, address: SocketAddr) -> anyhow::Result<reqwest::Client> {
+    Ok(reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .resolve(host.as_str(), address)
+        .timeout(ONE_TRY)
+        .pool_max_idle_per_host(0)
+        .build()?)
 }
 
 async fn ask(client: &reqwest::Client, url: &str) -> anyhow::Result<Answer> {

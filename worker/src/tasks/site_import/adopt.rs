@@ -1,4 +1,4 @@
-//! `site.import`: a site that this spoke holds and the hub does not know comes into the hub's record. It was made by
+//! A site that this spoke holds and the hub does not know comes into the hub's record. It was made by
 //! Kolga, for a hub that is gone or another one, and its things name each other: its entry in the book, the mark in its
 //! folder, its database's comment, its secrets. Where all of that belongs together it is told what the site is; nothing
 //! is changed. What is merely not as its profile wants it is told too, and left to `site.verify`.
@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use kolga_protocol::task;
-use kolga_protocol::task::site_import::{Output, Params, Platform};
+use kolga_protocol::task::site_import::{Output, Params};
 
-use super::site_verify::{examine, sentence};
+use super::super::site_verify::{examine, sentence};
+use super::platform_of;
 use crate::cx::Cx;
 use crate::face::Face;
 use crate::files::Kind;
@@ -21,6 +22,14 @@ use crate::steps::try_face::TryFace;
 
 pub(super) async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
     let host = &params.site;
+    anyhow::ensure!(
+        params.profile.is_none()
+            && params.platform.is_none()
+            && params.options.is_empty()
+            && !params.disabled,
+        "a site that Kolga has made is taken over as it is: profile, platform, options and `disabled` go with a folder \
+         that it has not made"
+    );
     let entry = cx.spoke.registry.sites.load(host)?;
     let entry = entry.with_context(|| {
         format!(
@@ -110,20 +119,14 @@ fn output(params: &Params, site: &Site, entry: SiteEntry, cx: &Cx) -> anyhow::Re
         path: site.folder.display().to_string(),
         names: entry.names(),
         profile: entry.profile,
-        platform: platform.map(|found| Platform {
-            path: layout::platform(&cx.spoke.config, &found.name)
-                .display()
-                .to_string(),
-            name: found.name,
-            profile: found.profile,
-            source: found.source,
-            version: found.version,
-        }),
+        platform: platform.map(|found| Box::new(platform_of(found, cx))),
         database: entry.database,
         options: entry.options,
         https: entry.https,
         enabled: entry.enabled,
         checked: params.check,
         problems: Vec::new(),
+        source: None,
+        plan: Vec::new(),
     })
 }

@@ -1,0 +1,114 @@
+//! What the settings of a site say that Kolga has not made, by the names that its profile's `[import.settings]` lists.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use kolga_protocol::names::{OptionName, OptionValue};
+
+use super::Source;
+use super::literals::{Literals, Value};
+use crate::files::Dir;
+use crate::profile::manifest::ForeignSettings;
+use crate::services::mariadb::Account;
+
+/// No settings are longer.
+const LONGEST: u64 = 1024 * 1024;
+
+/// What they tell.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Its database's host, as it is written.
+    pub host: String,
+    /// How the application gets at its database.
+    pub account: Option<Account>,
+    /// How the names of its tables begin.
+    pub prefix: String,
+    /// What of that is an option of the profile's.
+    pub options: Vec<(OptionName, OptionValue)>,
+    /// What is not told, or cannot be taken over.
+    pub problems: Vec<String>,
+}
+
+/// Reads them.
+#[must_use]
+pub fn told(source: &Source, rules: &ForeignSettings) -> Told {
+    let mut told = Told::default();
+    let text = match read(&source.dir, rules.file.as_ref()) {
+        Ok(text) => text,
+        Err(error) => {
+            told.problems.push(format!("{error:#}"));
+            return told;
+        }
+    };
+    let literals = Literals::read(&text);
+    let file = &rules.file;
+    let mut need = |name: &str| match literals.get(name) {
+        Some(Value::Text(text)) => Some(text.clone()),
+        other => {
+            let why = match other {
+                None => "does not set it (what a file that it includes sets is not read)",
+                Some(Value::Twice) => "sets it more than once, which only PHP could choose from",
+                _ => "sets it to what only PHP could tell",
+            };
+            told.problems
+                .push(format!("{file} has no plain text for {name}: it {why}"));
+            None
+        }
+    };
+    let wanted = &rules.database;
+    let [database, user, password, host] =
+        [&wanted.name, &wanted.user, &wanted.password, &wanted.host].map(|name| need(name));
+    let prefix = rules
+        .prefix
+        .as_ref()
+        .map(|prefix| (prefix, need(&prefix.name)));
+    if let (Some(database), Some(user), Some(password)) = (database, user, password) {
+        match Account::new(database, user, password) {
+            Ok(account) => told.account = Some(account),
+            Err(problem) => told.problems.push(format!("{file}: {problem}")),
+        }
+    }
+    told.host = host.unwrap_or_default();
+    if let Some((rule, Some(prefix))) = prefix {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        match prefix.parse() {
+            Ok(value) if prefix.len() <= 32 && prefix.bytes().all(plain) => {
+                told.options.push((rule.option.clone(), value));
+                told.prefix = prefix;
+            }
+            _ => told.problems.push(format!(
+                "{file}: the beginning of its tables' names is not of at most 32 letters, digits and _"
+            )),
+        }
+    }
+    for name in &rules.refuse {
+        let said_no = |text: &str| {
+            matches!(
+                text.to_ascii_lowercase().as_str(),
+                "" | "0" | "false" | "null"
+            )
+        };
+        match literals.get(name) {
+            None => {}
+            Some(Value::Text(text)) if said_no(text) => {}
+            Some(_) => told.problems.push(format!(
+                "{file} sets {name}, with which no site of this profile can be made"
+            )),
+        }
+    }
+    told
+}
+
+fn read(dir: &Dir, path: &Path) -> anyhow::Result<String> {
+    let name = path.file_name().unwrap_or(OsStr::new(""));
+    let folder = match path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        Some(parent) => dir.dir(parent)?,
+        None => dir.clone(),
+    };
+    let bytes = folder.read(name, LONGEST)?;
+    let bytes = bytes.ok_or_else(|| anyhow::anyhow!("there is no {}", path.display()))?;
+    String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{} is not text in UTF-8", path.display()))
+}

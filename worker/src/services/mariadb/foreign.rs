@@ -1,0 +1,225 @@
+//! A database that is not of Kolga's making, looked into and dumped with its own account: what that one may not read is not
+//! read, and nothing is written. The account's password goes through a file that only the worker may read, or over the
+//! server's socket, and is in no argv, log or record.
+//!
+//! Handed work by [`crate::import`] and step `dump_source`.
+
+use anyhow::Context as _;
+use kolga_protocol::fault;
+use sqlx::mysql::MySqlConnection;
+use sqlx::{AssertSqlSafe, Connection as _};
+
+use super::dump::{DUMP, Dumped, options_file};
+use super::{Mariadb, number};
+use crate::cx::Cx;
+use crate::files::Dir;
+use crate::process::Command;
+use crate::secrets::Secret;
+
+/// `ER_ACCESS_DENIED_ERROR` and `ER_DBACCESS_DENIED_ERROR`
+const DENIED: [u16; 2] = [1045, 1044];
+/// `ER_BAD_DB_ERROR`
+const NO_DATABASE: u16 = 1049;
+
+/// How an application gets at its database. Does not print its password.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The database.
+    pub database: String,
+    /// The user.
+    pub user: String,
+    password: Secret,
+}
+
+/// What is in a database.
+#[derive(Clone, Debug, Default)]
+pub struct Inside {
+    /// Bytes of its tables, with their indexes.
+    pub bytes: u64,
+    /// Its tables and views.
+    pub tables: Vec<String>,
+}
+
+/// Where in a database a text stands: in the column `value` of the row of `table` whose `key` is `is`.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot<'a> {
+    /// The table.
+    pub table: &'a str,
+    /// The column that names the row.
+    pub key: &'a str,
+    /// What it says there.
+    pub is: &'a str,
+    /// The column with the text.
+    pub value: &'a str,
+}
+
+impl Account {
+    /// From what settings say.
+    ///
+    /// # Errors
+    /// What of it no account of a MariaDB can be.
+    pub fn new(database: String, user: String, password: String) -> Result<Self, String> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_$-".contains(&b);
+        let is_name = (1..=64).contains(&database.len())
+            && database.bytes().all(plain)
+            && !database.starts_with('-');
+        if !is_name {
+            return Err("its database's name is not of letters, digits and _ $ -".to_owned());
+        }
+        let odd = |text: &str| text.len() > 1024 || text.chars().any(char::is_control);
+        if user.is_empty() || odd(&user) || odd(&password) {
+            return Err("its database's user or password cannot be one".to_owned());
+        }
+        Ok(Self {
+            database,
+            user,
+            password: Secret::of(password),
+        })
+    }
+}
+
+impl Mariadb {
+    /// Whether this host, as applications write it, is this server.
+    ///
+    /// # Errors
+    /// When it is not, in a sentence.
+    pub async fn is_meant_by(&self, host: &str) -> anyhow::Result<()> {
+        let (name, rest) = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+            Some((name, rest)) => (name, rest.strip_prefix(':').unwrap_or(rest)),
+            None if host == "::1" => (host, ""),
+            None => host.split_once(':').unwrap_or((host, "")),
+        };
+        let here = ["", "localhost", "127.0.0.1", "::1"];
+        let elsewhere = || format!("its database is on {host:?}, and not on this spoke's MariaDB");
+        anyhow::ensure!(here.contains(&name), elsewhere());
+        if rest.starts_with('/') {
+            let same = |path: &std::path::Path| path.canonicalize().unwrap_or(path.to_owned());
+            anyhow::ensure!(same(rest.as_ref()) == same(self.socket()), elsewhere());
+        } else if !rest.is_empty() {
+            let mut connection = self.connect().await?;
+            let port: i64 = sqlx::query_scalar("SELECT CAST(@@port AS SIGNED)")
+                .fetch_one(&mut connection)
+                .await?;
+            anyhow::ensure!(rest == port.to_string(), elsewhere());
+        }
+        Ok(())
+    }
+
+    /// What is in the account's database.
+    ///
+    /// # Errors
+    /// When it is not let in.
+    pub async fn look_into(&self, account: &Account) -> anyhow::Result<Inside> {
+        let mut connection = self.connect_as(account).await?;
+        let rows: Vec<(String, Option<i64>)> = sqlx::query_as(
+            "SELECT CONVERT(TABLE_NAME USING utf8mb4), CAST(DATA_LENGTH + INDEX_LENGTH AS SIGNED)
+               FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? ORDER BY TABLE_NAME",
+        )
+        .bind(&account.database)
+        .fetch_all(&mut connection)
+        .await?;
+        let bytes = rows.iter().filter_map(|(_, bytes)| *bytes);
+        Ok(Inside {
+            bytes: bytes.filter_map(|bytes| u64::try_from(bytes).ok()).sum(),
+            tables: rows.into_iter().map(|(name, _)| name).collect(),
+        })
+    }
+
+    /// The text at one spot of the account's database; `None` when there is no such row.
+    ///
+    /// # Errors
+    /// When it is not let in, or there is no such table.
+    pub async fn text_at(
+        &self,
+        account: &Account,
+        spot: Spot<'_>,
+    ) -> anyhow::Result<Option<String>> {
+        let mut connection = self.connect_as(account).await?;
+        let column = |name: &str| format!("`{}`", name.replace('`', "``"));
+        let statement = format!(
+            "SELECT CONVERT({} USING utf8mb4) FROM {} WHERE {} = ? LIMIT 1",
+            column(spot.value),
+            column(spot.table),
+            column(spot.key)
+        );
+        let found: Option<Option<String>> = sqlx::query_scalar(AssertSqlSafe(statement))
+            .bind(spot.is)
+            .fetch_optional(&mut connection)
+            .await?;
+        Ok(found.flatten())
+    }
+
+    /// Dumps the account's database as the account, as [`Mariadb::dump`] does a site's.
+    ///
+    /// # Errors
+    /// When there is a file already, or the program fails or is stopped.
+    pub async fn dump_as(
+        &self,
+        cx: &Cx,
+        account: &Account,
+        folder: &Dir,
+        file: &str,
+    ) -> anyhow::Result<Dumped> {
+        let settings = options_file(&account.user, &account.password);
+        let named = format!("{file}.cnf");
+        let into = folder.create_file(file)?;
+        folder.write_atomically(&named, settings.as_bytes(), 0o600)?;
+        fault::point("mariadb:dump_as");
+        let command = Command::new(DUMP).arg(format!(
+            "--defaults-file={}",
+            folder.path().join(&named).display()
+        ));
+        let dumped = self
+            .dump_by(cx, command, &account.database, into)
+            .await
+            .with_context(|| format!("cannot dump the database {}", account.database));
+        folder.remove_file(&named)?;
+        dumped
+    }
+
+    async fn connect_as(&self, account: &Account) -> anyhow::Result<MySqlConnection> {
+        let options = self.options.clone();
+        let options = options
+            .username(&account.user)
+            .password(account.password.expose())
+            .database(&account.database);
+        let (user, database) = (&account.user, &account.database);
+        let connected = MySqlConnection::connect_with(&options);
+        match tokio::time::timeout(std::time::Duration::from_secs(10), connected).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => match number(&error) {
+                Some(code) if DENIED.contains(&code) => anyhow::bail!(
+                    "MariaDB does not let its user {user:?} in from this machine, or not to the database {database}"
+                ),
+                Some(NO_DATABASE) => anyhow::bail!("there is no database {database}"),
+                _ => Err(error).context("MariaDB does not answer as it should"),
+            },
+            Err(_) => anyhow::bail!("MariaDB does not answer"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_an_account_is_refused_and_a_password_is_not_printed() {
+        let account = |database: &str, user: &str, password: &str| {
+            Account::new(database.to_owned(), user.to_owned(), password.to_owned())
+        };
+        let good = account("wp_1-a$", "it's \"me\" \\", "s3cr'et\\").expect("an account");
+        assert!(!format!("{good:?}").contains("s3cr"));
+        for (database, user, password) in [
+            ("", "u", "p"),
+            ("--help", "u", "p"),
+            ("a;b", "u", "p"),
+            ("a`b", "u", "p"),
+            ("a", "", "p"),
+            ("a", "u\nhost=x", "p"),
+            ("a", "u", "p\n[client]"),
+        ] {
+            assert!(account(database, user, password).is_err());
+        }
+    }
+}

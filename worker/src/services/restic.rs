@@ -10,13 +10,19 @@
 //! the repository: what a link leads to cannot be opened, and a backup in which something cannot be opened fails.
 //!
 //! Snapshots are told apart by tags: `kolga`, `site=<host>`, `run=<run>`, `at=<milliseconds>`.
+//!
+//! Each start of restic derives the key from the password anew, which takes most of a second by design: what is not asked of
+//! it is saved. A backup of a small site into a folder of this machine takes two, the backup itself and [`read_back`].
 
 mod contents;
+mod forget;
 mod lines;
+mod read_back;
 mod restore;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -27,20 +33,19 @@ use kolga_protocol::task::backup_list::Backup;
 use serde::Deserialize;
 use tokio::sync::RwLock;
 
-use super::mariadb::{Dumped, Measured};
 use crate::config::Backups;
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::process::{Command, Confinement, Pieces};
 
 pub use contents::Contents;
+pub use forget::Mark;
 
 const RESTIC: &str = "/usr/bin/restic";
 /// The cache of what is far away, in the worker's own folder.
 const CACHE: &str = "restic-cache";
-/// How often it is tried again while another spoke has the repository to itself, and how long in between.
-const TRIES: u32 = 60;
-const BETWEEN: Duration = Duration::from_secs(2);
+/// How the folder in which restic runs is called by restic.
+const STAGE: &str = "/proc/self/cwd";
 /// No list of snapshots or files is longer.
 const LONGEST: usize = 256 * 1024 * 1024;
 
@@ -51,6 +56,8 @@ pub struct Restic {
     /// restic's own locks make whoever comes second fail; within one worker he waits instead. Written to by
     /// what needs the repository for itself.
     turn: Arc<RwLock<()>>,
+    /// Whether the repository has been seen.
+    seen: Arc<AtomicBool>,
 }
 
 /// What a snapshot is to be made of.
@@ -72,7 +79,7 @@ pub struct Wanted {
 /// A snapshot that was made.
 #[derive(Clone, Debug)]
 pub struct Made {
-    /// Its name.
+    /// Its name as restic 0.14 tells it: the first eight digits.
     pub id: String,
     /// Files in it.
     pub files: u64,
@@ -104,9 +111,11 @@ impl Restic {
     /// be running.
     #[must_use]
     pub fn new(config: &Backups, previous: Option<&Self>) -> Self {
+        let same = previous.filter(|previous| previous.config.repository == config.repository);
         Self {
             config: config.clone(),
             turn: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.turn)),
+            seen: same.map_or_else(Arc::default, |previous| Arc::clone(&previous.seen)),
         }
     }
 
@@ -130,17 +139,21 @@ impl Restic {
     pub async fn make_repository(&self, cx: &Cx, run: Run) -> anyhow::Result<()> {
         let _alone = self.turn.write().await;
         let Some(folder) = self.config.folder() else {
+            if self.seen.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             let asked = self
                 .command(cx)?
                 .args(["cat", "config"])
                 .capture(cx)
                 .await?;
-            if asked.status.success() {
-                return Ok(());
+            if !asked.status.success() {
+                let made = self.command(cx)?.arg("init").capture(cx).await?;
+                let made = made.success(RESTIC);
+                made.context("the repository cannot be made")?;
             }
-            let made = self.command(cx)?.arg("init").capture(cx).await?;
-            let made = made.success(RESTIC);
-            return made.map(drop).context("the repository cannot be made");
+            self.seen.store(true, Ordering::Relaxed);
+            return Ok(());
         };
         if folder.join("config").is_file() {
             return Ok(());
@@ -170,9 +183,6 @@ impl Restic {
     /// When anything of it could not be read, or restic fails or is stopped. A snapshot may be there all the same.
     pub async fn back_up(&self, cx: &Cx, wanted: Wanted) -> anyhow::Result<Made> {
         let _turn = self.turn.read().await;
-        let before = self
-            .snapshots(cx, &format!("kolga,site={}", wanted.host))
-            .await?;
         let tags = format!(
             "kolga,site={},run={},at={}",
             wanted.host,
@@ -183,9 +193,7 @@ impl Restic {
             .command(cx)?
             .args(["backup", "--json", "--one-file-system"])
             .arg(format!("--host={}", cx.spoke.config.server))
-            .arg(format!("--tag={tags}"))
-            // Files that a glance shows to be those of the last time are not read again.
-            .args(before.last().map(|last| format!("--parent={}", last.id)));
+            .arg(format!("--tag={tags}"));
         for path in &wanted.exclude {
             command = command.arg(format!("--exclude={}", path.display()));
         }
@@ -195,63 +203,27 @@ impl Restic {
             .args(&wanted.gathered)
             .arg(&wanted.folder)
             .dir(&wanted.stage)
+            // Under the same names each time, whatever the run's folder is called, so that restic finds the backup before
+            // by itself: files that a glance shows to be those of that time are not read again.
+            .env("PWD", STAGE)
             .env("TMPDIR", &wanted.stage)
             // Every fifth of a second without it.
             .env("RESTIC_PROGRESS_FPS", "0.2")
             .confined(self.confinement(cx, &wanted))
             .time_limit(longest(cx))
             .pipe(cx, move |pieces| lines::summary(pieces, &log))
-            .await
-            .context("the backup is not complete")?;
+            .await;
+        if summary.is_err() {
+            self.seen.store(false, Ordering::Relaxed);
+        }
+        let summary = summary.context("the backup is not complete")?;
         fault::point("restic:made");
-        let ours = self.snapshots(cx, &format!("run={}", wanted.run)).await?;
-        let ours = ours.into_iter().next().context("restic made no snapshot")?;
         Ok(Made {
-            id: ours.id,
             files: summary.files(),
+            id: summary.snapshot_id,
             bytes: summary.total_bytes_processed,
             bytes_added: summary.data_added,
         })
-    }
-
-    /// Forgets the snapshot that names this run, and what a crash left of the command that made it.
-    ///
-    /// # Errors
-    /// When the repository cannot be reached, or somebody else has it to himself for too long.
-    pub async fn forget_run(&self, cx: &Cx, run: Run) -> anyhow::Result<()> {
-        if let Some(folder) = self.config.folder() {
-            let Ok((parent, _, aside)) = aside(folder, run) else {
-                return Ok(());
-            };
-            parent.remove_tree(aside)?;
-            if !folder.join("config").is_file() {
-                return Ok(());
-            }
-        }
-        let _alone = self.turn.write().await;
-        let ids = self.snapshots(cx, &format!("run={run}")).await?;
-        // Those of processes of this machine that are gone, and no others.
-        let unlocked = self.command(cx)?.arg("unlock").capture(cx).await?;
-        unlocked.success(RESTIC)?;
-        if ids.is_empty() {
-            return Ok(());
-        }
-        for _ in 0..TRIES {
-            let ids = ids.iter().map(|snapshot| &snapshot.id);
-            let done = self
-                .command(cx)?
-                .arg("forget")
-                .args(ids)
-                .capture(cx)
-                .await?;
-            let said = String::from_utf8_lossy(&done.stderr);
-            if done.status.success() || !said.contains("already locked") {
-                return done.success(RESTIC).map(drop);
-            }
-            // Another spoke's backup: nothing tells when it is through.
-            tokio::time::sleep(BETWEEN).await;
-        }
-        anyhow::bail!("the repository is locked by somebody else: see restic list locks")
     }
 
     /// The backups of this spoke, of one site or of all, in no order.
@@ -274,44 +246,6 @@ impl Restic {
             })
         };
         Ok(all.into_iter().filter_map(backup).collect())
-    }
-
-    /// How many files a snapshot lists.
-    ///
-    /// # Errors
-    /// When the list cannot be read.
-    pub async fn files_in(&self, cx: &Cx, id: &str) -> anyhow::Result<u64> {
-        let _turn = self.turn.read().await;
-        self.command(cx)?
-            .args(["ls", "--json", "--no-lock", "--"])
-            .arg(id)
-            .time_limit(longest(cx))
-            .pipe(cx, lines::files)
-            .await
-            .context("the backup's list of files cannot be read")
-    }
-
-    /// What a file at the top of a snapshot is.
-    ///
-    /// # Errors
-    /// When it is not there or cannot be read.
-    pub async fn digest_of(&self, cx: &Cx, id: &str, name: &str) -> anyhow::Result<Dumped> {
-        let _turn = self.turn.read().await;
-        self.command(cx)?
-            .args(["dump", "--no-lock", "--"])
-            .arg(id)
-            .arg(format!("/{name}"))
-            .time_limit(longest(cx))
-            .pipe(cx, |pieces| {
-                use std::io::Write as _;
-                let mut measured = Measured::new(std::io::sink());
-                for piece in pieces {
-                    measured.write_all(&piece)?;
-                }
-                Ok(measured.finish().0)
-            })
-            .await
-            .with_context(|| format!("{name} cannot be read from the backup"))
     }
 
     /// Those of this spoke with all of these tags, the oldest first.

@@ -1,8 +1,9 @@
-//! Step `check_snapshot`: a backup counts only when it can be read back. The list of all its files is read, and the
-//! database's dump and the manifest are, byte by byte.
+//! Step `check_snapshot`: a backup counts only when it can be read back: all of it when it is small; else the list of all
+//! its files, and, byte by byte, the database's dump and the manifest.
 //!
 //! It only looks, so undo has nothing to do.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -28,24 +29,28 @@ impl Step for CheckSnapshot {
     async fn apply(&self, cx: &Cx, (): &()) -> anyhow::Result<()> {
         let restic = cx.spoke.need_backups()?;
         let made = self.0.made.get().context("there is no snapshot")?;
-        let files = restic.files_in(cx, &made.id).await?;
-        anyhow::ensure!(
-            files == made.files,
-            "the backup should hold {} files, but lists {files}",
-            made.files
-        );
         let manifest = self.0.manifest.get().map(|text| Dumped {
             bytes: text.len() as u64,
             sha256: hex(&Sha256::digest(text)),
         });
-        for (name, wrote) in [(MANIFEST, manifest.as_ref()), (DUMP, self.0.dump.get())] {
-            let Some(wrote) = wrote else { continue };
-            let read = restic.digest_of(cx, &made.id, name).await?;
+        let wrote = [(MANIFEST, manifest), (DUMP, self.0.dump.get().cloned())];
+        let wrote = wrote.into_iter().filter_map(|(name, it)| Some((name, it?)));
+        let wrote: BTreeMap<&str, Dumped> = wrote.collect();
+        let wanted = wrote.keys().copied().collect();
+        let (id, read) = restic.read_back(cx, made, cx.run, wanted).await?;
+        anyhow::ensure!(
+            read.files == made.files,
+            "the backup should hold {} files, but {} come back",
+            made.files,
+            read.files
+        );
+        for (name, wrote) in &wrote {
             anyhow::ensure!(
-                read == *wrote,
+                read.digests.get(name) == Some(wrote),
                 "{name} does not come back from the backup as it was written"
             );
         }
+        self.0.id.get_or_init(|| id);
         Ok(())
     }
 

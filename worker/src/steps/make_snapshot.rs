@@ -16,7 +16,7 @@ use super::stage_backup::{DUMP, MANIFEST};
 use crate::cx::Cx;
 use crate::layout;
 use crate::services::mariadb::Dumped;
-use crate::services::restic::{Made, Wanted};
+use crate::services::restic::{Made, Mark, Wanted};
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 
@@ -29,6 +29,8 @@ pub struct Kept {
     pub manifest: OnceLock<Vec<u8>>,
     /// The snapshot.
     pub made: OnceLock<Made>,
+    /// Its whole name, once it was read back.
+    pub id: OnceLock<String>,
 }
 
 /// Makes a snapshot.
@@ -43,6 +45,9 @@ pub struct MakeSnapshot {
 #[derive(Serialize, Deserialize)]
 pub struct Record {
     run: Run,
+    /// Where the repository stood, for an undo that need not ask it.
+    #[serde(default)]
+    before: Option<Mark>,
 }
 
 impl Step for MakeSnapshot {
@@ -50,12 +55,15 @@ impl Step for MakeSnapshot {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        cx.spoke.need_backups()?;
+        let restic = cx.spoke.need_backups()?;
         let sites = layout::sites(&cx.spoke.config)?;
         sites
             .dir(self.site.host.as_str())
             .context("there is nothing to back up")?;
-        Ok(Record { run: cx.run })
+        Ok(Record {
+            run: cx.run,
+            before: restic.mark(),
+        })
     }
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
@@ -84,7 +92,7 @@ impl Step for MakeSnapshot {
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
         let forgotten = match cx.spoke.need_backups() {
-            Ok(restic) => restic.forget_run(cx, record.run).await,
+            Ok(restic) => restic.forget_run(cx, record.run, record.before).await,
             Err(error) => Err(error),
         };
         forgotten.map_err(|error| {

@@ -25,9 +25,10 @@ pub(super) fn plan(params: &site_backup::Params, cx: &Cx) -> anyhow::Result<Plan
     let kept: Arc<Kept> = Arc::default();
     let told = Arc::clone(&kept);
     let plan = Plan::new(move || {
+        let id = told.id.get().context("nothing was read back")?;
         let made = told.made.get().context("nothing was kept")?;
         Ok(Output::SiteBackup(site_backup::Output {
-            backup: made.id.clone(),
+            backup: id.clone(),
             files: made.files,
             bytes: made.bytes,
             bytes_added: made.bytes_added,

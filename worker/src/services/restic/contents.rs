@@ -22,6 +22,8 @@ pub struct Contents {
     pub site: HostName,
     /// When it was made.
     pub at: UnixMillis,
+    /// Which run made it.
+    pub run: Option<String>,
     /// Files in it.
     pub files: u64,
     /// Bytes in them.
@@ -136,6 +138,7 @@ fn begin(listed: Listed, server: &str, wanted: &str) -> anyhow::Result<Contents>
     Ok(Contents {
         site: tag("site")?.parse()?,
         at: UnixMillis(tag("at")?.parse()?),
+        run: snapshot.tag("run").map(str::to_owned),
         id: snapshot.id.clone(),
         files: 0,
         bytes: 0,

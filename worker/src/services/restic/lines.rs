@@ -11,8 +11,9 @@ use crate::cx::StepLog;
 use crate::process::Pieces;
 
 /// What restic says at the end of a backup.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Summary {
+    pub(super) snapshot_id: String,
     files_new: u64,
     files_changed: u64,
     files_unmodified: u64,
@@ -59,26 +60,16 @@ pub(super) fn summary(pieces: Pieces, log: &StepLog) -> anyhow::Result<Summary> 
     anyhow::bail!("restic did not say what it made")
 }
 
-/// Counts the files of a list.
-pub(super) fn files(pieces: Pieces) -> anyhow::Result<u64> {
-    #[derive(Deserialize)]
-    struct Node {
-        r#type: Option<String>,
+/// What restic writes, as a stream.
+pub(super) fn reader(pieces: Pieces) -> impl Read {
+    Reading {
+        pieces,
+        piece: std::io::Cursor::default(),
     }
-    let mut files = 0;
-    for line in lines(pieces) {
-        let node: Node = serde_json::from_str(&line?)?;
-        files += u64::from(node.r#type.as_deref() == Some("file"));
-    }
-    Ok(files)
 }
 
 pub(super) fn lines(pieces: Pieces) -> impl Iterator<Item = std::io::Result<String>> {
-    BufReader::new(Reading {
-        pieces,
-        piece: std::io::Cursor::default(),
-    })
-    .lines()
+    BufReader::new(reader(pieces)).lines()
 }
 
 struct Reading {

@@ -12,7 +12,7 @@ use kolga_protocol::message::{
 use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
-    Kind, Output, Params, backup_list, ping, platform_build, platform_delete, platform_verify,
+    Kind, Output, Params, Payload, PayloadError, backup_list, ping, platform_build, platform_delete, platform_verify,
     recipe_list, recipe_run, server_inventory, server_print, server_verify, site_backup,
     site_clone, site_delete, site_disable, site_enable, site_https, site_import, site_install,
     site_login, site_migrate, site_names, site_restore, site_run, site_verify, trash_empty,
@@ -294,10 +294,12 @@ fn sample(kind: Kind) -> (Params, Output) {
         Kind::SiteDelete => (
             Params::SiteDelete(site_delete::Params {
                 site: "www.example.org".parse().expect("a name"),
+                no_backup: false,
             }),
             Output::SiteDelete(site_delete::Output {
                 path: "/var/lib/kolga/sites/www.example.org".to_owned(),
                 database: None,
+                backup: Some("4b3feb53".to_owned()),
             }),
         ),
         Kind::SiteEnable => (
@@ -660,4 +662,42 @@ fn the_bytes_of_every_task_type() {
             output
         );
     }
+}
+
+/// The bytes that an older release wrote.
+fn older(name: &str, kind: Kind, version: u16) -> Payload {
+    let path = format!("{}/tests/golden/{name}.hex", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).expect("kept");
+    let digits: Vec<u8> = text.trim().bytes().collect();
+    let byte = |pair: &[u8]| {
+        let pair = std::str::from_utf8(pair).expect("digits");
+        u8::from_str_radix(pair, 16).expect("digits")
+    };
+    Payload {
+        kind: kind.as_str().to_owned(),
+        version,
+        body: digits.chunks(2).map(byte).collect(),
+    }
+}
+
+#[test]
+fn a_deletion_of_the_first_version_is_still_read_and_made_no_backup() {
+    let params = older("site.delete.params.1", Kind::SiteDelete, 1);
+    let wanted = Params::SiteDelete(site_delete::Params {
+        site: "www.example.org".parse().expect("a name"),
+        no_backup: true,
+    });
+    assert_eq!(Params::from_payload(&params).expect("it is read"), wanted);
+    let output = older("site.delete.output.1", Kind::SiteDelete, 1);
+    let wanted = Output::SiteDelete(site_delete::Output {
+        path: "/var/lib/kolga/sites/www.example.org".to_owned(),
+        database: None,
+        backup: None,
+    });
+    assert_eq!(Output::from_payload(&output).expect("it is read"), wanted);
+    let third = Payload { version: 3, ..params };
+    assert!(matches!(
+        Params::from_payload(&third),
+        Err(PayloadError::UnknownVersion { version: 3, .. })
+    ));
 }

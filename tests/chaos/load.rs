@@ -176,6 +176,7 @@ impl Client {
         let path = format!("/v1/sites/{}", plan.host);
         let answer = match self.api.find(&path).await {
             Some(site) if site["condition"] == "ready" => {
+                let path = format!("{path}?no_backup=true");
                 self.api.ask(reqwest::Method::DELETE, &path, None).await
             }
             Some(site) if site["condition"] != "failed" => return None,

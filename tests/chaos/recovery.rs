@@ -91,7 +91,7 @@ async fn worker(system: &System, number: u32) -> anyhow::Result<Duration> {
         shown["state"] == "succeeded" && shown["attempt"] == 2,
         "{host}: {shown}"
     );
-    let path = format!("/v1/sites/{host}");
+    let path = format!("/v1/sites/{host}?no_backup=true");
     let gone = system.api.ask(reqwest::Method::DELETE, &path, None).await;
     let Answer::Done(gone) = gone else {
         anyhow::bail!("{host} was not deleted: {gone:?}");

@@ -334,7 +334,7 @@ impl Hub {
     /// # Panics
     /// When the hub refuses.
     pub async fn delete(&self, host: &str) -> String {
-        let path = format!("/v1/sites/{host}");
+        let path = format!("/v1/sites/{host}?no_backup=true");
         let (status, answer) = self.request("DELETE", &path, None).await;
         assert!(
             (200..300).contains(&status),

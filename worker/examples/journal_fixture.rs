@@ -136,7 +136,10 @@ impl Scenario {
     /// It died past the point of no return, one final step before the end.
     async fn committed(&self) -> anyhow::Result<()> {
         let (run, host) = (run(6), "gone.example.org");
-        let params = Params::SiteDelete(site_delete::Params { site: name(host) });
+        let params = Params::SiteDelete(site_delete::Params {
+        site: name(host),
+        no_backup: true,
+    });
         self.accept(run, params).await?;
         let finals = vec![
             StepRow {
@@ -151,6 +154,7 @@ impl Scenario {
         let output = Output::SiteDelete(site_delete::Output {
             path: format!("/var/lib/kolga/sites/{host}"),
             database: None,
+            backup: None,
         })
         .to_payload();
         for changes in [

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use kolga_protocol::names::{PlatformName, ServerName};
+use serde::Deserialize;
 
 use super::Api;
 use super::error::ApiError;
@@ -129,12 +130,22 @@ pub(super) async fn add_site(
     ))
 }
 
+/// How a site is to be deleted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Deletion {
+    #[serde(default)]
+    no_backup: bool,
+}
+
 pub(super) async fn delete_site(
     State(api): State<Api>,
     Path(host): Path<String>,
+    Asked(deletion): Asked<Deletion>,
     Who(who): Who,
 ) -> Result<Json<wire::TaskAnswer>, ApiError> {
-    let task = api.app.delete_site(&name(&host)?, &who).await?;
+    let (host, no_backup) = (name(&host)?, deletion.no_backup);
+    let task = api.app.delete_site(&host, no_backup, &who).await?;
     Ok(Json(wire::TaskAnswer { task }))
 }
 

@@ -222,12 +222,17 @@ impl App {
         self.site(host).await
     }
 
-    /// Deletes a site. One that was never installed only leaves the list; the answer is then the task
-    /// that did not install it.
+    /// Deletes a site, when a backup of it could be made, or without one. One that was never installed only leaves the
+    /// list; the answer is then the task that did not install it.
     ///
     /// # Errors
     /// [`StoreError`]: it is not there or busy, or the database failed.
-    pub async fn delete_site(&self, host: &HostName, who: &str) -> Result<Task, StoreError> {
+    pub async fn delete_site(
+        &self,
+        host: &HostName,
+        no_backup: bool,
+        who: &str,
+    ) -> Result<Task, StoreError> {
         let site = self.site(host).await?;
         if let (Condition::Failed, Some(task)) = (site.condition, site.task) {
             let forget = Forget {
@@ -238,7 +243,10 @@ impl App {
             self.store.write(forget).await?;
             return self.task(task).await;
         }
-        let params = Params::SiteDelete(site_delete::Params { site: host.clone() });
+        let params = Params::SiteDelete(site_delete::Params {
+            site: host.clone(),
+            no_backup,
+        });
         self.make_one(site.server, params, who).await
     }
 }

@@ -270,13 +270,17 @@ async fn objects(store: &Store) {
         };
         store.write(lock).await.expect("it is there");
     }
-    let delete = Params::SiteDelete(site_delete::Params { site: host(name) });
+    let delete = Params::SiteDelete(site_delete::Params {
+        site: host(name),
+        no_backup: true,
+    });
     let third = make(store, delete.clone()).await;
     end(store, third, because(Event::Failed, "nginx is away")).await;
     let fourth = make(store, delete.clone()).await;
     let deleted = Output::SiteDelete(site_delete::Output {
         path: format!("/srv/{name}"),
         database: None,
+        backup: None,
     });
     end(store, fourth, success(&deleted)).await;
     let wish = match install(name) {

@@ -215,7 +215,10 @@ pub async fn a_site_is_ready_when_installed_and_gone_when_deleted(store: &Store)
     assert_eq!(site.condition, Condition::Ready);
     assert_eq!(site.url.as_deref(), Some("http://blog.example.org/"));
 
-    let delete = Params::SiteDelete(site_delete::Params { site: host(name) });
+    let delete = Params::SiteDelete(site_delete::Params {
+        site: host(name),
+        no_backup: true,
+    });
     let first = make(store, delete.clone()).await;
     assert_eq!(condition(store, name).await, Some(Condition::Removing));
     finish(store, first, because(Event::Failed, "nginx is away")).await;
@@ -225,6 +228,7 @@ pub async fn a_site_is_ready_when_installed_and_gone_when_deleted(store: &Store)
     let output = Output::SiteDelete(site_delete::Output {
         path: format!("/srv/{name}"),
         database: None,
+        backup: None,
     });
     finish(store, second, success(&output)).await;
     assert_eq!(condition(store, name).await, None);

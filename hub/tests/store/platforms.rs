@@ -148,7 +148,10 @@ pub async fn a_locked_platform_takes_no_new_sites_and_keeps_those_it_has(store: 
     // A lock is in the way of nothing else.
     store.write(lock.clone()).await.expect("it is there");
     let site = "blog.example.org".parse().expect("a host");
-    make(store, Params::SiteDelete(site_delete::Params { site })).await;
+    make(store, Params::SiteDelete(site_delete::Params {
+            site,
+            no_backup: true,
+        })).await;
 
     let nobody = LockPlatform {
         name: "other".parse().expect("a name"),

@@ -2,7 +2,7 @@
 //! `tasks!`; the worker's list of recipes then fails to compile until it has the type too.
 //!
 //! A type's kind is for ever: journals, queues and databases hold it. A change of its fields that
-//! old bytes cannot express takes a new version number.
+//! old bytes cannot express takes a new version number; [`Task::older`] reads what was written before.
 
 pub mod backup_list;
 pub mod ping;
@@ -53,6 +53,19 @@ pub trait Task: Serialize + DeserializeOwned + Clone {
 
     /// What it needs, each object once.
     fn claims(&self) -> Vec<Claim>;
+
+    /// Parameters as an older version wrote them, where this build still reads that one: journals, queues and databases
+    /// may hold them.
+    #[must_use]
+    fn older(_version: u16, _body: &[u8]) -> Option<Result<Self, BodyError>> {
+        None
+    }
+
+    /// The same for a result.
+    #[must_use]
+    fn older_output(_version: u16, _body: &[u8]) -> Option<Result<Self::Output, BodyError>> {
+        None
+    }
 }
 
 /// Parameters or a result on the wire and in the journal: bytes whose type the kind and version tell.
@@ -181,12 +194,12 @@ macro_rules! tasks {
             /// # Errors
             /// [`PayloadError`] when the type, the version or the bytes are not known here.
             pub fn from_payload(payload: &Payload) -> Result<Self, PayloadError> {
-                let kind = payload.known_kind()?;
-                let body = &payload.body;
+                let kind: Kind = payload.kind.parse()?;
                 match kind {
-                    $(Kind::$variant => envelope::decode_body(body).map(Self::$variant),)+
+                    $(Kind::$variant => payload
+                        .read(kind, <$module::Params as Task>::older)
+                        .map(Self::$variant),)+
                 }
-                .map_err(|source| PayloadError::Body { kind: kind.as_str(), source })
             }
 
             /// The parameters alone, as JSON.
@@ -240,12 +253,12 @@ macro_rules! tasks {
             /// # Errors
             /// [`PayloadError`] when the type, the version or the bytes are not known here.
             pub fn from_payload(payload: &Payload) -> Result<Self, PayloadError> {
-                let kind = payload.known_kind()?;
-                let body = &payload.body;
+                let kind: Kind = payload.kind.parse()?;
                 match kind {
-                    $(Kind::$variant => envelope::decode_body(body).map(Self::$variant),)+
+                    $(Kind::$variant => payload
+                        .read(kind, <$module::Params as Task>::older_output)
+                        .map(Self::$variant),)+
                 }
-                .map_err(|source| PayloadError::Body { kind: kind.as_str(), source })
             }
         }
     };
@@ -290,17 +303,24 @@ impl Payload {
         }
     }
 
-    /// The kind, when both it and the version are known to this build.
-    fn known_kind(&self) -> Result<Kind, PayloadError> {
-        let kind: Kind = self.kind.parse()?;
-        if self.version == kind.version() {
-            Ok(kind)
-        } else {
-            Err(PayloadError::UnknownVersion {
-                kind: self.kind.clone(),
-                version: self.version,
-            })
-        }
+    /// The body, of this build's version of the kind or of one that it still reads.
+    fn read<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        older: fn(u16, &[u8]) -> Option<Result<T, BodyError>>,
+    ) -> Result<T, PayloadError> {
+        let read = match self.version == kind.version() {
+            true => Some(envelope::decode_body(&self.body)),
+            false => older(self.version, &self.body),
+        };
+        let read = read.ok_or_else(|| PayloadError::UnknownVersion {
+            kind: self.kind.clone(),
+            version: self.version,
+        })?;
+        read.map_err(|source| PayloadError::Body {
+            kind: kind.as_str(),
+            source,
+        })
     }
 }
 

@@ -72,6 +72,7 @@ pub fn params(kind: u8, object: u8) -> Params {
         3 => install(Some(platform)),
         _ => Params::SiteDelete(site_delete::Params {
             site: site.parse().expect("a host name"),
+            no_backup: true,
         }),
     }
 }
@@ -96,6 +97,7 @@ pub fn output(params: &Params) -> Payload {
         Params::SiteDelete(_) => Output::SiteDelete(site_delete::Output {
             path: "/srv/a.test".to_owned(),
             database: None,
+            backup: None,
         }),
         _ => Output::ServerVerify(server_verify::Output { checks: Vec::new() }),
     }

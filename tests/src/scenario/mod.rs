@@ -142,7 +142,7 @@ impl Scenario {
         let (host, database) = (self.host(), self.database().map(stem));
         let is_build = self.is_a_platform();
         let keeps_trash = self.keeps_trash();
-        let is_backup = self.kind == Kind::SiteBackup;
+        let is_backup = self.kind == Kind::SiteBackup || self.is_deletion_with_backup();
         let stems = match self.kind {
             Kind::SiteMigrate | Kind::SiteClone => self.database_stems(),
             _ => Vec::new(),
@@ -246,7 +246,7 @@ impl Scenario {
             Kind::SiteClone => self.copy(),
             Kind::SiteLogin => self.site_task(self.kind, json!({"seal": "0a".repeat(32)})),
             Kind::SiteInstall => self.installation(),
-            Kind::SiteDelete => self.deletion(),
+            Kind::SiteDelete => self.deletion(self.is_deletion_with_backup()),
             Kind::SiteRun => {
                 let command = self.profile.and_then(command);
                 self.site_task(self.kind, json!({"command": command}))
@@ -294,6 +294,9 @@ impl Scenario {
                     let task = hub.ask(&trash::empty(stack)).await;
                     hub.succeeds(&task).await;
                 }
+                if self.is_deletion_with_backup() {
+                    backups::forget(stack);
+                }
                 self.install(hub).await;
             }
             Kind::SiteEnable => self.on_the_site(hub, Kind::SiteDisable).await,
@@ -316,7 +319,7 @@ impl Scenario {
     }
 
     async fn delete(self, hub: &Hub) {
-        let task = hub.ask(&self.deletion()).await;
+        let task = hub.ask(&self.deletion(false)).await;
         hub.succeeds(&task).await;
     }
 
@@ -413,8 +416,14 @@ impl Scenario {
         Request::post("/v1/sites", body)
     }
 
-    fn deletion(self) -> Request {
-        Request::delete(&format!("/v1/sites/{}", self.host()))
+    fn deletion(self, backup: bool) -> Request {
+        let how = if backup { "" } else { "?no_backup=true" };
+        Request::delete(&format!("/v1/sites/{}{how}", self.host()))
+    }
+
+    /// One is enough: each try starts restic twice, which derives its key anew.
+    fn is_deletion_with_backup(self) -> bool {
+        self.kind == Kind::SiteDelete && self.profile == Some("static")
     }
 
     /// Whether its site or platform is of a sort that has platforms: their code is much, and takes long to install.

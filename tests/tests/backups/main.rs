@@ -2,6 +2,7 @@
 //! row for row, no credential is, and a tenant who swaps folders for links meanwhile carries out nothing that is
 //! not his.
 
+mod delete;
 mod restore;
 mod scene;
 

@@ -27,6 +27,16 @@ impl Step for CheckSnapshot {
     }
 
     async fn apply(&self, cx: &Cx, (): &()) -> anyhow::Result<()> {
+        self.0.explain(self.check(cx).await)
+    }
+
+    async fn undo(_cx: &Cx, (): &()) -> Result<(), UndoError> {
+        Ok(())
+    }
+}
+
+impl CheckSnapshot {
+    async fn check(&self, cx: &Cx) -> anyhow::Result<()> {
         let restic = cx.spoke.need_backups()?;
         let made = self.0.made.get().context("there is no snapshot")?;
         let manifest = self.0.manifest.get().map(|text| Dumped {
@@ -51,10 +61,6 @@ impl Step for CheckSnapshot {
             );
         }
         self.0.id.get_or_init(|| id);
-        Ok(())
-    }
-
-    async fn undo(_cx: &Cx, (): &()) -> Result<(), UndoError> {
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::stage_backup::{DUMP, MANIFEST};
 use crate::cx::Cx;
 use crate::layout;
+use crate::process::was_stopped;
 use crate::services::mariadb::Dumped;
 use crate::services::restic::{Made, Mark, Wanted};
 use crate::site::Site;
@@ -31,6 +32,23 @@ pub struct Kept {
     pub made: OnceLock<Made>,
     /// Its whole name, once it was read back.
     pub id: OnceLock<String>,
+    /// Of a task that makes a backup before it does something else: what is said first when there comes none of it.
+    pub unless: Option<String>,
+}
+
+impl Kept {
+    /// Says what it means for the task that there is no backup.
+    ///
+    /// # Errors
+    /// The same, with that before it.
+    pub fn explain<T>(&self, result: anyhow::Result<T>) -> anyhow::Result<T> {
+        match (&self.unless, result) {
+            (Some(unless), Err(error)) if !was_stopped(&error) => {
+                Err(error.context(unless.clone()))
+            }
+            (_, result) => result,
+        }
+    }
 }
 
 /// Makes a snapshot.
@@ -55,6 +73,27 @@ impl Step for MakeSnapshot {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
+        self.kept.explain(self.look(cx))
+    }
+
+    async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
+        self.kept.explain(self.make(cx, record).await)
+    }
+
+    async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
+        let forgotten = match cx.spoke.need_backups() {
+            Ok(restic) => restic.forget_run(cx, record.run, record.before).await,
+            Err(error) => Err(error),
+        };
+        forgotten.map_err(|error| {
+            let left = format!("the snapshot with the tag run={}", record.run);
+            UndoError::leaves(left, error)
+        })
+    }
+}
+
+impl MakeSnapshot {
+    fn look(&self, cx: &Cx) -> anyhow::Result<Record> {
         let restic = cx.spoke.need_backups()?;
         let sites = layout::sites(&cx.spoke.config)?;
         sites
@@ -66,7 +105,7 @@ impl Step for MakeSnapshot {
         })
     }
 
-    async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
+    async fn make(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
         let restic = cx.spoke.need_backups()?;
         restic.make_repository(cx, record.run).await?;
         fault::point("make_snapshot:repository");
@@ -90,19 +129,6 @@ impl Step for MakeSnapshot {
         Ok(())
     }
 
-    async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
-        let forgotten = match cx.spoke.need_backups() {
-            Ok(restic) => restic.forget_run(cx, record.run, record.before).await,
-            Err(error) => Err(error),
-        };
-        forgotten.map_err(|error| {
-            let left = format!("the snapshot with the tag run={}", record.run);
-            UndoError::leaves(left, error)
-        })
-    }
-}
-
-impl MakeSnapshot {
     /// What the profile leaves out, and the settings with what a task keeps beside them while it writes them.
     fn exclude(&self) -> anyhow::Result<Vec<PathBuf>> {
         let places = &self.site.profile.manifest.backup.exclude;

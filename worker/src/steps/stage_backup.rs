@@ -141,6 +141,16 @@ impl Step for StageBackup {
     }
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
+        self.kept.explain(self.gather(cx, record).await)
+    }
+
+    async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
+        undo(cx, record.run)
+    }
+}
+
+impl StageBackup {
+    async fn gather(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
         let own = Dir::open(&cx.spoke.config.state_dir)?;
         let name = layout::backup_stage(record.run);
         let stage = own.make_owned_dir(name, 0o700, &record.run.to_string())?;
@@ -160,12 +170,6 @@ impl Step for StageBackup {
         Ok(())
     }
 
-    async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
-        undo(cx, record.run)
-    }
-}
-
-impl StageBackup {
     fn manifest(&self, cx: &Cx, dumped: Option<&Dumped>) -> anyhow::Result<Manifest> {
         let site = &self.site;
         let platform = match &site.platform {

@@ -57,7 +57,7 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::PlatformDelete(params) => platform_delete::plan(params, cx),
         Params::PlatformVerify(params) => platform_verify::plan(params, cx),
         Params::SiteInstall(params) => site_install::plan(params, cx),
-        Params::SiteDelete(params) => site_delete::plan(params, cx),
+        Params::SiteDelete(params) => site_delete::plan(params, cx).await,
         Params::SiteBackup(params) => site_backup::plan(params, cx),
         Params::BackupList(params) => backup_list::plan(params, cx).await,
         Params::SiteNames(params) => site_names::plan(params, cx).await,

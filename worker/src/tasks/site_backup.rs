@@ -36,15 +36,18 @@ pub(super) fn plan(params: &site_backup::Params, cx: &Cx) -> anyhow::Result<Plan
             milliseconds: u64::try_from(began.elapsed().as_millis())?,
         }))
     });
-    Ok(plan
-        .step(StageBackup {
-            site: Arc::clone(&site),
-            kept: Arc::clone(&kept),
-        })
-        .step(MakeSnapshot {
-            site,
-            kept: Arc::clone(&kept),
-        })
-        .step(CheckSnapshot(kept))
-        .finally(ClearStage))
+    Ok(keep(plan, &site, &kept).finally(ClearStage))
+}
+
+/// The steps of a backup, for any task that makes one first: it has to end with [`ClearStage`].
+pub(super) fn keep(plan: Plan, site: &Arc<Site>, kept: &Arc<Kept>) -> Plan {
+    plan.step(StageBackup {
+        site: Arc::clone(site),
+        kept: Arc::clone(kept),
+    })
+    .step(MakeSnapshot {
+        site: Arc::clone(site),
+        kept: Arc::clone(kept),
+    })
+    .step(CheckSnapshot(Arc::clone(kept)))
 }

@@ -100,7 +100,10 @@ impl Scene {
     }
 
     fn delete(&self) -> Params {
-        Self::params("site.delete", json!({"site": self.host}))
+        Self::params(
+            "site.delete",
+            json!({"site": self.host, "no_backup": true}),
+        )
     }
 
     fn run(&self, command: Option<&str>) -> Params {

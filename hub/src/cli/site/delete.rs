@@ -18,6 +18,9 @@ use crate::wire::TaskAnswer;
 pub(in crate::cli) struct Delete {
     /// Its name
     host: HostName,
+    /// Make no backup before; otherwise one is made and read back, and without it nothing is deleted
+    #[arg(long)]
+    no_backup: bool,
     /// Do not ask, even on a terminal
     #[arg(long, short)]
     yes: bool,
@@ -28,10 +31,18 @@ pub(in crate::cli) struct Delete {
 impl Delete {
     pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
         if !self.yes {
-            let what = format!("This deletes {} with its files and its database", self.host);
+            let kept = if self.no_backup {
+                " and makes no backup of it"
+            } else {
+                ""
+            };
+            let what = format!(
+                "This deletes {} with its files and its database{kept}",
+                self.host
+            );
             confirm(screen, &self.host, &what)?;
         }
-        delete(client, screen, &self.host, self.follow).await
+        delete(client, screen, &self.host, self.no_backup, self.follow).await
     }
 }
 
@@ -39,9 +50,11 @@ async fn delete(
     client: &Client,
     screen: &Screen,
     host: &HostName,
+    no_backup: bool,
     follow: Follow,
 ) -> Result<(), Trouble> {
-    let path = format!("/v1/sites/{host}");
+    let how = if no_backup { "?no_backup=true" } else { "" };
+    let path = format!("/v1/sites/{host}{how}");
     let answer: TaskAnswer = client.act(Method::DELETE, &path).await?;
     if answer.task.kind == Kind::SiteDelete.as_str() {
         return follow.conclude(client, screen, &answer.task, &answer).await;

@@ -79,8 +79,15 @@ here from then on, and no task can be asked for it.
 Example:
   kolga site hand-over blog.example.org")]
     HandOver(HandOver),
-    /// Delete a site with its files and its database
-    #[command(after_help = "Example:\n  kolga site delete blog.example.org --follow")]
+    /// Delete a site with its files and its database, after a backup of it
+    #[command(after_help = "\
+A backup is made first and read back. When that does not succeed, or its server has no place for backups, nothing of the
+site is touched: mend the cause, or say --no-backup. What was deleted is in the server's trash for a while besides:
+`kolga trash list`.
+
+Examples:
+  kolga site delete blog.example.org --follow
+  kolga site delete blog.example.org --no-backup --yes --follow")]
     Delete(Delete),
     /// Keep a copy of a site's files and database in the backups of its server
     #[command(after_help = "\

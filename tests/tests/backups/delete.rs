@@ -1,0 +1,60 @@
+//! `site.delete` over the whole system: what it deletes it has kept, and what it cannot keep it does not delete.
+
+use kolga_tests::hub::Request;
+use kolga_tests::scenario::SERVER;
+use kolga_tests::world::repository;
+use serde_json::Value;
+
+use super::scene::{Scene, tree};
+
+impl Scene {
+    /// Deletes a site as an operator does who says no more than its name.
+    async fn deleted(&self, host: &str) -> Value {
+        let request = Request::delete(&format!("/v1/sites/{host}"));
+        self.hub.ended(&self.hub.ask(&request).await).await
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_deleted_site_is_in_the_backup_that_the_deletion_made_first() {
+    let scene = Scene::new("last").await;
+    let host = "last.kolga.test";
+    let folder = scene.install(host, "php").await;
+    let mut wanted = tree(&folder);
+    wanted.retain(|(path, _)| !path.ends_with("settings.php"));
+    let ended = scene.deleted(host).await;
+    assert_eq!(ended["state"], "succeeded", "{ended:#}");
+    assert!(!folder.exists());
+    scene.restore(ended["output"]["backup"].as_str().expect("a backup"));
+    let relative = folder.strip_prefix("/").expect("absolute");
+    assert_eq!(tree(&scene.restored.join(relative)), wanted);
+    assert!(scene.restored.join("database.sql").is_file());
+    scene.end(&[]).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn what_cannot_be_backed_up_is_not_deleted_unless_that_is_said() {
+    let scene = Scene::new("unkept").await;
+    let host = "unkept.kolga.test";
+    let folder = scene.install(host, "php").await;
+    let before = tree(&folder);
+    // The repository is there and is none.
+    let repository = repository(&scene.stack, SERVER);
+    std::fs::create_dir(&repository).expect("a folder");
+    std::fs::write(repository.join("config"), "nobody's").expect("written");
+    let ended = scene.deleted(host).await;
+    assert_eq!(ended["state"], "failed", "{ended:#}");
+    let told = ended["failure"].to_string();
+    assert!(told.contains("--no-backup"), "{told}");
+    assert!(told.contains("make_snapshot"), "{told}");
+    assert_eq!(tree(&folder), before);
+    let url = format!("http://127.0.0.1:{}/", scene.stack.http_port(SERVER));
+    let asked = reqwest::Client::new().get(url).header("host", host).send();
+    assert_eq!(asked.await.expect("an answer").status().as_u16(), 200);
+    let gone = scene.hub.delete(host).await;
+    scene.hub.succeeds(&gone).await;
+    assert!(!folder.exists());
+    scene.end(&[]).await;
+}

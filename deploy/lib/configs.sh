@@ -101,7 +101,7 @@ config_write() {
         # Certificates are an operator's, here root's.
         install -d -m 0755 "$STACK/$spoke/tls"
         # The repository is made beside its own name first, so its folder has to be the worker's.
-        install -d -m 0700 -o "$STACK_USER" -g "$STACK_USER" "$STACK/$spoke/backups"
+        install -d -m 0700 -o "$STACK_USER" -g "$STACK_USER" "$STACK/$spoke/backups" "$STACK/$spoke/extracted"
         [ -e "$STACK/$spoke/backup-password" ] ||
             openssl rand -hex 32 | write_for "$STACK_USER" 0600 "$STACK/$spoke/backup-password"
         {
@@ -111,8 +111,8 @@ config_write() {
             printf '\n[gates]\nload_per_cpu = 100\nmemory_pressure_percent = 90\ndisk_free_mib = 0\n'
             # Tests make tasks stuck on purpose, and do not wait a minute for each.
             printf '\n[limits]\nundo_patience_seconds = 4\n'
-            printf '\n[backups]\nrepository = "%s"\npassword_file = "%s"\n' \
-                "$STACK/$spoke/backups/restic" "$STACK/$spoke/backup-password"
+            printf '\n[backups]\nrepository = "%s"\npassword_file = "%s"\nextract_to = "%s"\n' \
+                "$STACK/$spoke/backups/restic" "$STACK/$spoke/backup-password" "$STACK/$spoke/extracted"
             printf '\n[recipes]\ndirectories = ["%s"]\nusers = ["%s"]\n' "$STACK/recipes" "$WEB_USER"
             # Most tests look whether nothing is left of a site; those about the trash turn it on, and so does the demo.
             printf '\n[trash]\nkeep_days = %s\n' "${STACK_KEEP_DAYS:-0}"

@@ -12,7 +12,8 @@ use kolga_protocol::message::{
 use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
-    Kind, Output, Params, Payload, PayloadError, backup_list, ping, platform_build, platform_delete, platform_verify,
+    Kind, Output, Params, Payload, PayloadError, backup_delete, backup_extract, backup_list,
+    backup_prune, backup_verify, ping, platform_build, platform_delete, platform_verify,
     recipe_list, recipe_run, server_inventory, server_print, server_verify, site_backup,
     site_clone, site_delete, site_disable, site_enable, site_https, site_import, site_install,
     site_login, site_migrate, site_names, site_restore, site_run, site_verify, trash_empty,
@@ -212,6 +213,14 @@ fn some_names() -> Names {
         main: Some("example.org".parse().expect("a name")),
         aliases: vec!["*.example.org".parse().expect("an alias")],
         redirects: vec!["example.net".parse().expect("an alias")],
+    }
+}
+
+fn a_backup() -> backup_list::Backup {
+    backup_list::Backup {
+        id: "4b3feb53".to_owned(),
+        site: "www.example.org".parse().expect("a name"),
+        at: UnixMillis(1_700_000_000_000),
     }
 }
 
@@ -499,6 +508,57 @@ fn sample(kind: Kind) -> (Params, Output) {
                 plan: vec!["leave it switched off".to_owned()],
             }),
         ),
+        Kind::BackupVerify => (
+            Params::BackupVerify(backup_verify::Params {
+                backup: "4b3feb53".parse().expect("a name"),
+            }),
+            Output::BackupVerify(backup_verify::Output {
+                backup: "4b3feb53".to_owned(),
+                site: "www.example.org".parse().expect("a name"),
+                at: UnixMillis(1_700_000_000_000),
+                files: 1200,
+                bytes: 60_000_000,
+                milliseconds: 2500,
+            }),
+        ),
+        Kind::BackupDelete => (
+            Params::BackupDelete(backup_delete::Params {
+                site: "www.example.org".parse().expect("a name"),
+                backup: "4b3feb53".parse().expect("a name"),
+                last: true,
+            }),
+            Output::BackupDelete(backup_delete::Output {
+                removed: vec![a_backup()],
+            }),
+        ),
+        Kind::BackupPrune => (
+            Params::BackupPrune(backup_prune::Params {
+                site: Some("www.example.org".parse().expect("a name")),
+                daily: Some(7),
+                weekly: Some(4),
+                monthly: None,
+                dry_run: true,
+            }),
+            Output::BackupPrune(backup_prune::Output {
+                dry_run: true,
+                kept: 12,
+                gone: 1,
+                removed: vec![a_backup()],
+            }),
+        ),
+        Kind::BackupExtract => (
+            Params::BackupExtract(backup_extract::Params {
+                backup: "4b3feb53".parse().expect("a name"),
+                folder: "blog-in-may".parse().expect("a name"),
+            }),
+            Output::BackupExtract(backup_extract::Output {
+                path: "/srv/extracted/blog-in-may".to_owned(),
+                backup: "4b3feb53".to_owned(),
+                site: "www.example.org".parse().expect("a name"),
+                files: 1200,
+                bytes: 60_000_000,
+            }),
+        ),
         Kind::BackupList => (
             Params::BackupList(backup_list::Params {
                 site: Some("www.example.org".parse().expect("a name")),
@@ -695,7 +755,10 @@ fn a_deletion_of_the_first_version_is_still_read_and_made_no_backup() {
         backup: None,
     });
     assert_eq!(Output::from_payload(&output).expect("it is read"), wanted);
-    let third = Payload { version: 3, ..params };
+    let third = Payload {
+        version: 3,
+        ..params
+    };
     assert!(matches!(
         Params::from_payload(&third),
         Err(PayloadError::UnknownVersion { version: 3, .. })

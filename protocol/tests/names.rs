@@ -2,9 +2,9 @@
 
 use kolga_protocol::id::{Attempt, Run, TaskId};
 use kolga_protocol::names::{
-    BackupName, CommandName, DatabaseName, GitCommit, GitUrl, HostName, OptionName, OptionValue,
-    Origin, ParamName, ParamValue, PlatformName, PlatformSource, ProfileName, RecipeName,
-    ServerName, SiteAlias, SpokePath,
+    BackupName, CommandName, DatabaseName, FolderName, GitCommit, GitUrl, HostName, OptionName,
+    OptionValue, Origin, ParamName, ParamValue, PlatformName, PlatformSource, ProfileName,
+    RecipeName, ServerName, SiteAlias, SpokePath,
 };
 use proptest::prelude::*;
 
@@ -71,6 +71,7 @@ fn hostile_names_are_refused_everywhere() {
         assert!(text.parse::<RecipeName>().is_err(), "recipe {text:?}");
         assert!(text.parse::<ParamName>().is_err(), "parameter {text:?}");
         assert!(text.parse::<BackupName>().is_err(), "backup {text:?}");
+        assert!(text.parse::<FolderName>().is_err(), "folder {text:?}");
     }
     for address in ["127.0.0.1", "1.2.3", "example", "a.123"] {
         assert!(address.parse::<HostName>().is_err(), "host {address:?}");

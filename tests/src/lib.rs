@@ -10,6 +10,7 @@
 
 pub mod breaker;
 pub mod cell;
+pub mod cheap_key;
 pub mod furnish;
 pub mod hub;
 pub mod model;

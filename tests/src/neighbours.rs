@@ -61,6 +61,8 @@ pub enum Stranger {
     User,
     /// A folder where the platform's would be.
     PlatformFolder,
+    /// A folder where a backup is to be extracted.
+    ExtractedFolder,
     /// The platform's own folder, marked as somebody else's.
     PlatformOfAnother,
     /// A site that no book tells of, with a link into the platform.
@@ -87,10 +89,14 @@ impl Stranger {
             | Kind::RecipeList
             | Kind::TrashList
             | Kind::BackupList
+            | Kind::BackupVerify
+            | Kind::BackupDelete
+            | Kind::BackupPrune
             | Kind::SiteBackup
             | Kind::TrashEmpty => vec![],
             // What it may not touch its operator says: tests/tests/recipes/.
             Kind::RecipeRun => vec![],
+            Kind::BackupExtract => vec![Self::ExtractedFolder],
             Kind::PlatformBuild => vec![Self::PlatformFolder],
             Kind::PlatformVerify => vec![],
             Kind::PlatformDelete => vec![Self::PlatformOfAnother, Self::LinkIntoPlatform],
@@ -156,6 +162,11 @@ impl Stranger {
             Self::Folder => {
                 plant_folder(&places.folder);
                 away.files.push((places.folder, None));
+            }
+            Self::ExtractedFolder => {
+                let folder = crate::scenario::backups::extracted(stack);
+                plant_folder(&folder);
+                away.files.push((folder, None));
             }
             Self::PlatformFolder => {
                 let folder = stack.spoke(SERVER, "platforms").join(platform_name(number));

@@ -119,6 +119,10 @@ scenarios! {
     site_delete_wordpress = SiteDelete "wordpress";
     site_delete_mediawiki = SiteDelete "mediawiki";
     backup_list = BackupList;
+    backup_verify_static = BackupVerify "static";
+    backup_delete_static = BackupDelete "static";
+    backup_prune_static = BackupPrune "static";
+    backup_extract_static = BackupExtract "static";
     site_backup_static = SiteBackup "static";
     site_backup_php = SiteBackup "php";
     site_backup_wordpress = SiteBackup "wordpress";

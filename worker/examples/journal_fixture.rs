@@ -137,9 +137,9 @@ impl Scenario {
     async fn committed(&self) -> anyhow::Result<()> {
         let (run, host) = (run(6), "gone.example.org");
         let params = Params::SiteDelete(site_delete::Params {
-        site: name(host),
-        no_backup: true,
-    });
+            site: name(host),
+            no_backup: true,
+        });
         self.accept(run, params).await?;
         let finals = vec![
             StepRow {

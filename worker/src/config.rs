@@ -327,6 +327,17 @@ pub struct Backups {
     /// A file of lines `NAME=value` that restic gets as environment, as its S3 backend wants its keys; nobody
     /// else may read it.
     pub environment_file: Option<PathBuf>,
+    /// Of each site, the newest backup of so many days, weeks and months is kept when backups are pruned.
+    #[serde(default = "keep_daily")]
+    pub keep_daily: u32,
+    /// Weeks, which begin on Monday.
+    #[serde(default = "keep_weekly")]
+    pub keep_weekly: u32,
+    /// Months.
+    #[serde(default = "keep_monthly")]
+    pub keep_monthly: u32,
+    /// The worker's own folder below which backups can be extracted; without it none can.
+    pub extract_to: Option<PathBuf>,
 }
 
 impl Backups {
@@ -337,6 +348,18 @@ impl Backups {
         let path = Path::new(path.unwrap_or(&self.repository));
         path.is_absolute().then_some(path)
     }
+}
+
+fn keep_daily() -> u32 {
+    7
+}
+
+fn keep_weekly() -> u32 {
+    4
+}
+
+fn keep_monthly() -> u32 {
+    6
 }
 
 fn www_data() -> String {
@@ -447,6 +470,8 @@ impl Config {
             folders.insert("backups.password_file", &backups.password_file);
             let environment = backups.environment_file.as_ref();
             folders.extend(environment.map(|it| ("backups.environment_file", it)));
+            let extract_to = backups.extract_to.as_ref();
+            folders.extend(extract_to.map(|it| ("backups.extract_to", it)));
             let remote = ["sftp:", "rest:", "s3:"];
             if backups.folder().is_none()
                 && !remote.iter().any(|it| backups.repository.starts_with(it))

@@ -94,7 +94,8 @@ impl Command {
     }
 }
 
-async fn ask(
+/// Asks a server for a task.
+pub(super) async fn ask(
     client: &Client,
     server: &ServerName,
     kind: Kind,
@@ -113,7 +114,8 @@ async fn ask(
     })
 }
 
-async fn conclude(
+/// Stays with that task as long as the operator wants.
+pub(super) async fn conclude(
     client: &Client,
     screen: &Screen,
     made: TaskId,

@@ -180,7 +180,10 @@ impl Operation for HandOver {
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Outcome<()>, sqlx::Error> {
         let site = self.host.clone();
         // What keeps it from being deleted keeps it in the list.
-        let deletion = task::Params::SiteDelete(site_delete::Params { site });
+        let deletion = task::Params::SiteDelete(site_delete::Params {
+            site,
+            no_backup: true,
+        });
         if let Err(refusal) = refuse_locked(tx.connection, &deletion).await? {
             return Ok(Err(refusal));
         }

@@ -77,6 +77,10 @@ pub(super) async fn claim(
         | Params::ServerPrint(_)
         | Params::ServerInventory(_)
         | Params::BackupList(_)
+        | Params::BackupVerify(_)
+        | Params::BackupDelete(_)
+        | Params::BackupPrune(_)
+        | Params::BackupExtract(_)
         | Params::TrashList(_)
         | Params::TrashEmpty(_) => Ok(Ok(())),
     }

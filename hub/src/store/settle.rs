@@ -90,6 +90,10 @@ async fn settle_row(
         | Params::ServerPrint(_)
         | Params::ServerInventory(_)
         | Params::BackupList(_)
+        | Params::BackupVerify(_)
+        | Params::BackupDelete(_)
+        | Params::BackupPrune(_)
+        | Params::BackupExtract(_)
         | Params::SiteBackup(_)
         | Params::TrashList(_)
         | Params::TrashEmpty(_) => {}

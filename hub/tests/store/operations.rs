@@ -165,11 +165,13 @@ pub async fn the_set_of_an_operation_is_fixed_when_it_is_made(store: &Store) {
     a_site(store, "web1", &host(5)).await;
     let goes = site_delete::Params {
         site: host(3).parse().expect("a host name"),
+        no_backup: true,
     };
     let gone = make_on(store, "web2", Params::SiteDelete(goes)).await;
     let deleted = Output::SiteDelete(site_delete::Output {
         path: String::new(),
         database: None,
+        backup: None,
     });
     end(store, gone, success(&deleted)).await;
     advance(store).await;

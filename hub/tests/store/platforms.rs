@@ -148,10 +148,14 @@ pub async fn a_locked_platform_takes_no_new_sites_and_keeps_those_it_has(store: 
     // A lock is in the way of nothing else.
     store.write(lock.clone()).await.expect("it is there");
     let site = "blog.example.org".parse().expect("a host");
-    make(store, Params::SiteDelete(site_delete::Params {
+    make(
+        store,
+        Params::SiteDelete(site_delete::Params {
             site,
             no_backup: true,
-        })).await;
+        }),
+    )
+    .await;
 
     let nobody = LockPlatform {
         name: "other".parse().expect("a name"),

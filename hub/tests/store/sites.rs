@@ -123,9 +123,9 @@ pub async fn a_locked_site_is_changed_by_no_task_and_verified_all_the_same(store
     store.write(lock(true)).await.expect("locked");
     let changes = [
         Params::SiteDelete(site_delete::Params {
-        site: host(),
-        no_backup: true,
-    }),
+            site: host(),
+            no_backup: true,
+        }),
         Params::SiteDisable(site_disable::Params { site: host() }),
         Params::SiteRun(site_run::Params {
             site: host(),

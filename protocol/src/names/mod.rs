@@ -6,6 +6,7 @@
 mod backup;
 mod command;
 mod database;
+mod folder;
 mod host;
 mod option;
 mod path;
@@ -18,6 +19,7 @@ mod source;
 pub use backup::BackupName;
 pub use command::CommandName;
 pub use database::DatabaseName;
+pub use folder::FolderName;
 pub use host::{HostName, SiteAlias};
 pub use option::{OptionName, OptionValue};
 pub use path::SpokePath;

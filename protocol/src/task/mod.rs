@@ -4,7 +4,11 @@
 //! A type's kind is for ever: journals, queues and databases hold it. A change of its fields that
 //! old bytes cannot express takes a new version number; [`Task::older`] reads what was written before.
 
+pub mod backup_delete;
+pub mod backup_extract;
 pub mod backup_list;
+pub mod backup_prune;
+pub mod backup_verify;
 pub mod ping;
 pub mod platform_build;
 pub mod platform_delete;
@@ -38,6 +42,9 @@ use serde::{Deserialize, Serialize};
 use crate::envelope::{self, BodyError};
 use crate::object::{Claim, Lane};
 
+/// What an older version's bytes are; nothing where this build does not read that version.
+pub type Older<T> = Option<Result<T, BodyError>>;
+
 /// What every task type says about itself.
 pub trait Task: Serialize + DeserializeOwned + Clone {
     /// The version of the shape of its parameters and its result.
@@ -57,13 +64,13 @@ pub trait Task: Serialize + DeserializeOwned + Clone {
     /// Parameters as an older version wrote them, where this build still reads that one: journals, queues and databases
     /// may hold them.
     #[must_use]
-    fn older(_version: u16, _body: &[u8]) -> Option<Result<Self, BodyError>> {
+    fn older(_version: u16, _body: &[u8]) -> Older<Self> {
         None
     }
 
     /// The same for a result.
     #[must_use]
-    fn older_output(_version: u16, _body: &[u8]) -> Option<Result<Self::Output, BodyError>> {
+    fn older_output(_version: u16, _body: &[u8]) -> Older<Self::Output> {
         None
     }
 }
@@ -292,6 +299,10 @@ tasks! {
     SiteImport = site_import, "site.import";
     SiteClone = site_clone, "site.clone";
     SiteLogin = site_login, "site.login";
+    BackupVerify = backup_verify, "backup.verify";
+    BackupDelete = backup_delete, "backup.delete";
+    BackupPrune = backup_prune, "backup.prune";
+    BackupExtract = backup_extract, "backup.extract";
 }
 
 impl Payload {
@@ -307,7 +318,7 @@ impl Payload {
     fn read<T: DeserializeOwned>(
         &self,
         kind: Kind,
-        older: fn(u16, &[u8]) -> Option<Result<T, BodyError>>,
+        older: fn(u16, &[u8]) -> Older<T>,
     ) -> Result<T, PayloadError> {
         let read = match self.version == kind.version() {
             true => Some(envelope::decode_body(&self.body)),

@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Task;
-use crate::envelope::{BodyError, decode_body};
+use super::{Older, Task};
+use crate::envelope::decode_body;
 use crate::names::HostName;
 use crate::object::{Claim, Lane, Object};
 
@@ -56,7 +56,7 @@ impl Task for Params {
         vec![Claim::exclusive(Object::Site(self.site.clone()))]
     }
 
-    fn older(version: u16, body: &[u8]) -> Option<Result<Self, BodyError>> {
+    fn older(version: u16, body: &[u8]) -> Older<Self> {
         (version == 1).then(|| {
             let Params1 { site } = decode_body(body)?;
             Ok(Self {
@@ -66,7 +66,7 @@ impl Task for Params {
         })
     }
 
-    fn older_output(version: u16, body: &[u8]) -> Option<Result<Output, BodyError>> {
+    fn older_output(version: u16, body: &[u8]) -> Older<Output> {
         (version == 1).then(|| {
             let Output1 { path, database } = decode_body(body)?;
             Ok(Output {

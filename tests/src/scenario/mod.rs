@@ -1,7 +1,7 @@
 //! Every task that must bear every fault: asked from the code, so that a new type of task or a new profile
 //! cannot be forgotten. How to make the world ready for one, how to ask for it, and how to tidy up after it.
 
-mod backups;
+pub(crate) mod backups;
 pub mod certificates;
 mod drift;
 pub mod foreign;
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::hub::{Hub, Request};
 use crate::stack::Stack;
+use crate::world;
 
 pub use platform::{
     NEWER_MEDIAWIKI, NEWER_PLUGIN, PLUGIN, SPARE, build_platform as platform,
@@ -96,6 +97,10 @@ impl Scenario {
                 .collect(),
             // Each try derives restic's key anew, which takes a second; the steps of the others are among WordPress's.
             Kind::SiteRestore => vec![Some("wordpress")],
+            // Of a site's sort they know nothing.
+            Kind::BackupVerify | Kind::BackupDelete | Kind::BackupPrune | Kind::BackupExtract => {
+                vec![Some("static")]
+            }
             Kind::SiteInstall | Kind::SiteDelete => all.into_iter().map(Some).collect(),
             // One with settings that know the site's address, and one without.
             Kind::SiteNames => vec![Some("static"), Some("wordpress")],
@@ -143,6 +148,8 @@ impl Scenario {
         let is_build = self.is_a_platform();
         let keeps_trash = self.keeps_trash();
         let is_backup = self.kind == Kind::SiteBackup || self.is_deletion_with_backup();
+        let is_backup = is_backup || self.removes_backups();
+        let extracts = self.kind == Kind::BackupExtract;
         let stems = match self.kind {
             Kind::SiteMigrate | Kind::SiteClone => self.database_stems(),
             _ => Vec::new(),
@@ -162,6 +169,7 @@ impl Scenario {
                 || stems.iter().any(|stem| name.contains(stem))
                 || is_backup && name == backups::SNAPSHOTS
                 || is_build && name.contains("/try")
+                || extracts && name.contains(&format!("/{}", backups::EXTRACTED))
                 || keeps_trash && (name.contains("/.trash") || name.contains("/trash/"))
         }
     }
@@ -194,8 +202,13 @@ impl Scenario {
         if matches!(self.kind, Kind::TrashRestore | Kind::TrashEmpty) {
             self.delete(hub).await;
         }
-        if self.kind == Kind::SiteRestore {
+        if self.kind == Kind::BackupPrune {
             self.on_the_site(hub, Kind::SiteBackup).await;
+        }
+        if self.needs_a_backup() {
+            self.on_the_site(hub, Kind::SiteBackup).await;
+            world::cheapen(stack, SERVER);
+            backups::save(stack);
         }
         if self.kind == Kind::SiteEnable {
             self.on_the_site(hub, Kind::SiteDisable).await;
@@ -221,6 +234,14 @@ impl Scenario {
             Kind::SiteNames => self.site_task(self.kind, self.other_names(true)),
             Kind::SiteHttps => self.site_task(self.kind, json!({"https": "redirect"})),
             Kind::SiteRestore => self.site_task(self.kind, json!({"backup": backups::only(stack)})),
+            Kind::BackupVerify => task(json!({"backup": backups::only(stack)})),
+            Kind::BackupDelete => {
+                task(json!({"site": self.host(), "backup": backups::only(stack), "last": true}))
+            }
+            Kind::BackupPrune => task(json!({"daily": 1, "weekly": 0, "monthly": 0})),
+            Kind::BackupExtract => {
+                task(json!({"backup": backups::only(stack), "folder": backups::FOLDER}))
+            }
             Kind::TrashRestore => trash::restore(stack),
             Kind::TrashEmpty => trash::empty(stack),
             Kind::ServerPrint => task(json!({"lines": 50})),
@@ -273,6 +294,9 @@ impl Scenario {
                 hub.succeeds(&task).await;
             }
             Kind::SiteBackup => backups::forget(stack),
+            Kind::BackupVerify => {}
+            Kind::BackupDelete | Kind::BackupPrune => backups::put_back(stack),
+            Kind::BackupExtract => backups::remove_extracted(stack),
             Kind::PlatformBuild => platform::remove(hub, &platform_name(number)).await,
             Kind::PlatformVerify => platform::disturb(stack),
             Kind::PlatformDelete => {
@@ -356,6 +380,16 @@ impl Scenario {
             Kind::SiteDelete => self.profile == Some("php"),
             _ => false,
         }
+    }
+
+    /// Whether there has to be a backup of its site.
+    fn needs_a_backup(self) -> bool {
+        let looks = [Kind::SiteRestore, Kind::BackupVerify, Kind::BackupExtract];
+        looks.contains(&self.kind) || self.removes_backups()
+    }
+
+    fn removes_backups(self) -> bool {
+        matches!(self.kind, Kind::BackupDelete | Kind::BackupPrune)
     }
 
     async fn on_the_site(self, hub: &Hub, kind: Kind) {

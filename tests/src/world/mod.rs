@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use crate::spent::Spent;
 use crate::stack::Stack;
 
-pub use backups::{SNAPSHOTS, repository};
+pub use backups::{SNAPSHOTS, cheapen, repository};
 pub use clear::clear;
 pub use compare::Difference;
 pub use databases::maria;

@@ -1,11 +1,12 @@
 //! `site.delete` over the whole system: what it deletes it has kept, and what it cannot keep it does not delete.
 
+use kolga_tests::furnish::tree;
 use kolga_tests::hub::Request;
 use kolga_tests::scenario::SERVER;
 use kolga_tests::world::repository;
 use serde_json::Value;
 
-use super::scene::{Scene, tree};
+use super::scene::Scene;
 
 impl Scene {
     /// Deletes a site as an operator does who says no more than its name.

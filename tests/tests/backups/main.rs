@@ -3,6 +3,7 @@
 //! not his.
 
 mod delete;
+mod keep;
 mod restore;
 mod scene;
 
@@ -59,6 +60,10 @@ async fn plain_restic_brings_back_every_byte_and_row_and_finds_no_credentials() 
         output["bytes_added"]
     );
     assert!(added < output["bytes_added"].as_u64().expect("a number"));
+    let second = again["output"]["backup"].as_str().expect("an id");
+    let told = scene.restic(&["cat", "snapshot", second]);
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(told["parent"], id, "restic found the one before by itself");
     let listed = scene
         .hub
         .task(SERVER, "backup.list", json!({"site": host}))

@@ -23,15 +23,6 @@ impl Scene {
         self.hub.ended(&self.hub.ask(&request).await).await
     }
 
-    async fn backed_up(&self, host: &str) -> String {
-        let ended = self.backup(host).await;
-        assert_eq!(ended["state"], "succeeded", "{ended:#}");
-        ended["output"]["backup"]
-            .as_str()
-            .expect("an id")
-            .to_owned()
-    }
-
     async fn restored_from(&self, host: &str, backup: &str) -> Value {
         let ended = self
             .on_site(host, "site.restore", json!({"backup": backup}))

@@ -7,7 +7,7 @@ use kolga_tests::hub::{Hub, Request, Settings};
 use kolga_tests::scenario::SERVER;
 use kolga_tests::stack::Stack;
 use kolga_tests::worker::{Orders, Worker};
-use kolga_tests::world::{clear, repository};
+use kolga_tests::world::{cheapen, clear, repository};
 use serde_json::{Value, json};
 
 /// A hub, a worker and a place to restore to by hand.
@@ -51,7 +51,21 @@ impl Scene {
         let body = json!({"kind": "site.backup", "params": {}});
         let request = Request::post(&format!("/v1/sites/{host}/tasks"), body);
         let task = self.hub.ask(&request).await;
-        self.hub.ended(&task).await
+        let ended = self.hub.ended(&task).await;
+        if ended["state"] == "succeeded" {
+            cheapen(&self.stack, SERVER);
+        }
+        ended
+    }
+
+    /// The name of a backup that succeeded.
+    pub async fn backed_up(&self, host: &str) -> String {
+        let ended = self.backup(host).await;
+        assert_eq!(ended["state"], "succeeded", "{ended:#}");
+        ended["output"]["backup"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
     }
 
     /// restic alone, as an operator uses it who has no Kolga any more.

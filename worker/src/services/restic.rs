@@ -12,17 +12,17 @@
 //! Snapshots are told apart by tags: `kolga`, `site=<host>`, `run=<run>`, `at=<milliseconds>`.
 //!
 //! Each start of restic derives the key from the password anew, which takes most of a second by design: what is not asked of
-//! it is saved. A backup of a small site into a folder of this machine takes two, the backup itself and [`read_back`].
+//! it is saved. A backup of a small site into a folder of this machine takes two, the backup itself and `read_back`.
 
 mod contents;
 mod forget;
 mod lines;
+pub mod policy;
 mod read_back;
 mod restore;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -40,6 +40,8 @@ use crate::process::{Command, Confinement, Pieces};
 
 pub use contents::Contents;
 pub use forget::Mark;
+use policy::Policy;
+pub use read_back::ReadBack;
 
 const RESTIC: &str = "/usr/bin/restic";
 /// The cache of what is far away, in the worker's own folder.
@@ -56,8 +58,6 @@ pub struct Restic {
     /// restic's own locks make whoever comes second fail; within one worker he waits instead. Written to by
     /// what needs the repository for itself.
     turn: Arc<RwLock<()>>,
-    /// Whether the repository has been seen.
-    seen: Arc<AtomicBool>,
 }
 
 /// What a snapshot is to be made of.
@@ -111,11 +111,9 @@ impl Restic {
     /// be running.
     #[must_use]
     pub fn new(config: &Backups, previous: Option<&Self>) -> Self {
-        let same = previous.filter(|previous| previous.config.repository == config.repository);
         Self {
             config: config.clone(),
             turn: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.turn)),
-            seen: same.map_or_else(Arc::default, |previous| Arc::clone(&previous.seen)),
         }
     }
 
@@ -139,9 +137,6 @@ impl Restic {
     pub async fn make_repository(&self, cx: &Cx, run: Run) -> anyhow::Result<()> {
         let _alone = self.turn.write().await;
         let Some(folder) = self.config.folder() else {
-            if self.seen.load(Ordering::Relaxed) {
-                return Ok(());
-            }
             let asked = self
                 .command(cx)?
                 .args(["cat", "config"])
@@ -152,7 +147,6 @@ impl Restic {
                 let made = made.success(RESTIC);
                 made.context("the repository cannot be made")?;
             }
-            self.seen.store(true, Ordering::Relaxed);
             return Ok(());
         };
         if folder.join("config").is_file() {
@@ -212,11 +206,8 @@ impl Restic {
             .confined(self.confinement(cx, &wanted))
             .time_limit(longest(cx))
             .pipe(cx, move |pieces| lines::summary(pieces, &log))
-            .await;
-        if summary.is_err() {
-            self.seen.store(false, Ordering::Relaxed);
-        }
-        let summary = summary.context("the backup is not complete")?;
+            .await
+            .context("the backup is not complete")?;
         fault::point("restic:made");
         Ok(Made {
             files: summary.files(),
@@ -224,6 +215,16 @@ impl Restic {
             bytes: summary.total_bytes_processed,
             bytes_added: summary.data_added,
         })
+    }
+
+    /// What is kept when backups are pruned, unless somebody says otherwise.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        Policy {
+            daily: self.config.keep_daily,
+            weekly: self.config.keep_weekly,
+            monthly: self.config.keep_monthly,
+        }
     }
 
     /// The backups of this spoke, of one site or of all, in no order.

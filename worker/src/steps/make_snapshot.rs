@@ -1,5 +1,5 @@
 //! Step `make_snapshot`: the site's folder and what was gathered besides become one snapshot of the backups, which
-//! names this run. The repository is made where there is none yet, and stays: it is not this site's alone.
+//! names this run.
 //!
 //! Undo needs the run: the snapshot that names it is forgotten. What it had brought along is in nobody's way and
 //! goes when the repository is pruned.
@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
-use kolga_protocol::fault;
 use kolga_protocol::id::Run;
 use serde::{Deserialize, Serialize};
 
@@ -107,8 +106,6 @@ impl MakeSnapshot {
 
     async fn make(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
         let restic = cx.spoke.need_backups()?;
-        restic.make_repository(cx, record.run).await?;
-        fault::point("make_snapshot:repository");
         let stage = layout::backup_stage(record.run);
         let mut gathered = vec![MANIFEST];
         gathered.extend(self.kept.dump.get().map(|_| DUMP));

@@ -28,6 +28,7 @@ pub mod finish_recipe_step;
 pub mod forget_item;
 pub mod forget_platform;
 pub mod forget_site;
+pub mod forget_snapshots;
 pub mod import_database;
 pub mod list_files;
 pub mod lock_database_user;
@@ -37,12 +38,14 @@ pub mod mend_database_user;
 pub mod mend_site;
 pub mod move_site_folder;
 pub mod open_login;
+pub mod open_repository;
 pub mod overlay_platform;
 pub mod place_restored;
 pub mod print_lines;
 pub mod probe_server;
 pub mod publish_platform;
 pub mod publish_vhost;
+pub mod read_backup;
 pub mod register_platform;
 pub mod register_site;
 pub mod remove_platform;
@@ -176,8 +179,10 @@ steps! {
     stage_backup::StageBackup,
     dump_database::DumpDatabase,
     import_database::ImportDatabase,
+    open_repository::OpenRepository,
     make_snapshot::MakeSnapshot,
     check_snapshot::CheckSnapshot,
+    read_backup::ReadBackup,
     run_recipe_step::RunRecipeStep,
     restore_snapshot::RestoreSnapshot,
     settle_restored::SettleRestored,
@@ -195,6 +200,7 @@ finals! {
     empty_trash::EmptyTrash,
     forget_site::ForgetSite,
     clear_stage::ClearStage,
+    forget_snapshots::ForgetSnapshots,
     drop_restored::DropRestored,
     remove_platform::RemovePlatform,
     forget_platform::ForgetPlatform,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use kolga_protocol::fault;
 use kolga_protocol::id::Run;
+use kolga_protocol::names::FolderName;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
@@ -29,6 +30,13 @@ pub struct RestoreSnapshot {
 pub enum Into {
     /// The run's own folder among the sites.
     Sites,
+    /// A new folder for an operator to look at, below this one.
+    Extracted {
+        /// Which belongs to the worker alone.
+        below: PathBuf,
+        /// Its name there.
+        folder: FolderName,
+    },
 }
 
 /// What was found.
@@ -62,7 +70,12 @@ impl Step for RestoreSnapshot {
         let folder = parent.make_owned_dir(name, 0o700, &record.run.to_string())?;
         fault::point("restore_snapshot:made");
         let restic = cx.spoke.need_backups()?;
-        restic.restore(cx, &self.id, &folder).await
+        restic.restore(cx, &self.id, &folder).await?;
+        match record.into {
+            // Whoever puts it among the sites makes a site of it.
+            Into::Sites => Ok(()),
+            Into::Extracted { .. } => lend_nothing(cx, folder).await,
+        }
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
@@ -80,7 +93,16 @@ fn place(cx: &Cx, record: &Record) -> anyhow::Result<(Dir, String)> {
             layout::sites(&cx.spoke.config)?,
             layout::restored(record.run),
         )),
+        Into::Extracted { below, folder } => Ok((Dir::open(below)?, folder.to_string())),
     }
+}
+
+/// A tenant's programs are the worker's own now: none may run with its rights, wherever an operator puts it.
+async fn lend_nothing(cx: &Cx, folder: Dir) -> anyhow::Result<()> {
+    let (stop, own) = (cx.stop.clone(), rustix::process::geteuid().as_raw());
+    blocking(move || folder.settle_tree(own, &|_| false, &mut || Ok(stop.check()?)))
+        .await
+        .map(drop)
 }
 
 async fn remove(cx: &Cx, record: &Record) -> anyhow::Result<()> {

@@ -3,7 +3,11 @@
 //!
 //! Called by the executor ([`crate::run`]), which carries the plan out.
 
+mod backup_delete;
+mod backup_extract;
 mod backup_list;
+mod backup_prune;
+mod backup_verify;
 mod ping;
 mod platform_build;
 mod platform_delete;
@@ -60,6 +64,10 @@ pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::SiteDelete(params) => site_delete::plan(params, cx).await,
         Params::SiteBackup(params) => site_backup::plan(params, cx),
         Params::BackupList(params) => backup_list::plan(params, cx).await,
+        Params::BackupVerify(params) => backup_verify::plan(params, cx),
+        Params::BackupDelete(params) => backup_delete::plan(params, cx).await,
+        Params::BackupPrune(params) => backup_prune::plan(params, cx).await,
+        Params::BackupExtract(params) => backup_extract::plan(params, cx).await,
         Params::SiteNames(params) => site_names::plan(params, cx).await,
         Params::SiteHttps(params) => site_https::plan(params, cx).await,
         Params::SiteImport(params) => site_import::plan(params, cx).await,

@@ -1,5 +1,5 @@
-//! `site.backup`: the database and a manifest in a folder of the worker's own, then all of it with the site's files
-//! as one snapshot, then a look at what was kept. Nothing of the site changes.
+//! `site.backup`: when backups can be reached, the database and a manifest in a folder of the worker's own, then all of it
+//! with the site's files as one snapshot, then a look at what was kept. Nothing of the site changes.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +13,7 @@ use crate::site::Site;
 use crate::steps::check_snapshot::CheckSnapshot;
 use crate::steps::clear_stage::ClearStage;
 use crate::steps::make_snapshot::{Kept, MakeSnapshot};
+use crate::steps::open_repository::OpenRepository;
 use crate::steps::stage_backup::StageBackup;
 
 pub(super) fn plan(params: &site_backup::Params, cx: &Cx) -> anyhow::Result<Plan> {
@@ -41,13 +42,14 @@ pub(super) fn plan(params: &site_backup::Params, cx: &Cx) -> anyhow::Result<Plan
 
 /// The steps of a backup, for any task that makes one first: it has to end with [`ClearStage`].
 pub(super) fn keep(plan: Plan, site: &Arc<Site>, kept: &Arc<Kept>) -> Plan {
-    plan.step(StageBackup {
-        site: Arc::clone(site),
-        kept: Arc::clone(kept),
-    })
-    .step(MakeSnapshot {
-        site: Arc::clone(site),
-        kept: Arc::clone(kept),
-    })
-    .step(CheckSnapshot(Arc::clone(kept)))
+    plan.step(OpenRepository(Arc::clone(kept)))
+        .step(StageBackup {
+            site: Arc::clone(site),
+            kept: Arc::clone(kept),
+        })
+        .step(MakeSnapshot {
+            site: Arc::clone(site),
+            kept: Arc::clone(kept),
+        })
+        .step(CheckSnapshot(Arc::clone(kept)))
 }

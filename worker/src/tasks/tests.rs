@@ -100,10 +100,7 @@ impl Scene {
     }
 
     fn delete(&self) -> Params {
-        Self::params(
-            "site.delete",
-            json!({"site": self.host, "no_backup": true}),
-        )
+        Self::params("site.delete", json!({"site": self.host, "no_backup": true}))
     }
 
     fn run(&self, command: Option<&str>) -> Params {

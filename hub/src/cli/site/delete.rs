@@ -69,7 +69,7 @@ async fn delete(
 }
 
 /// Asks a person; scripts have decided already.
-pub(super) fn confirm(screen: &Screen, host: &HostName, what: &str) -> Result<(), Trouble> {
+pub(in crate::cli) fn confirm(screen: &Screen, host: &HostName, what: &str) -> Result<(), Trouble> {
     if screen.is_json() || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Ok(());
     }

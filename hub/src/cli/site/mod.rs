@@ -32,6 +32,7 @@ use act::Act;
 use alias::Alias;
 use clone::Clone;
 use delete::Delete;
+pub(super) use delete::confirm;
 use https::Https;
 use import::{HandOver, Import};
 use install::Install;

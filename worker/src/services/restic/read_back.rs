@@ -18,6 +18,9 @@ use crate::services::mariadb::{Dumped, Measured};
 /// A backup that is no longer than this is read back as a whole: that costs less than two starts of restic.
 const SMALL: u64 = 64 * 1024 * 1024;
 
+/// A file that is no longer is kept as it is.
+const SHORT: u64 = 1024 * 1024;
+
 /// What came back.
 #[derive(Debug, Default)]
 pub struct ReadBack {
@@ -27,6 +30,8 @@ pub struct ReadBack {
     pub bytes: u64,
     /// Of the files at the top that were asked for, those that are there.
     pub digests: BTreeMap<&'static str, Dumped>,
+    /// Those of them that are short, as they are.
+    pub texts: BTreeMap<&'static str, Vec<u8>>,
 }
 
 impl Restic {
@@ -57,7 +62,7 @@ impl Restic {
         let mut read = ReadBack {
             files: contents.files,
             bytes: contents.bytes,
-            digests: BTreeMap::new(),
+            ..ReadBack::default()
         };
         for name in wanted {
             let digest = self.digest_of(cx, &contents.id, name).await?;
@@ -116,17 +121,48 @@ fn read(stream: impl Read, wanted: &[&'static str]) -> anyhow::Result<ReadBack> 
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if entry.header().entry_type().is_file() {
             let wanted = wanted.iter().find(|&&wanted| wanted == name);
-            let digest = digest(entry)
-                .with_context(|| format!("{name} cannot be read from the backup"))?;
+            let mut text = Vec::new();
+            let size = entry.size();
+            let short = wanted.is_some() && size <= SHORT;
+            let from = Kept {
+                from: entry,
+                into: short.then_some(&mut text),
+            };
+            let digest =
+                digest(from).with_context(|| format!("{name} cannot be read from the backup"))?;
+            // Where restic stops, the stream ends, and a file in it is only short.
+            anyhow::ensure!(
+                digest.bytes == size,
+                "{name} cannot be read from the backup: {} of its {size} bytes come",
+                digest.bytes
+            );
             back.files += 1;
             back.bytes += digest.bytes;
             back.digests.extend(wanted.map(|&name| (name, digest)));
+            let wanted = wanted.filter(|_| short);
+            back.texts.extend(wanted.map(|&name| (name, text)));
         }
         last = name;
     }
     // restic is not through before all of it is taken, though nothing more is told.
     std::io::copy(&mut archive.into_inner(), &mut std::io::sink())?;
     Ok(back)
+}
+
+/// A stream of which a copy is kept, where there is a place for one.
+struct Kept<'a, R> {
+    from: R,
+    into: Option<&'a mut Vec<u8>>,
+}
+
+impl<R: Read> Read for Kept<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.from.read(into)?;
+        if let Some(kept) = &mut self.into {
+            kept.extend_from_slice(&into[..count]);
+        }
+        Ok(count)
+    }
 }
 
 fn digest(mut from: impl Read) -> anyhow::Result<Dumped> {
@@ -141,10 +177,15 @@ mod tests {
 
     fn archive() -> Vec<u8> {
         let mut archive = tar::Builder::new(Vec::new());
-        for (path, text) in [("manifest.json", &b"{}"[..]), ("s/a.test/manifest.json", &b"no"[..])] {
+        for (path, text) in [
+            ("manifest.json", &b"{}"[..]),
+            ("s/a.test/manifest.json", &b"no"[..]),
+        ] {
             let mut header = tar::Header::new_gnu();
             header.set_size(text.len() as u64);
-            archive.append_data(&mut header, path, text).expect("memory");
+            archive
+                .append_data(&mut header, path, text)
+                .expect("memory");
         }
         archive.into_inner().expect("memory")
     }
@@ -155,6 +196,7 @@ mod tests {
         assert_eq!((back.files, back.bytes), (2, 4));
         let digest = digest(&b"{}"[..]).expect("memory");
         assert_eq!(back.digests, BTreeMap::from([("manifest.json", digest)]));
+        assert_eq!(back.texts["manifest.json"], b"{}");
     }
 
     #[test]

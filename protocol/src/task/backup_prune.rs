@@ -1,0 +1,55 @@
+//! `backup.prune`: forget the backups that a policy does not keep: so many of the last days, weeks and months, and always
+//! each site's newest.
+
+use serde::{Deserialize, Serialize};
+
+use super::Task;
+use super::backup_list::Backup;
+use crate::names::HostName;
+use crate::object::{Claim, Lane};
+
+/// Whose backups, and what is kept. What is left out is as the spoke's configuration has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Params {
+    /// Only those of this site.
+    #[serde(default)]
+    pub site: Option<HostName>,
+    /// The newest of so many days.
+    #[serde(default)]
+    pub daily: Option<u32>,
+    /// The newest of so many weeks, which begin on Monday.
+    #[serde(default)]
+    pub weekly: Option<u32>,
+    /// The newest of so many months.
+    #[serde(default)]
+    pub monthly: Option<u32>,
+    /// Only tell what would go.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What is gone, and what is not; or what would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// How many stay.
+    pub kept: u32,
+    /// How many go.
+    pub gone: u32,
+    /// The newest of those that go, as many as one answer holds.
+    pub removed: Vec<Backup>,
+}
+
+impl Task for Params {
+    const VERSION: u16 = 1;
+    const LANE: Lane = Lane::Heavy;
+    const REPEATABLE: bool = true;
+    const GROWS: bool = false;
+    type Output = Output;
+
+    fn claims(&self) -> Vec<Claim> {
+        Vec::new()
+    }
+}

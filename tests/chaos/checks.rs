@@ -214,9 +214,15 @@ impl Held {
                 .await;
             let log = log.with_context(|| format!("task {task} has no log"))?;
             let mut last: BTreeMap<u64, u64> = BTreeMap::new();
-            let mut told = BTreeSet::new();
+            let lines = log["items"].as_array().map_or(&[][..], Vec::as_slice);
+            // A worker whose disk was full says so when it can write again, which may be after the next lines.
+            let tells = lines.iter().filter(|line| is_told(&text(line, "text")));
+            let told: BTreeSet<u64> = tells
+                .inspect(|_| looked.gaps_told += 1)
+                .map(|line| line["attempt"].as_u64().unwrap_or_default())
+                .collect();
             let mut newest = 0;
-            for line in log["items"].as_array().into_iter().flatten() {
+            for line in lines {
                 let attempt = line["attempt"].as_u64().unwrap_or_default();
                 if attempt < newest {
                     against.push(format!(
@@ -225,10 +231,6 @@ impl Held {
                 }
                 newest = newest.max(attempt);
                 let said = text(line, "text");
-                if said.contains("never arrived") {
-                    looked.gaps_told += 1;
-                    told.insert(attempt);
-                }
                 // What was read together comes as one entry.
                 for number in said.lines().filter_map(number) {
                     looked.lines += 1;
@@ -270,6 +272,12 @@ impl Held {
         }
         runs
     }
+}
+
+/// Whether this says that something of a log is not there: reports that were lost with their queue (the hub says it),
+/// or lines that came while the journal's disk was full (the worker does).
+fn is_told(text: &str) -> bool {
+    text.contains("never arrived") || text.contains("of this log were lost")
 }
 
 /// The number in `counted line 7 of 40`.

@@ -105,6 +105,12 @@ impl Browser {
         picture.as_str().expect("a picture").to_owned()
     }
 
+    /// As if it had never been anywhere.
+    pub async fn forget_cookies(&self) {
+        let asked = self.client.delete(format!("{}/cookie", self.session));
+        answer(asked).await;
+    }
+
     async fn post(&self, what: &str, body: Value) -> Value {
         let asked = self.client.post(format!("{}/{what}", self.session));
         answer(asked.json(&body)).await

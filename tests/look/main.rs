@@ -8,10 +8,13 @@ mod browser;
 mod judge;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use kolga_protocol::seal::Opener;
 use kolga_tests::hub::{Hub, Request, Settings};
 use kolga_tests::scenario::{SERVER, newer_wordpress};
 use kolga_tests::stack::Stack;
+use kolga_tests::wait::until;
 use kolga_tests::worker::{Orders, Worker};
 use kolga_tests::world::{clear, maria};
 use serde_json::{Value, json};
@@ -20,11 +23,16 @@ use sqlx::{AssertSqlSafe, Executor as _};
 use crate::browser::{Browser, save};
 use crate::judge::{Page, look};
 
+/// For how long a page may take to send its form and to get an answer.
+const FORM: Duration = Duration::from_secs(30);
+
 /// An application whose sites are looked at.
 struct App {
     profile: &'static str,
     source: &'static str,
     pages: &'static [Page],
+    /// What only who is logged in gets to see.
+    inside: Page,
     /// A statement for the site's database that a visitor notices on the first of the pages.
     spoil: &'static str,
 }
@@ -56,6 +64,13 @@ const WORDPRESS: App = App {
             styled: ("body", "background-color", "rgb(240, 240, 241)"),
         },
     ],
+    inside: Page {
+        name: "inside",
+        path: "/wp-admin/",
+        title: "Dashboard",
+        text: "At a Glance",
+        styled: ("#wpadminbar", "position", "fixed"),
+    },
     spoil: "UPDATE wp_options SET option_value = 'Spoilt' WHERE option_name = 'blogname'",
 };
 
@@ -85,6 +100,13 @@ const MEDIAWIKI: App = App {
             styled: ("#mw-panel", "position", "absolute"),
         },
     ],
+    inside: Page {
+        name: "inside",
+        path: "/wiki/Special:Preferences",
+        title: "Preferences",
+        text: "Admin",
+        styled: ("#mw-panel", "position", "absolute"),
+    },
     spoil: "DELETE FROM page WHERE page_title = 'Main_Page'",
 };
 
@@ -146,13 +168,58 @@ impl Scene {
     async fn see(&mut self, app: &App, stage: &str, host: &str, former: Option<&str>) {
         println!("{} {stage}", app.profile);
         for page in app.pages {
-            let seen = look(&self.browser, &self.url(host), page, former).await;
-            let name = format!("{}-{stage}-{}.png", app.profile, page.name);
-            save(&seen.picture, &self.pictures.join(&name));
-            let wrong = seen.wrong.into_iter();
-            self.wrong
-                .extend(wrong.map(|what| format!("{name}: {what}")));
+            self.see_page(app, stage, host, page, former).await;
         }
+    }
+
+    async fn see_page(
+        &mut self,
+        app: &App,
+        stage: &str,
+        host: &str,
+        page: &Page,
+        former: Option<&str>,
+    ) {
+        let seen = look(&self.browser, &self.url(host), page, former).await;
+        let name = format!("{}-{stage}-{}.png", app.profile, page.name);
+        save(&seen.picture, &self.pictures.join(&name));
+        let wrong = seen.wrong.into_iter();
+        self.wrong
+            .extend(wrong.map(|what| format!("{name}: {what}")));
+    }
+
+    /// Follows a link that logs in, looks inside, and sees to it that the link does no more for another browser.
+    async fn log_in(&mut self, app: &App, host: &str, former: &str) {
+        let opener = Opener::generate();
+        let seal = json!({"seal": String::from(opener.key())});
+        let told = self.on_site(host, "site.login", seal).await;
+        let sealed = told["sealed"].as_str().expect("digits").to_owned();
+        let token = opener
+            .open(&sealed.try_into().expect("sealed"))
+            .expect("ours");
+        let page = told["page"].as_str().expect("an address");
+        let link = format!("{page}#{token}");
+        let inside = self.follow(&link, page).await;
+        assert!(inside.starts_with(&self.url(host)), "{inside}");
+        self.see_page(app, "migrated", host, &app.inside, Some(former))
+            .await;
+        self.browser.forget_cookies().await;
+        let said = self.follow(&link, page).await;
+        assert!(said.contains("good for nothing"), "a second time: {said}");
+    }
+
+    /// Opens a link whose page sends a form by itself; where that leads, and what can be read there.
+    async fn follow(&self, link: &str, page: &str) -> String {
+        const HERE: &str =
+            "return document.readyState === 'complete' && !document.querySelector('#kolga-login')
+            ? `${location.href} ${document.body.innerText}` : null";
+        self.browser.open("about:blank").await;
+        self.browser.open(link).await;
+        until(&format!("{page} leads on"), FORM, async || {
+            let here = self.browser.run(HERE, json!([])).await;
+            here.as_str().map(str::to_owned)
+        })
+        .await
     }
 
     /// The whole life of a site, with a look at it after each task that makes it anew.
@@ -190,6 +257,7 @@ impl Scene {
         let there = json!({"platform": "next", "host": new});
         self.on_site(&host, "site.migrate", there).await;
         self.see(app, "migrated", &new, Some(&host)).await;
+        self.log_in(app, &new, &host).await;
     }
 
     async fn end(self) {

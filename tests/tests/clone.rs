@@ -12,6 +12,7 @@ use kolga_protocol::names::DatabaseName;
 use kolga_tests::furnish::{fill, furnish, looks, rows, tree, web_user, write};
 use kolga_tests::hub::{Hub, Request, Settings};
 use kolga_tests::scenario::{self, SERVER};
+use kolga_tests::small_disks::SmallDisks;
 use kolga_tests::stack::Stack;
 use kolga_tests::worker::{Orders, Worker};
 use kolga_tests::world::{clear, maria};
@@ -28,6 +29,10 @@ impl Scene {
     async fn new() -> Self {
         let stack = Stack::load();
         clear(&stack, SERVER).await;
+        Self::on(stack).await
+    }
+
+    async fn on(stack: Stack) -> Self {
         let hub = Hub::with_servers(&stack, &Settings::default(), &[SERVER]).await;
         let worker = Worker::start(&stack, SERVER, &Orders::default()).await;
         Self { stack, hub, worker }
@@ -488,4 +493,41 @@ async fn what_cannot_be_copied_is_refused_before_anything_is_touched() {
     std::fs::remove_dir(&wanted).expect("it is there still");
     assert_eq!(tree(&folder), before);
     scene.end(&[host]).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_site_for_whose_copy_there_is_no_room_is_not_copied_and_the_room_is_named() {
+    let stack = Stack::load();
+    clear(&stack, SERVER).await;
+    // Each of 256 MiB.
+    let disks = SmallDisks::mount(&stack, SERVER);
+    let scene = Scene::on(stack).await;
+    let (host, copy) = ("large.kolga.test", "larger.kolga.test");
+    let folder = scene.install(host, "php", None).await;
+    let large = vec![7; 110 << 20];
+    write(
+        &folder.join("files/large"),
+        &large,
+        0o644,
+        scene.stack.uid(),
+    );
+    let sites = scene.stack.spoke(SERVER, "sites_root");
+    let there = || {
+        let entries = std::fs::read_dir(&sites).expect("read").flatten();
+        entries.map(|entry| entry.file_name()).collect::<Vec<_>>()
+    };
+    let before = there();
+    let ended = scene.on_site(host, "site.clone", json!({"to": copy})).await;
+    assert_eq!(ended["state"], "failed", "{ended:#}");
+    let failure = &ended["failure"];
+    let told = failure["message"].as_str().expect("a reason");
+    let room = format!("bytes at {}", sites.display());
+    assert!(told.contains(&room) && told.contains("make room"), "{told}");
+    assert_eq!(failure["step"], Value::Null, "before its first step");
+    assert_eq!(there(), before, "nothing was touched");
+    std::fs::remove_file(folder.join("files/large")).expect("there");
+    scene.cloned(host, copy).await;
+    scene.end(&[host, copy]).await;
+    drop(disks);
 }

@@ -123,7 +123,7 @@ async fn a_copy_on_newer_code_has_its_tables_and_its_own_address_and_nothing_of_
     assert!(log.contains("has a password of its own"), "{log}");
 
     relocates(&scene, &copy, &texts).await;
-    let delete = Scene::params("site.delete", json!({"site": copy}));
+    let delete = Scene::params("site.delete", json!({"site": copy, "no_backup": true}));
     scene.carry_out(&delete).await;
     scene.answers("wp-site-blocks").await.expect("a page");
     scene.carry_out(&scene.delete()).await;
@@ -222,7 +222,7 @@ async fn a_copy_of_a_wiki_has_a_password_of_its_own_and_nobody_is_logged_in_at_i
         let hash = scene.ask(host, stored).await;
         assert_eq!(is_password(&hash, &password), fits, "{host}");
     }
-    let delete = Scene::params("site.delete", json!({"site": copy}));
+    let delete = Scene::params("site.delete", json!({"site": copy, "no_backup": true}));
     scene.carry_out(&delete).await;
     scene.carry_out(&scene.delete()).await;
 }

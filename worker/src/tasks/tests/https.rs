@@ -230,6 +230,6 @@ async fn a_site_over_https_is_renamed_with_a_certificate_for_its_new_name_and_no
     }
     let own = scene.scratch.path().join("tls").join(&host);
     assert!(own.is_dir(), "an operator's certificate stays");
-    let delete = Scene::params("site.delete", json!({"site": new}));
+    let delete = Scene::params("site.delete", json!({"site": new, "no_backup": true}));
     scene.carry_out(&delete).await;
 }

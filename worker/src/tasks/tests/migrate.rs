@@ -295,7 +295,7 @@ async fn a_site_gets_another_name_with_its_addresses_and_everything_comes_back_b
             .await
             .expect("it answers");
     }
-    let delete = Scene::params("site.delete", json!({"site": new}));
+    let delete = Scene::params("site.delete", json!({"site": new, "no_backup": true}));
     scene.carry_out(&delete).await;
 }
 
@@ -340,7 +340,10 @@ async fn where_there_is_a_trash_the_old_database_lies_in_it_and_nobody_gets_in()
     );
     scene.next_task();
     scene
-        .carry_out(&Scene::params("site.delete", json!({"site": new})))
+        .carry_out(&Scene::params(
+            "site.delete",
+            json!({"site": new, "no_backup": true}),
+        ))
         .await;
     let item = json!({"item": scene.cx.run.task});
     scene.carry_out(&Scene::params("trash.empty", item)).await;

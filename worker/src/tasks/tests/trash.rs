@@ -13,7 +13,7 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 /// A site of this name that is in the trash: its item.
 async fn deleted(scene: &mut Scene, host: &str) -> Item {
     let install = json!({"site": host, "profile": "php"});
-    let delete = json!({"site": host});
+    let delete = json!({"site": host, "no_backup": true});
     for (kind, params) in [("site.install", install), ("site.delete", delete)] {
         scene.next_task();
         scene.carry_out(&Scene::params(kind, params)).await;

@@ -82,6 +82,8 @@ config_json() {
         "$STACK" "$STACK_USER" "$WEB_USER" "$STACK/sources"
     printf '"amqp_hub_url":"%s","amqp_management":null,"postgres_url":%s,\n' "$(broker_url hub)" "$postgres"
     printf '"mariadb_socket":"%s","mariadb_user":"%s",\n' "$(MARIADB_SOCKET)" "$STACK_USER"
+    printf '"mariadb_remote":{"address":"127.0.0.1:%s","user":"kolga-remote","password":"%s"},\n' \
+        "$(port_for mariadb)" "$(secret_for mariadb)"
     printf '"hub":{"config":"%s","listen":"127.0.0.1:%s","state_dir":"%s"},\n' \
         "$STACK/hub/hub.toml" "$(port_for hub)" "$STACK/hub"
     printf '"spokes":{%s}}\n' "$spokes"

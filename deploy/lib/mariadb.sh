@@ -1,17 +1,20 @@
 # shellcheck shell=bash
-# A private MariaDB on a socket only, and in it the account of the workers. Needs $STACK.
+# A private MariaDB behind a socket and on loopback, and in it the accounts of the workers: one for the socket, and
+# one for those whose database is, as it seems to them, on another machine. Needs $STACK.
 
 MARIADB_SOCKET() { printf '%s/mariadb/mariadb.sock' "$STACK"; }
 
-# The worker's account: it comes by its Unix user, so there is no password. It may make and drop
-# databases whose names begin with k_, give rights on these and on no other, make users, and read who
-# exists with which rights. (An underscore is a wildcard in a grant, hence the backslash.)
+# mariadb_account_sql USER [CLIENT HOW]: the worker's account, which comes by its Unix user, without a password, or
+# from another machine, as HOW says. It may make and drop databases whose names begin with k_, give rights on these
+# and on no other, make users, and read who exists with which rights. (An underscore is a wildcard in a grant,
+# hence the backslash.)
 mariadb_account_sql() {
+    local account="'$1'@'${2:-localhost}'"
     cat <<SQL
-CREATE USER IF NOT EXISTS '$1'@'localhost' IDENTIFIED VIA unix_socket;
-GRANT CREATE USER ON *.* TO '$1'@'localhost';
-GRANT ALL PRIVILEGES ON \`k\\_%\`.* TO '$1'@'localhost' WITH GRANT OPTION;
-GRANT SELECT ON mysql.* TO '$1'@'localhost';
+CREATE USER IF NOT EXISTS $account IDENTIFIED ${3:-VIA unix_socket};
+GRANT CREATE USER ON *.* TO $account;
+GRANT ALL PRIVILEGES ON \`k\\_%\`.* TO $account WITH GRANT OPTION;
+GRANT SELECT ON mysql.* TO $account;
 SQL
 }
 
@@ -30,8 +33,10 @@ mariadb_start() {
             die "MariaDB's data folder could not be made; see $STACK/log/mariadb.log"
         touch "$home/ready"
     fi
+    port_check mariadb
     proc_start mariadb "$STACK_USER" "$home" -- mariadbd --no-defaults --datadir="$home/data" \
-        --socket="$(MARIADB_SOCKET)" --pid-file="$home/mariadbd.pid" --skip-networking \
+        --socket="$(MARIADB_SOCKET)" --pid-file="$home/mariadbd.pid" \
+        --bind-address=127.0.0.1 --port="$(port_for mariadb)" --skip-name-resolve \
         --innodb-buffer-pool-size=64M --character-set-server=utf8mb4 --tmpdir="$home/data"
 }
 
@@ -41,7 +46,10 @@ mariadb_answers() { mariadb_root <<<'SELECT 1'; }
 
 mariadb_wait() {
     wait_until 60 MariaDB mariadb mariadb_answers
-    mariadb_account_sql "$STACK_USER" | mariadb_root
+    {
+        mariadb_account_sql "$STACK_USER"
+        mariadb_account_sql kolga-remote 127.0.0.1 "BY '$(secret_for mariadb)'"
+    } | mariadb_root
 }
 
 mariadb_stop() { proc_stop mariadb TERM 60; }

@@ -67,24 +67,62 @@ impl Stack {
     /// When the configuration cannot be read or written.
     #[must_use]
     pub fn with_setting(&self, server: &str, table: &str, key: &str, value: toml::Value) -> Self {
+        self.changed(server, |config| {
+            config
+                .entry(table)
+                .or_insert_with(|| toml::Table::new().into())
+                .as_table_mut()
+                .expect("a table")
+                .insert(key.to_owned(), value);
+        })
+    }
+
+    /// Gives a file with a secret to the services' user, and to nobody else.
+    fn give(&self, file: &std::path::Path) {
+        let uid = self.uid();
+        std::os::unix::fs::chown(file, Some(uid), Some(uid)).expect("given to the worker");
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(file, private).expect("it holds a secret");
+    }
+
+    fn changed(&self, server: &str, change: impl FnOnce(&mut toml::Table)) -> Self {
         let path = self.spoke(server, "config");
         let text = std::fs::read_to_string(&path).expect("a configuration");
         let mut config: toml::Table = text.parse().expect("TOML");
-        config
-            .entry(table)
-            .or_insert_with(|| toml::Table::new().into())
-            .as_table_mut()
-            .expect("a table")
-            .insert(key.to_owned(), value);
+        change(&mut config);
         let changed = path.with_file_name("worker-changed.toml");
         std::fs::write(&changed, config.to_string()).expect("a configuration");
-        let uid = self.uid();
-        std::os::unix::fs::chown(&changed, Some(uid), Some(uid)).expect("given to the worker");
-        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(&changed, private).expect("it holds a password");
+        self.give(&changed);
         let mut stack = self.clone();
         stack.described["spokes"][server]["config"] = changed.display().to_string().into();
         stack
+    }
+
+    /// The same stack, with a spoke whose database server is, as it seems to it, on another machine.
+    ///
+    /// # Panics
+    /// When the configuration cannot be read or written.
+    #[must_use]
+    pub fn with_remote_database(&self, server: &str) -> Self {
+        let file = self
+            .spoke(server, "config")
+            .with_file_name("mariadb-password");
+        std::fs::write(&file, self.text("/mariadb_remote/password")).expect("a password");
+        self.give(&file);
+        let remote = [
+            ("address", self.text("/mariadb_remote/address")),
+            ("client", "127.0.0.1"),
+            ("password_file", file.to_str().expect("text")),
+        ];
+        let remote = remote.map(|(key, value)| (key.to_owned(), value.into()));
+        let remote = toml::Table::from_iter(remote);
+        let user = self.text("/mariadb_remote/user").to_owned();
+        self.changed(server, |config| {
+            let mut mariadb = toml::Table::new();
+            mariadb.insert("user".to_owned(), user.into());
+            mariadb.insert("remote".to_owned(), remote.into());
+            config.insert("mariadb".to_owned(), mariadb.into());
+        })
     }
 
     /// The port on which a spoke's nginx serves sites.

@@ -4,12 +4,16 @@
 //!
 //! [`crate::cli`] loads it; [`crate::spoke`] is made from it.
 
+mod mariadb;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use kolga_protocol::names::ServerName;
 use serde::Deserialize;
+
+pub use mariadb::{Mariadb, RemoteMariadb};
 
 /// Where the configuration lies unless `--config` or `KOLGA_WORKER_CONFIG` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/kolga/worker.toml";
@@ -305,16 +309,6 @@ pub struct Php {
     pub fpm_socket: Option<PathBuf>,
 }
 
-/// MariaDB, reached over its socket as an account that may create databases and users.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mariadb {
-    /// Its Unix socket.
-    pub socket: PathBuf,
-    /// The account; it authenticates by `unix_socket`, so there is no password to keep.
-    pub user: String,
-}
-
 /// A restic repository. Nothing in here is a secret; the files that it names are.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -460,7 +454,10 @@ impl Config {
             folders.extend(tls.challenges.as_ref().map(|it| ("tls.challenges", it)));
         }
         if let Some(mariadb) = &self.mariadb {
-            folders.insert("mariadb.socket", &mariadb.socket);
+            folders.extend(mariadb.socket.as_ref().map(|it| ("mariadb.socket", it)));
+            let remote = mariadb.remote.as_ref();
+            folders.extend(remote.map(|it| ("mariadb.remote.password_file", &it.password_file)));
+            problems.extend(mariadb.problems());
         }
         if let Some(php) = &self.php {
             folders.insert("php.binary", &php.binary);

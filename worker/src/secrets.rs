@@ -4,6 +4,8 @@
 //! show` prints them. They are in no journal, no log and no message: [`Secret`] does not print itself.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -52,6 +54,22 @@ impl Secret {
         Self(text)
     }
 
+    /// The one that such a file holds, without the end of its line.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not text, or others may read it.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = String::from_utf8(secret_file(path)?);
+        let text = text.map_err(|_| anyhow::anyhow!("{} is not text", path.display()))?;
+        let text = text.trim_end_matches(['\r', '\n']);
+        anyhow::ensure!(
+            !text.is_empty() && !text.contains(char::is_control),
+            "{} must hold one line and nothing else",
+            path.display()
+        );
+        Ok(Self(text.to_owned()))
+    }
+
     /// The text itself. Not for a log, an argv, an environment or an error.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -63,6 +81,23 @@ impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// What a file with a secret holds, which the operator gave and nobody else may read.
+///
+/// # Errors
+/// When it cannot be read, or others may read it.
+pub(crate) fn secret_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let shown = path.display();
+    let mut file = std::fs::File::open(path).with_context(|| format!("cannot read {shown}"))?;
+    let mode = file.metadata()?.permissions().mode() & 0o7777;
+    anyhow::ensure!(
+        mode & 0o037 == 0,
+        "{shown} has mode {mode:04o}, but holds a secret: chmod 0600 {shown}"
+    );
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// What one site has to hide.
@@ -172,6 +207,27 @@ mod tests {
 
     use super::*;
     use crate::testing::Scratch;
+
+    #[test]
+    fn a_secret_that_others_may_read_or_of_several_lines_is_refused() {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("file");
+        std::fs::write(&path, "long and good\n").expect("written");
+        let set = |mode| {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&path, mode).expect("set");
+        };
+        set(0o600);
+        assert_eq!(Secret::read(&path).expect("read").expose(), "long and good");
+        std::fs::write(&path, "two\nlines").expect("written");
+        let refused = Secret::read(&path).expect_err("it is no password");
+        assert!(refused.to_string().contains("one line"), "{refused}");
+        for mode in [0o644, 0o604, 0o660] {
+            set(mode);
+            let refused = secret_file(&path).expect_err("others may read it");
+            assert!(refused.to_string().contains("chmod 0600"), "{refused}");
+        }
+    }
 
     fn secrets(owner: &str) -> SiteSecrets {
         SiteSecrets {

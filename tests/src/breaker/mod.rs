@@ -91,6 +91,11 @@ impl Breaker {
         let stack = stack.with_setting(SERVER, "limits", "undo_patience_seconds", 0.into());
         let keep_days = if scenario.keeps_trash() { 14 } else { 0 };
         let stack = stack.with_setting(SERVER, "trash", "keep_days", keep_days.into());
+        // Where databases are changes nothing of what has to hold.
+        let stack = match std::env::var("KOLGA_DATABASE").is_ok_and(|place| place == "remote") {
+            true => stack.with_remote_database(SERVER),
+            false => stack,
+        };
         // Sites' regular work would come in between.
         let stack = stack.with_setting(SERVER, "cron", "enabled", false.into());
         let imports = foreign::imports(&stack).display().to_string();

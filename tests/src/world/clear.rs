@@ -38,7 +38,7 @@ pub async fn clear(stack: &Stack, server: &str) {
             "DROP DATABASE",
         ),
         (
-            "SELECT user FROM mysql.user WHERE user LIKE 'k\\_%' OR user LIKE 'stranger%'",
+            "SELECT CONCAT(user, '`@`', host) FROM mysql.user WHERE user LIKE 'k\\_%' OR user LIKE 'stranger%'",
             "DROP USER",
         ),
     ] {
@@ -48,12 +48,7 @@ pub async fn clear(stack: &Stack, server: &str) {
             .expect("a list");
         for row in names {
             let name: String = row.get_unchecked(0);
-            let at = if drop == "DROP USER" {
-                "@localhost"
-            } else {
-                ""
-            };
-            sqlx::query(AssertSqlSafe(format!("{drop} `{name}`{at}")))
+            sqlx::query(AssertSqlSafe(format!("{drop} `{name}`")))
                 .execute(&mut server_connection)
                 .await
                 .expect("dropped");

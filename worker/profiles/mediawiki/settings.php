@@ -1,7 +1,7 @@
 <?php
 // Made by Kolga. Readable by the worker and the web server's user, and outside every docroot.
 $wgDBtype = 'mysql';
-$wgDBserver = {{ ("localhost:" ~ database.socket)|php }};
+$wgDBserver = {{ database.server|php }};
 $wgDBname = {{ database.name|php }};
 $wgDBuser = {{ database.user|php }};
 $wgDBpassword = {{ database.password|php }};

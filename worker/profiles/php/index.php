@@ -3,7 +3,8 @@
 $settings = require $_SERVER['KOLGA_SETTINGS'];
 mysqli_report(MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT);
 $database = $settings['database'];
-(new mysqli(null, $database['user'], $database['password'], $database['name'], 0, $database['socket']))->close();
+(new mysqli($database['host'] ?? null, $database['user'], $database['password'], $database['name'],
+    $database['port'] ?? 0, $database['socket'] ?? null))->close();
 ?>
 <!doctype html>
 <html lang="en">

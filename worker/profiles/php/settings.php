@@ -4,7 +4,12 @@ return [
     'url' => {{ url|php }},
     'files' => {{ (site ~ "/files")|php }},
     'database' => [
+{%- if database.socket %}
         'socket' => {{ database.socket|php }},
+{%- else %}
+        'host' => {{ database.host|php }},
+        'port' => {{ database.port }},
+{%- endif %}
         'name' => {{ database.name|php }},
         'user' => {{ database.user|php }},
         'password' => {{ database.password|php }},

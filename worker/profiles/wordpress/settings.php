@@ -3,7 +3,7 @@
 define('DB_NAME', {{ database.name|php }});
 define('DB_USER', {{ database.user|php }});
 define('DB_PASSWORD', {{ database.password|php }});
-define('DB_HOST', {{ ("localhost:" ~ database.socket)|php }});
+define('DB_HOST', {{ database.server|php }});
 define('DB_CHARSET', 'utf8mb4');
 define('DB_COLLATE', '');
 $table_prefix = {{ options.table_prefix|php }};

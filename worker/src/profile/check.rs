@@ -302,7 +302,10 @@ fn render_all(profile: &Profile, at: &dyn Fn(&str) -> String) -> anyhow::Result<
     }
     if let Some(settings) = &manifest.settings {
         let database = manifest.needs.database.then(|| template::Database {
-            socket: "/mysqld.sock".into(),
+            socket: Some("/mysqld.sock".into()),
+            host: "localhost".into(),
+            port: None,
+            server: "localhost:/mysqld.sock".into(),
             name: DatabaseName::for_site(&host),
             user: DatabaseName::for_site(&host),
             password: "password".into(),

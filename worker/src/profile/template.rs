@@ -136,8 +136,14 @@ pub struct Redirect {
 /// A database's account.
 #[derive(Clone, Serialize)]
 pub struct Database {
-    /// The server's socket.
-    pub socket: String,
+    /// The server's socket; none when it is on another machine.
+    pub socket: Option<String>,
+    /// The name by which PHP reaches the server: `localhost`, or its address.
+    pub host: String,
+    /// Its port, when it is on another machine.
+    pub port: Option<u16>,
+    /// All of that in one, as most applications have it: `localhost:/socket` or `address:port`.
+    pub server: String,
     /// The database.
     pub name: DatabaseName,
     /// The user, who has the same name.

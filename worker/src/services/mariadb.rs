@@ -1,7 +1,6 @@
-//! MariaDB: databases and their users, made and dropped over the server's Unix socket.
+//! MariaDB: databases and their users, made and dropped on the [`server`] of this machine or of another.
 //!
-//! The worker's account comes by its Unix user, so there is no password for it. Every operation has a
-//! connection of its own, and one that changes something holds the server's lock of that name: after a
+//! Every operation has a connection of its own, and one that changes something holds the server's lock of that name: after a
 //! crash of the worker, the undo waits until the server is done with what the dead worker had asked for.
 
 mod close;
@@ -10,22 +9,23 @@ mod dump;
 mod foreign;
 mod quote;
 mod room;
+pub mod server;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use kolga_protocol::fault;
 use kolga_protocol::names::DatabaseName;
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use sqlx::mysql::MySqlConnection;
+use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::config;
 use crate::secrets::Secret;
 pub use dump::Dumped;
 pub(crate) use dump::{Measured, hex};
 pub use foreign::{Account, Inside, Spot};
-use quote::{account, grant_pattern, identifier, literal};
+use quote::{grant_pattern, identifier, literal};
+use server::Server;
 
 /// How long one operation may take, waiting for the lock included.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,8 +69,7 @@ impl Rights {
 /// The database server.
 #[derive(Clone, Debug)]
 pub struct Mariadb {
-    options: MySqlConnectOptions,
-    socket: PathBuf,
+    server: Server,
     user: String,
 }
 
@@ -78,23 +77,26 @@ impl Mariadb {
     /// From the configuration; nothing is connected yet.
     #[must_use]
     pub fn new(config: &config::Mariadb) -> Self {
-        let options = MySqlConnectOptions::new()
-            .socket(&config.socket)
-            .username(&config.user)
-            .ssl_mode(MySqlSslMode::Disabled)
-            // A statement may hold a password.
-            .disable_statement_logging();
         Self {
-            options,
-            socket: config.socket.clone(),
+            server: Server::new(config),
             user: config.user.clone(),
         }
     }
 
     /// Where sites reach the server.
     #[must_use]
-    pub fn socket(&self) -> &std::path::Path {
-        &self.socket
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The account of a site's user, as statements name it.
+    fn account(&self, name: &DatabaseName) -> String {
+        quote::account(name, &self.server.client())
+    }
+
+    /// The worker's own, as messages name it.
+    fn own_account(&self) -> String {
+        format!("'{}'@'{}'", self.user, self.server.client())
     }
 
     /// The server's version.
@@ -138,8 +140,10 @@ impl Mariadb {
             .await
             .map(|count| count > 0)
             .with_context(|| {
-                let user = &self.user;
-                format!("cannot look for the database user {name}: GRANT SELECT ON mysql.* TO '{user}'@'localhost'")
+                let user = self.own_account();
+                format!(
+                    "cannot look for the database user {name}: GRANT SELECT ON mysql.* TO {user}"
+                )
             })
     }
 
@@ -150,7 +154,7 @@ impl Mariadb {
     /// When the server cannot be asked, or the worker's account may not read `mysql.*`.
     pub async fn rights(&self, name: &DatabaseName) -> anyhow::Result<Option<Rights>> {
         let mut connection = self.connect().await?;
-        let statement = format!("SHOW GRANTS FOR {}", account(name));
+        let statement = format!("SHOW GRANTS FOR {}", self.account(name));
         let asked = sqlx::query_scalar::<_, String>(AssertSqlSafe(statement))
             .fetch_all(&mut connection)
             .await;
@@ -168,7 +172,7 @@ impl Mariadb {
     pub async fn lets_in(&self, name: &DatabaseName, password: &Secret) -> anyhow::Result<bool> {
         /// `ER_ACCESS_DENIED_ERROR`
         const DENIED: u16 = 1045;
-        let options = self.options.clone();
+        let options = self.server.options();
         let options = options.username(name.as_str()).password(password.expose());
         let connected = MySqlConnection::connect_with(&options);
         match tokio::time::timeout(Duration::from_secs(10), connected).await {
@@ -234,7 +238,7 @@ impl Mariadb {
     pub async fn create_user(&self, name: &DatabaseName, password: &Secret) -> anyhow::Result<()> {
         let statement = format!(
             "CREATE USER {} IDENTIFIED BY {}",
-            account(name),
+            self.account(name),
             literal(password.expose())
         );
         self.change(name, statement).await.map_err(|error| {
@@ -248,7 +252,7 @@ impl Mariadb {
     /// # Errors
     /// When the worker's account may not.
     pub async fn drop_user(&self, name: &DatabaseName) -> anyhow::Result<()> {
-        self.change(name, format!("DROP USER IF EXISTS {}", account(name)))
+        self.change(name, format!("DROP USER IF EXISTS {}", self.account(name)))
             .await
             .with_context(|| format!("cannot drop the database user {name}"))
     }
@@ -260,7 +264,7 @@ impl Mariadb {
     /// When the worker's account may not.
     pub async fn lock_user(&self, name: &DatabaseName, locked: bool) -> anyhow::Result<()> {
         let how = if locked { "LOCK" } else { "UNLOCK" };
-        let statement = format!("ALTER USER IF EXISTS {} ACCOUNT {how}", account(name));
+        let statement = format!("ALTER USER IF EXISTS {} ACCOUNT {how}", self.account(name));
         self.change(name, statement)
             .await
             .with_context(|| format!("cannot lock or unlock the database user {name}"))
@@ -290,11 +294,11 @@ impl Mariadb {
         let statement = format!(
             "GRANT ALL PRIVILEGES ON {}.* TO {}",
             grant_pattern(name),
-            account(name)
+            self.account(name)
         );
         self.change(name, statement).await.with_context(|| {
-            let user = &self.user;
-            format!("cannot give the user {name} its rights: '{user}'@'localhost' needs them itself, WITH GRANT OPTION")
+            let user = self.own_account();
+            format!("cannot give the user {name} its rights: {user} needs them itself, WITH GRANT OPTION")
         })
     }
 
@@ -306,7 +310,7 @@ impl Mariadb {
         let statement = format!(
             "REVOKE ALL PRIVILEGES ON {}.* FROM {}",
             grant_pattern(name),
-            account(name)
+            self.account(name)
         );
         let mut connection = self.locked(name).await?;
         match execute(&mut connection, statement).await {
@@ -341,15 +345,22 @@ impl Mariadb {
     async fn connect(&self) -> anyhow::Result<MySqlConnection> {
         let hint = || {
             format!(
-                "cannot connect to MariaDB at {} as {}: is it running, and does this account exist with \
-                 IDENTIFIED VIA unix_socket?",
-                self.socket.display(),
-                self.user
+                "cannot connect to MariaDB at {} as {}: is it running, and does this account exist with {}?",
+                self.server,
+                self.user,
+                match &self.server {
+                    Server::Here(_) => "IDENTIFIED VIA unix_socket",
+                    Server::Elsewhere(_) => "the password of mariadb.remote.password_file",
+                }
             )
         };
+        let mut options = self.server.options().username(&self.user);
+        if let Some(password) = self.server.password()? {
+            options = options.password(password.expose());
+        }
         let mut connection = tokio::time::timeout(
             Duration::from_secs(10),
-            MySqlConnection::connect_with(&self.options),
+            MySqlConnection::connect_with(&options),
         )
         .await
         .map_err(|_| anyhow::anyhow!("it does not answer"))

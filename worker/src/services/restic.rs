@@ -37,6 +37,7 @@ use crate::config::Backups;
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::process::{Command, Confinement, Pieces};
+use crate::secrets::secret_file;
 
 pub use contents::Contents;
 pub use forget::Mark;
@@ -265,7 +266,7 @@ impl Restic {
 
     /// restic with its repository, its password and what the operator gives it besides.
     fn command(&self, cx: &Cx) -> anyhow::Result<Command> {
-        let password = lines::secret_file(&self.config.password_file)?;
+        let password = secret_file(&self.config.password_file)?;
         anyhow::ensure!(
             !password.is_empty(),
             "{} is empty: put a long password there, and keep a copy elsewhere",

@@ -14,7 +14,7 @@ use super::make_site_folders::split;
 use crate::cx::Cx;
 use crate::layout;
 use crate::profile::manifest::SettingsFile;
-use crate::profile::template::{self, Database, Settings};
+use crate::profile::template::{self, Settings};
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 
@@ -80,16 +80,13 @@ pub(super) fn text(site: &Site, file: &SettingsFile, cx: &Cx) -> anyhow::Result<
         .context("the site's secrets are gone")?;
     let database = match &site.database {
         None => None,
-        Some(name) => Some(Database {
-            socket: cx.spoke.need_mariadb()?.socket().display().to_string(),
-            name: name.clone(),
-            user: name.clone(),
-            password: secrets
-                .database_password
-                .context("the site's secrets hold no password for the database")?
-                .expose()
-                .to_owned(),
-        }),
+        Some(name) => {
+            let password = secrets.database_password;
+            let password =
+                password.context("the site's secrets hold no password for the database")?;
+            let server = cx.spoke.need_mariadb()?.server();
+            Some(server.settings(name, &password))
+        }
     };
     let expose = |(name, secret): (_, crate::secrets::Secret)| (name, secret.expose().to_owned());
     let values = Settings {

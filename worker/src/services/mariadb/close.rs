@@ -8,7 +8,6 @@ use kolga_protocol::names::DatabaseName;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use super::quote::account;
 use super::{Mariadb, execute, number};
 use crate::secrets::Secret;
 
@@ -22,7 +21,7 @@ impl Mariadb {
     /// When there is no such user, or the server cannot be asked.
     pub async fn is_locked(&self, name: &DatabaseName) -> anyhow::Result<bool> {
         let mut connection = self.connect().await?;
-        let asked = format!("SHOW CREATE USER {}", account(name));
+        let asked = format!("SHOW CREATE USER {}", self.account(name));
         let told: String = sqlx::query_scalar(AssertSqlSafe(asked))
             .fetch_one(&mut connection)
             .await
@@ -39,7 +38,7 @@ impl Mariadb {
         name: &DatabaseName,
         password: &Secret,
     ) -> anyhow::Result<usize> {
-        let options = self.options.clone();
+        let options = self.server.options();
         let options = options.username(name.as_str()).password(password.expose());
         let mut own = MySqlConnection::connect_with(&options)
             .await

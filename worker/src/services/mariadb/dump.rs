@@ -1,14 +1,13 @@
 //! A database as a file of the worker's own, and back.
 //!
-//! Dumping is done as the worker's account, which comes over the socket by its Unix user: there is no password.
+//! Dumping is done as the worker's account.
 //! Importing is done as the database's own user: what a dump says was written by a tenant, and no trigger or
-//! routine of it may come to run with the worker's rights over other databases. That user's password goes
+//! routine of it may come to run with the worker's rights over other databases. Where there is a password, it goes
 //! through a file that only the worker may read, and the client does nothing but send statements
 //! (`--binary-mode`, `--sandbox`), so that no row can call a command of the client's.
 //!
 //! Tasks that back up, restore, clone and migrate hand work here.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ use crate::process::Command;
 use crate::room::SPARE_BYTES;
 use crate::secrets::Secret;
 
-pub(super) const DUMP: &str = "/usr/bin/mariadb-dump";
+const DUMP: &str = "/usr/bin/mariadb-dump";
 const CLIENT: &str = "/usr/bin/mariadb";
 
 /// A dump.
@@ -76,26 +75,34 @@ impl Mariadb {
             "the database {name} may need {need} bytes as a file, and {} has {free}",
             folder.path().display()
         );
-        let into = folder.create_file(file)?;
-        fault::point("mariadb:dump");
-        let command = Command::new(DUMP)
-            .arg("--no-defaults")
-            .arg(format!("--user={}", self.user));
-        self.dump_by(cx, command, name.as_str(), into)
-            .await
-            .with_context(|| format!("cannot dump the database {name}"))
+        self.dump_as_user(
+            cx,
+            &self.user,
+            self.server.password()?.as_ref(),
+            name.as_str(),
+            folder,
+            file,
+        )
+        .await
     }
 
-    /// The same by a command that says as whom.
-    pub(super) async fn dump_by(
+    /// The same, of any database that this user may read.
+    pub(super) async fn dump_as_user(
         &self,
         cx: &Cx,
-        command: Command,
+        user: &str,
+        password: Option<&Secret>,
         database: &str,
-        into: File,
+        folder: &Dir,
+        file: &str,
     ) -> anyhow::Result<Dumped> {
-        command
-            .arg(format!("--socket={}", self.socket.display()))
+        let into = folder.create_file(file)?;
+        let account = format!("{file}.cnf");
+        let text = self.server.program_file(user, password);
+        folder.write_atomically(&account, text.as_bytes(), 0o600)?;
+        fault::point("mariadb:dump");
+        let done = Command::new(DUMP)
+            .arg(defaults(folder, &account))
             .args(["--single-transaction", "--quick", "--hex-blob"])
             .args(["--routines", "--triggers", "--events"])
             // The same rows make the same bytes, so that a backup finds again what it has.
@@ -114,6 +121,9 @@ impl Mariadb {
                 Ok(dumped)
             })
             .await
+            .with_context(|| format!("cannot dump the database {database}"));
+        folder.remove_file(&account)?;
+        done
     }
 
     /// Imports a dump of a folder of the worker's own into an empty database, as the user of the same name.
@@ -139,15 +149,11 @@ impl Mariadb {
         anyhow::ensure!(tables == 0, "the database {name} is not empty");
         let dump = folder.open_file(file)?;
         let account = format!("{file}.cnf");
-        let text = options_file(name.as_str(), password);
+        let text = self.server.program_file(name.as_str(), Some(password));
         folder.write_atomically(&account, text.as_bytes(), 0o600)?;
         fault::point("mariadb:import");
         let done = Command::new(CLIENT)
-            .arg(format!(
-                "--defaults-file={}",
-                folder.path().join(&account).display()
-            ))
-            .arg(format!("--socket={}", self.socket.display()))
+            .arg(defaults(folder, &account))
             .args([
                 "--batch",
                 "--binary-mode",
@@ -166,11 +172,9 @@ impl Mariadb {
     }
 }
 
-/// What a client reads of who it is, from a file that only the worker may read.
-pub(super) fn options_file(user: &str, password: &Secret) -> String {
-    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-    let (user, password) = (quoted(user), quoted(password.expose()));
-    format!("[client]\nuser={user}\npassword={password}\n")
+/// Has a program read this file and no other.
+fn defaults(folder: &Dir, account: &str) -> String {
+    format!("--defaults-file={}", folder.path().join(account).display())
 }
 
 /// A task ends at its own limit before.

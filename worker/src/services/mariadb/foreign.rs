@@ -5,15 +5,14 @@
 //! Handed work by [`crate::import`] and step `dump_source`.
 
 use anyhow::Context as _;
-use kolga_protocol::fault;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use super::dump::{DUMP, Dumped, options_file};
+use super::dump::Dumped;
+use super::server::Server;
 use super::{Mariadb, number};
 use crate::cx::Cx;
 use crate::files::Dir;
-use crate::process::Command;
 use crate::secrets::Secret;
 
 /// `ER_ACCESS_DENIED_ERROR` and `ER_DBACCESS_DENIED_ERROR`
@@ -89,12 +88,22 @@ impl Mariadb {
             None if host == "::1" => (host, ""),
             None => host.split_once(':').unwrap_or((host, "")),
         };
-        let here = ["", "localhost", "127.0.0.1", "::1"];
         let elsewhere = || format!("its database is on {host:?}, and not on this spoke's MariaDB");
+        let socket = match &self.server {
+            Server::Here(socket) => socket,
+            Server::Elsewhere(remote) => {
+                let address = remote.address;
+                let port = if rest.is_empty() { "3306" } else { rest };
+                let same = name.parse() == Ok(address.ip()) && port == address.port().to_string();
+                anyhow::ensure!(same, elsewhere());
+                return Ok(());
+            }
+        };
+        let here = ["", "localhost", "127.0.0.1", "::1"];
         anyhow::ensure!(here.contains(&name), elsewhere());
         if rest.starts_with('/') {
             let same = |path: &std::path::Path| path.canonicalize().unwrap_or(path.to_owned());
-            anyhow::ensure!(same(rest.as_ref()) == same(self.socket()), elsewhere());
+            anyhow::ensure!(same(rest.as_ref()) == same(socket), elsewhere());
         } else if !rest.is_empty() {
             let mut connection = self.connect().await?;
             let port: i64 = sqlx::query_scalar("SELECT CAST(@@port AS SIGNED)")
@@ -160,25 +169,13 @@ impl Mariadb {
         folder: &Dir,
         file: &str,
     ) -> anyhow::Result<Dumped> {
-        let settings = options_file(&account.user, &account.password);
-        let named = format!("{file}.cnf");
-        let into = folder.create_file(file)?;
-        folder.write_atomically(&named, settings.as_bytes(), 0o600)?;
-        fault::point("mariadb:dump_as");
-        let command = Command::new(DUMP).arg(format!(
-            "--defaults-file={}",
-            folder.path().join(&named).display()
-        ));
-        let dumped = self
-            .dump_by(cx, command, &account.database, into)
+        let (user, password) = (&account.user, Some(&account.password));
+        self.dump_as_user(cx, user, password, &account.database, folder, file)
             .await
-            .with_context(|| format!("cannot dump the database {}", account.database));
-        folder.remove_file(&named)?;
-        dumped
     }
 
     async fn connect_as(&self, account: &Account) -> anyhow::Result<MySqlConnection> {
-        let options = self.options.clone();
+        let options = self.server.options();
         let options = options
             .username(&account.user)
             .password(account.password.expose())

@@ -12,8 +12,9 @@ pub(super) fn grant_pattern(name: &DatabaseName) -> String {
     format!("`{}`", name.as_str().replace('_', "\\_"))
 }
 
-pub(super) fn account(name: &DatabaseName) -> String {
-    format!("'{name}'@'localhost'")
+/// A user that is let in from one machine alone, which is `localhost` or an address.
+pub(super) fn account(name: &DatabaseName, client: &str) -> String {
+    format!("'{name}'@'{client}'")
 }
 
 /// A string literal, for a session without `NO_BACKSLASH_ESCAPES`.

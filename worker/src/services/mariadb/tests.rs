@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use sqlx::mysql::MySqlConnectOptions;
+
 use super::*;
 use crate::files::Dir;
 use crate::testing::stack_config;
@@ -78,12 +80,12 @@ async fn a_database_a_user_and_its_rights_are_made_and_gone_again() {
     );
 
     let mut site = MySqlConnection::connect_with(
-        &MySqlConnectOptions::new()
-            .socket(server.socket())
+        &server
+            .server()
+            .options()
             .username(name.as_str())
             .password(password.expose())
-            .database(name.as_str())
-            .ssl_mode(MySqlSslMode::Disabled),
+            .database(name.as_str()),
     )
     .await
     .expect("the site gets in");
@@ -139,8 +141,9 @@ async fn the_underscore_of_a_name_opens_no_neighbour() {
         .expect("made");
     server.create_user(&name, &password).await.expect("made");
     server.grant(&name).await.expect("given");
-    let options = MySqlConnectOptions::new()
-        .socket(server.socket())
+    let options = server
+        .server()
+        .options()
         .username(name.as_str())
         .password(password.expose())
         .database(neighbour.as_str());
@@ -206,8 +209,9 @@ async fn a_password_of_any_text_reaches_the_server_and_no_error() {
     let (server, name) = (server(), name("odd"));
     let odd: Secret = serde_json::from_str(r#""a'b\"c\\d`e%_;-- \n€""#).expect("a secret");
     server.create_user(&name, &odd).await.expect("made");
-    let options = MySqlConnectOptions::new()
-        .socket(server.socket())
+    let options = server
+        .server()
+        .options()
         .username(name.as_str())
         .password(odd.expose());
     let got_in = MySqlConnection::connect_with(&options).await.is_ok();
@@ -323,18 +327,19 @@ async fn a_database_comes_back_from_its_dump_and_belongs_to_its_own_user() {
 }
 
 fn as_site(server: &Mariadb, name: &DatabaseName, password: &Secret) -> MySqlConnectOptions {
-    MySqlConnectOptions::new()
-        .socket(server.socket())
+    server
+        .server()
+        .options()
         .username(name.as_str())
         .password(password.expose())
         .database(name.as_str())
-        .ssl_mode(MySqlSslMode::Disabled)
 }
 
 #[tokio::test]
 async fn a_server_that_is_away_is_named_with_what_to_do() {
     let server = Mariadb::new(&config::Mariadb {
-        socket: "/nonexistent/mariadb.sock".into(),
+        socket: Some("/nonexistent/mariadb.sock".into()),
+        remote: None,
         user: "kolga".into(),
     });
     let error = format!("{:#}", server.version().await.expect_err("there is none"));

@@ -1,7 +1,6 @@
 //! What restic says line by line, and the files that it is given.
 
 use std::io::{BufRead as _, BufReader, Read};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -9,6 +8,7 @@ use serde::Deserialize;
 
 use crate::cx::StepLog;
 use crate::process::Pieces;
+use crate::secrets::secret_file;
 
 /// What restic says at the end of a backup.
 #[derive(Debug, Deserialize)]
@@ -92,20 +92,6 @@ impl Read for Reading {
     }
 }
 
-/// A file with a secret, which nobody else may read.
-pub(super) fn secret_file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let shown = path.display();
-    let mut file = std::fs::File::open(path).with_context(|| format!("cannot read {shown}"))?;
-    let mode = file.metadata()?.permissions().mode() & 0o7777;
-    anyhow::ensure!(
-        mode & 0o037 == 0,
-        "{shown} has mode {mode:04o}, but holds a secret: chmod 0600 {shown}"
-    );
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    Ok(text)
-}
-
 /// Lines `NAME=value`; empty ones and those that begin with `#` say nothing.
 pub(super) fn environment(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let text = String::from_utf8(secret_file(path)?);
@@ -137,6 +123,8 @@ fn is_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::testing::Scratch;
 
@@ -145,18 +133,6 @@ mod tests {
         std::fs::write(&path, text).expect("written");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
         path
-    }
-
-    #[test]
-    fn a_secret_that_others_may_read_is_refused() {
-        let scratch = Scratch::new();
-        let path = written(&scratch, "long and good", 0o600);
-        assert_eq!(secret_file(&path).expect("read"), b"long and good");
-        for mode in [0o644, 0o604, 0o660] {
-            let path = written(&scratch, "long and good", mode);
-            let refused = secret_file(&path).expect_err("others may read it");
-            assert!(refused.to_string().contains("chmod 0600"), "{refused}");
-        }
     }
 
     #[test]

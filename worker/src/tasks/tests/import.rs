@@ -30,11 +30,12 @@ impl Foreign {
         config.sites.import_from = vec![place];
         let (cx, log) = context(config);
         (scene.cx, scene.log) = (cx, log);
-        let socket = scene.cx.spoke.need_mariadb().expect("there is one");
+        let mariadb = scene.cx.spoke.config.mariadb.as_ref();
+        let socket = mariadb.and_then(|mariadb| mariadb.socket.clone());
         Self {
             folder,
             database: None,
-            socket: socket.socket().to_owned(),
+            socket: socket.expect("it is on this machine"),
         }
     }
 

@@ -2,7 +2,6 @@
 //! undone, and what is refused before anything is touched.
 
 use kolga_protocol::task::site_migrate;
-use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, MySqlConnection};
 
 use super::*;
@@ -68,9 +67,9 @@ impl Scene {
         let secrets = secrets.expect("read").expect("there");
         let password = secrets.database_password.expect("it has one");
         let mariadb = self.cx.spoke.need_mariadb().expect("there is one");
-        MySqlConnectOptions::new()
-            .socket(mariadb.socket())
-            .ssl_mode(MySqlSslMode::Disabled)
+        mariadb
+            .server()
+            .options()
             .username(name.as_str())
             .password(password.expose())
             .database(name.as_str())

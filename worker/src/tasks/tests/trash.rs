@@ -1,7 +1,6 @@
 //! What goes by age, against the real services: a site that lies in the trash is a folder, secrets, a database and its user.
 
 use kolga_protocol::id::UnixMillis;
-use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, MySqlConnection};
 
 use super::*;
@@ -39,10 +38,7 @@ async fn parts(scene: &Scene, item: &Item) -> [bool; 4] {
 /// A connection that may do everything.
 async fn administrator(scene: &Scene) -> MySqlConnection {
     let mariadb = scene.cx.spoke.need_mariadb().expect("there is one");
-    let options = MySqlConnectOptions::new()
-        .socket(mariadb.socket())
-        .ssl_mode(MySqlSslMode::Disabled)
-        .username("root");
+    let options = mariadb.server().options().username("root");
     options.connect().await.expect("it is let in")
 }
 

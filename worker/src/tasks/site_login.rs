@@ -1,5 +1,5 @@
 //! `site.login`: a link that logs its reader in once, as the account that may administer the site. The profile says that it
-//! can ([login]): a page of the platform's takes the token. docs/decisions/0016-login.md says why it is done so.
+//! can (`[login]`): a page of the platform's takes the token. docs/decisions/0016-login.md says why it is done so.
 
 use std::sync::{Arc, OnceLock};
 

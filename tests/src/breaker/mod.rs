@@ -98,7 +98,10 @@ impl Breaker {
         };
         // Sites' regular work would come in between.
         let stack = stack.with_setting(SERVER, "cron", "enabled", false.into());
-        let imports = foreign::imports(&stack).display().to_string();
+        let imports = foreign::imports(&stack);
+        // A server that is verified wants what it is configured for.
+        std::fs::create_dir_all(&imports).expect("a folder");
+        let imports = imports.display().to_string();
         let stack = stack.with_setting(SERVER, "sites", "import_from", vec![imports].into());
         let (mut hand, mut hub_hand) = (Hand::new(), Hand::new());
         hand.calm();

@@ -214,8 +214,11 @@ impl Nginx {
             Change::Restore(text) => {
                 self.clear_stage()?;
                 // What is there already needs no room: the disk may be full.
-                if self.vhost(&job.host).ok().as_ref() != Some(text) {
-                    self.write(&job.host, text.as_deref())?;
+                match self.vhost(&job.host).ok().as_ref() == Some(text) {
+                    true => self
+                        .sites_dir()?
+                        .remove_half_written(file_name(&job.host))?,
+                    false => self.write(&job.host, text.as_deref())?,
                 }
                 fault::point("nginx:put_back");
                 Ok(None)

@@ -20,7 +20,7 @@ const PASSWORD: &str = "s3cr3t'\"\\ #;$x`%&<";
 /// Where a worker that imports is killed.
 const POINTS: [&str; 9] = [
     "dump_source:made",
-    "mariadb:dump_as",
+    "mariadb:dump",
     "applied:dump_source",
     "copy_source:folders",
     "copy_source:copied",

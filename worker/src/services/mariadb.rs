@@ -270,22 +270,6 @@ impl Mariadb {
             .with_context(|| format!("cannot lock or unlock the database user {name}"))
     }
 
-    /// Bytes that a database takes on disk, as far as the server knows; 0 when it is not there.
-    ///
-    /// # Errors
-    /// When the server cannot be asked.
-    pub async fn bytes_of(&self, name: &DatabaseName) -> anyhow::Result<u64> {
-        let mut connection = self.connect().await?;
-        let bytes: i64 = sqlx::query_scalar(
-            "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED)
-               FROM information_schema.tables WHERE table_schema = ?",
-        )
-        .bind(name.as_str())
-        .fetch_one(&mut connection)
-        .await?;
-        Ok(u64::try_from(bytes).unwrap_or(0))
-    }
-
     /// Gives the user of this name all rights on the database of this name and on no other.
     ///
     /// # Errors

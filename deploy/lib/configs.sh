@@ -115,6 +115,7 @@ config_write() {
             printf '\n[limits]\nundo_patience_seconds = 4\n'
             printf '\n[backups]\nrepository = "%s"\npassword_file = "%s"\nextract_to = "%s"\n' \
                 "$STACK/$spoke/backups/restic" "$STACK/$spoke/backup-password" "$STACK/$spoke/extracted"
+            printf '\n[composer]\nsources = ["%s"]\n' "$STACK/sources"
             printf '\n[recipes]\ndirectories = ["%s"]\nusers = ["%s"]\n' "$STACK/recipes" "$WEB_USER"
             # Most tests look whether nothing is left of a site; those about the trash turn it on, and so does the demo.
             printf '\n[trash]\nkeep_days = %s\n' "${STACK_KEEP_DAYS:-0}"

@@ -250,6 +250,9 @@ pub struct NewPlatform {
     pub profile: ProfileName,
     /// Where the code is: a folder or an archive on the spoke, or `git+URL#COMMIT`.
     pub source: PlatformSource,
+    /// Whether the packages that its `composer.lock` names are installed in it.
+    #[serde(default)]
+    pub composer: bool,
 }
 
 /// The answer to `POST /v1/platforms`.

@@ -249,12 +249,14 @@ fn sample(kind: Kind) -> (Params, Output) {
                 platform: "wp61".parse().expect("a name"),
                 profile: "wordpress".parse().expect("a name"),
                 source: "/usr/share/wordpress".parse().expect("a path"),
+                composer: true,
             }),
             Output::PlatformBuild(platform_build::Output {
                 path: "/var/lib/kolga/platforms/wp61".to_owned(),
                 version: Some("6.1.9".to_owned()),
                 files: 3000,
                 bytes: 60_000_000,
+                packages: Some(40),
             }),
         ),
         Kind::PlatformDelete => (
@@ -763,4 +765,25 @@ fn a_deletion_of_the_first_version_is_still_read_and_made_no_backup() {
         Params::from_payload(&third),
         Err(PayloadError::UnknownVersion { version: 3, .. })
     ));
+}
+
+#[test]
+fn a_build_of_the_first_version_is_still_read_and_had_no_packages() {
+    let params = older("platform.build.params.1", Kind::PlatformBuild, 1);
+    let wanted = Params::PlatformBuild(platform_build::Params {
+        platform: "wp61".parse().expect("a name"),
+        profile: "wordpress".parse().expect("a name"),
+        source: "/usr/share/wordpress".parse().expect("a path"),
+        composer: false,
+    });
+    assert_eq!(Params::from_payload(&params).expect("it is read"), wanted);
+    let output = older("platform.build.output.1", Kind::PlatformBuild, 1);
+    let wanted = Output::PlatformBuild(platform_build::Output {
+        path: "/var/lib/kolga/platforms/wp61".to_owned(),
+        version: Some("6.1.9".to_owned()),
+        files: 3000,
+        bytes: 60_000_000,
+        packages: None,
+    });
+    assert_eq!(Output::from_payload(&output).expect("it is read"), wanted);
 }

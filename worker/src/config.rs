@@ -4,6 +4,7 @@
 //!
 //! [`crate::cli`] loads it; [`crate::spoke`] is made from it.
 
+mod composer;
 mod mariadb;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use kolga_protocol::names::ServerName;
 use serde::Deserialize;
 
+pub use composer::Composer;
 pub use mariadb::{Mariadb, RemoteMariadb};
 
 /// Where the configuration lies unless `--config` or `KOLGA_WORKER_CONFIG` says otherwise.
@@ -60,6 +62,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// PHP, when sites may need it.
     pub php: Option<Php>,
+    /// composer, when platforms may have packages of its.
+    pub composer: Option<Composer>,
     /// The database server, when sites may need one.
     pub mariadb: Option<Mariadb>,
     /// Where backups go, when there are to be some.
@@ -462,6 +466,10 @@ impl Config {
         if let Some(php) = &self.php {
             folders.insert("php.binary", &php.binary);
             folders.extend(php.fpm_socket.as_ref().map(|it| ("php.fpm_socket", it)));
+        }
+        if let Some(composer) = &self.composer {
+            folders.insert("composer.program", &composer.program);
+            problems.extend(composer.problems());
         }
         if let Some(backups) = &self.backups {
             folders.insert("backups.password_file", &backups.password_file);

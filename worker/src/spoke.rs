@@ -1,6 +1,6 @@
 //! Everything on this machine that steps may use, opened once at start and anew at every reload.
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::process::Supervision;
 use crate::profile::Profiles;
 use crate::recipe::Recipes;
@@ -100,6 +100,15 @@ impl Spoke {
     /// When the configuration says nothing of HTTPS.
     pub fn need_tls(&self) -> anyhow::Result<&Tls> {
         self.tls.as_ref().ok_or_else(|| missing("tls"))
+    }
+
+    /// composer's settings, for a task that cannot do without.
+    ///
+    /// # Errors
+    /// When the configuration says of none.
+    pub fn need_composer(&self) -> anyhow::Result<&config::Composer> {
+        let composer = self.config.composer.as_ref();
+        composer.ok_or_else(|| missing("composer"))
     }
 
     /// PHP, for a task that cannot do without.

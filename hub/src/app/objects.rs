@@ -31,6 +31,7 @@ impl App {
             platform: new.name.clone(),
             profile: new.profile,
             source: new.source,
+            composer: new.composer,
         });
         let task = self.make_one(new.server.clone(), params, who).await?;
         let platform = self.platform(&new.server, &new.name).await?;

@@ -184,6 +184,7 @@ async fn objects(store: &Store) {
         version: None,
         files: 1,
         bytes: 1,
+        packages: None,
     });
     end(store, build, success(&built)).await;
     let name = "plans.example.org";
@@ -379,6 +380,7 @@ fn build(name: &PlatformName) -> Params {
         platform: name.clone(),
         profile: "static".parse().expect("a profile"),
         source: "/srv/source".parse().expect("a path"),
+        composer: false,
     })
 }
 

@@ -230,6 +230,7 @@ pub async fn pages_of_platforms_and_servers_meet_without_gap_or_overlap(store: &
                 platform: name.parse().expect("a platform"),
                 profile: "static".parse().expect("a profile"),
                 source: "/srv/source".parse().expect("a path"),
+                composer: false,
             });
             let create = Create {
                 server: server(on),

@@ -31,12 +31,14 @@ pub async fn built(store: &Store, name: &str, profile: &str) {
         platform: name.parse().expect("a name"),
         profile: profile.parse().expect("a profile"),
         source: "/usr/share/code".parse().expect("a path"),
+        composer: false,
     });
     let output = Output::PlatformBuild(platform_build::Output {
         path: format!("/srv/{name}"),
         version: None,
         files: 1,
         bytes: 1,
+        packages: None,
     });
     end(store, make(store, params).await, success(&output)).await;
 }

@@ -36,6 +36,7 @@ async fn built(store: &Store) {
             platform: wp(),
             profile: "wordpress".parse().expect("a profile"),
             source: "/usr/share/wordpress".parse().expect("a path"),
+            composer: false,
         }),
     )
     .await;
@@ -44,6 +45,7 @@ async fn built(store: &Store) {
         version: Some("6.1".to_owned()),
         files: 1,
         bytes: 1,
+        packages: None,
     });
     end(store, id, success(&output)).await;
 }

@@ -67,6 +67,7 @@ pub fn params(kind: u8, object: u8) -> Params {
             platform: platform.parse().expect("a platform's name"),
             profile: "static".parse().expect("a profile's name"),
             source: "/srv/code".parse().expect("a path"),
+            composer: false,
         }),
         2 => install(None),
         3 => install(Some(platform)),
@@ -86,6 +87,7 @@ pub fn output(params: &Params) -> Payload {
             version: None,
             files: 1,
             bytes: 1,
+            packages: None,
         }),
         Params::SiteInstall(_) => Output::SiteInstall(site_install::Output {
             url: "http://a.test/".to_owned(),

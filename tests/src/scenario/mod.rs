@@ -247,13 +247,14 @@ impl Scenario {
             Kind::ServerPrint => task(json!({"lines": 50})),
             Kind::PlatformBuild => {
                 let profile = self.profile.expect("a profile");
-                // One profile's from a commit, so that both ways are broken.
-                let source = match profile {
-                    "mediawiki" => platform::commit(stack, profile),
-                    _ => platform::archive(stack, profile),
+                // One profile's from a commit and with composer, so that both ways are broken.
+                let (source, composer) = match profile {
+                    "mediawiki" => (platform::commit(stack, profile), true),
+                    _ => (platform::archive(stack, profile), false),
                 };
                 let name = platform_name(number);
-                let body = json!({"name": name, "server": SERVER, "profile": self.profile, "source": source});
+                let body = json!({"name": name, "server": SERVER, "profile": self.profile, "source": source,
+                    "composer": composer});
                 Request::post("/v1/platforms", body)
             }
             Kind::PlatformVerify => platform::verification(),

@@ -67,7 +67,40 @@ pub(super) fn archive(stack: &Stack, profile: &str) -> String {
     path
 }
 
-/// The same files as the one commit of a repository on the spoke.
+/// What a package is, and the hash that composer makes of the `composer.json` below.
+const PACKAGE: &str =
+    r#"{"name": "kolga/thing", "version": "1.0.0", "autoload": {"psr-4": {"Kolga\\": ""}}}"#;
+const MANIFEST: &str = r#"{"name": "kolga/small", "require": {"kolga/thing": "1.0.0"}}"#;
+const CONTENT_HASH: &str = "b40c24da5fd7793846b1c0796b60fa56";
+
+/// Puts a package of composer's into the code, as an archive of its own, and a lock that names it with its checksum.
+fn add_package(folder: &str, run: impl Fn(&str, &[&str]) -> String) {
+    let package = format!("{folder}/packages");
+    let file = |path: &str, text: &str| std::fs::write(path, text).expect("a file");
+    std::fs::create_dir(&package).expect("a folder");
+    file(&format!("{package}/composer.json"), PACKAGE);
+    file(
+        &format!("{package}/Thing.php"),
+        "<?php namespace Kolga; class Thing {}\n",
+    );
+    let archive = format!("{folder}/thing.tar");
+    // PHP's own reader of archives knows no entry for the top itself.
+    let files = ["composer.json", "Thing.php"];
+    run(
+        "/bin/tar",
+        &[&["-cf", &archive, "-C", &package], &files[..]].concat(),
+    );
+    std::fs::remove_dir_all(&package).expect("packed");
+    let sum = run("/usr/bin/sha1sum", &[&archive]);
+    let sum = sum.split_whitespace().next().expect("a sum");
+    let mut package: serde_json::Value = serde_json::from_str(PACKAGE).expect("JSON");
+    package["dist"] = json!({"type": "tar", "url": "thing.tar", "shasum": sum});
+    let lock = json!({"content-hash": CONTENT_HASH, "packages": [package], "packages-dev": []});
+    file(&format!("{folder}/composer.json"), MANIFEST);
+    file(&format!("{folder}/composer.lock"), &lock.to_string());
+}
+
+/// The same files as the one commit of a repository on the spoke, with a package that composer installs.
 pub(super) fn commit(stack: &Stack, profile: &str) -> String {
     let folder = format!("{}/small-{profile}.git", stack.text("/sources"));
     let run = |program: &str, words: &[&str]| {
@@ -83,6 +116,7 @@ pub(super) fn commit(stack: &Stack, profile: &str) -> String {
         let archive = archive(stack, profile);
         std::fs::create_dir(&folder).expect("a folder");
         run("/bin/tar", &["--zstd", "-xf", &archive, "-C", &folder]);
+        add_package(&folder, run);
         git(&["init", "--quiet"]);
         git(&["add", "-A"]);
         let who = ["-c", "user.name=A", "-c", "user.email=a@example.org"];

@@ -44,6 +44,9 @@ pub async fn all(cx: &Cx, probe_database: bool) -> anyhow::Result<Vec<Check>> {
     if let Some(php) = &cx.spoke.php {
         checks.extend(programs::php(cx, php).await);
     }
+    if let Some(composer) = &cx.spoke.config.composer {
+        checks.push(check("composer", programs::composer(composer)));
+    }
     cx.stop.check()?;
     if let Some(mariadb) = &cx.spoke.mariadb {
         checks.extend(database::checks(cx, mariadb, probe_database).await);

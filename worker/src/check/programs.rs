@@ -1,11 +1,13 @@
-//! nginx and PHP: the very commands that tasks will run.
+//! nginx, PHP and composer: the very commands that tasks will run.
 
 use anyhow::Context as _;
 use kolga_protocol::task::server_verify::Check;
 
 use super::{check, include};
+use crate::config;
 use crate::cx::Cx;
 use crate::process::Command;
+use crate::services::composer;
 use crate::services::php::Php;
 
 /// What an application that uses a database cannot do without.
@@ -48,6 +50,15 @@ pub(super) async fn php(cx: &Cx, php: &Php) -> Vec<Check> {
                 .map(|()| format!("answers at {}", php.fpm_socket().display())),
         ),
     ]
+}
+
+pub(super) fn composer(config: &config::Composer) -> anyhow::Result<String> {
+    composer::installed(config)?;
+    let plugins = match config.plugins {
+        true => "packages' plugins run",
+        false => "no code of packages runs",
+    };
+    Ok(format!("{}, {plugins}", config.program.display()))
 }
 
 async fn version(cx: &Cx, php: &Php) -> anyhow::Result<String> {

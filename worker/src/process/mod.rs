@@ -27,6 +27,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kolga_protocol::message::Level;
 
 use crate::cx::{Cx, Stopped};
 use output::{Bytes, Lines, Said};
@@ -61,6 +62,7 @@ pub struct Command {
     env: Vec<(OsString, OsString)>,
     stdin: Input,
     confinement: Option<Confinement>,
+    stderr: Level,
     time_limit: Duration,
 }
 
@@ -93,6 +95,7 @@ impl Command {
             env: Vec::new(),
             stdin: Input::Nothing,
             confinement: None,
+            stderr: Level::Error,
             time_limit: TIME_LIMIT,
         }
     }
@@ -159,6 +162,13 @@ impl Command {
         self
     }
 
+    /// What it writes to its standard error is no more than what others write to their standard output.
+    #[must_use]
+    pub fn speaks_on_stderr(mut self) -> Self {
+        self.stderr = Level::Output;
+        self
+    }
+
     /// How long it may run; ten minutes unless said.
     #[must_use]
     pub fn time_limit(mut self, limit: Duration) -> Self {
@@ -172,8 +182,8 @@ impl Command {
     /// When it cannot be started, ends with anything but success, is stopped ([`Stopped`] is then in the
     /// chain), or takes too long. In every case nothing of it runs any more.
     pub async fn run(self, cx: &Cx) -> anyhow::Result<()> {
-        let mut stdout = Lines::new(&cx.log, kolga_protocol::message::Level::Output);
-        let mut stderr = Lines::new(&cx.log, kolga_protocol::message::Level::Error);
+        let mut stdout = Lines::new(&cx.log, Level::Output);
+        let mut stderr = Lines::new(&cx.log, self.stderr);
         let program = self.program.clone();
         let status = self.drive(cx, &mut stdout, &mut stderr).await?;
         if status.success() {
@@ -194,7 +204,7 @@ impl Command {
         work: impl FnOnce(Pieces) -> anyhow::Result<T> + Send + 'static,
     ) -> anyhow::Result<T> {
         let (mut stdout, pieces) = pieces::channel();
-        let mut stderr = Lines::new(&cx.log, kolga_protocol::message::Level::Error);
+        let mut stderr = Lines::new(&cx.log, Level::Error);
         let program = self.program.clone();
         let (status, made) = tokio::join!(
             async {

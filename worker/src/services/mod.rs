@@ -1,8 +1,9 @@
-//! The programs that steps drive: nginx, MariaDB, PHP. Each speaks to its program in one way only, and
+//! The programs that steps drive: nginx, MariaDB, PHP, composer, git, restic. Each speaks to its program in one way only, and
 //! says in its errors what an operator can do.
 //!
 //! [`crate::spoke`] opens them from the configuration; steps and [`crate::check`] use them.
 
+pub mod composer;
 mod fastcgi;
 pub mod git;
 pub mod mariadb;

@@ -30,6 +30,7 @@ pub mod forget_platform;
 pub mod forget_site;
 pub mod forget_snapshots;
 pub mod import_database;
+pub mod install_packages;
 pub mod list_files;
 pub mod lock_database_user;
 pub mod make_site_folders;
@@ -138,6 +139,7 @@ macro_rules! finals {
 steps! {
     unpack_platform::UnpackPlatform,
     fetch_platform::FetchPlatform,
+    install_packages::InstallPackages,
     overlay_platform::OverlayPlatform,
     check_platform::CheckPlatform,
     list_files::ListFiles,

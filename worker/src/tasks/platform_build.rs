@@ -1,4 +1,4 @@
-//! `platform.build`: unpack or fetch aside, put the profile's files over it, look whether it is what it should be,
+//! `platform.build`: unpack or fetch aside, install what composer is asked for, put the profile's files over it, look whether it is what it should be,
 //! and only then give it its name.
 
 use std::sync::{Arc, OnceLock};
@@ -11,6 +11,7 @@ use crate::layout;
 use crate::plan::Plan;
 use crate::steps::check_platform::CheckPlatform;
 use crate::steps::fetch_platform::FetchPlatform;
+use crate::steps::install_packages::InstallPackages;
 use crate::steps::list_files::ListFiles;
 use crate::steps::overlay_platform::OverlayPlatform;
 use crate::steps::publish_platform::PublishPlatform;
@@ -35,6 +36,9 @@ pub(super) fn plan(params: &platform_build::Params, cx: &Cx) -> anyhow::Result<P
         "there is a platform {} already: choose another name",
         params.platform
     );
+    if params.composer {
+        cx.spoke.need_composer()?;
+    }
     let rules = Rules {
         leave_out: rules.leave_out.clone(),
         follow: rules.follow.clone(),
@@ -42,20 +46,28 @@ pub(super) fn plan(params: &platform_build::Params, cx: &Cx) -> anyhow::Result<P
     };
     let platform = params.platform.clone();
     let unpacked: Arc<OnceLock<Unpacked>> = Arc::default();
+    let installed: Arc<OnceLock<(u64, Unpacked)>> = Arc::default();
     let version: Arc<OnceLock<String>> = Arc::default();
 
     let path = layout::platform(&cx.spoke.config, &platform);
-    let told = (Arc::clone(&unpacked), Arc::clone(&version));
+    let told = (
+        Arc::clone(&unpacked),
+        Arc::clone(&version),
+        Arc::clone(&installed),
+    );
     let plan = Plan::new(move || {
         let unpacked = told.0.get().copied().unwrap_or_default();
+        let installed = told.2.get().copied();
+        let unpacked = installed.map_or(unpacked, |(_, all)| all);
         Ok(Output::PlatformBuild(platform_build::Output {
             path: path.display().to_string(),
             version: told.1.get().cloned(),
             files: unpacked.files,
             bytes: unpacked.bytes,
+            packages: installed.map(|(packages, _)| packages),
         }))
     });
-    let plan = match params.source.origin() {
+    let mut plan = match params.source.origin() {
         Origin::Path(source) => plan.step(UnpackPlatform {
             platform: platform.clone(),
             source,
@@ -70,6 +82,12 @@ pub(super) fn plan(params: &platform_build::Params, cx: &Cx) -> anyhow::Result<P
             unpacked,
         }),
     };
+    if params.composer {
+        plan = plan.step(InstallPackages {
+            platform: platform.clone(),
+            installed,
+        });
+    }
     Ok(plan
         .step(OverlayPlatform {
             platform: platform.clone(),

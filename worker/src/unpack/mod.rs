@@ -7,6 +7,7 @@
 mod archive;
 mod entry;
 mod folder;
+mod settle;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use anyhow::Context as _;
 
 use crate::cx::Stop;
 use crate::profile::Place;
+pub use settle::settle;
 
 /// More than any application has, and few enough to unpack within a task's time.
 const MOST_ENTRIES: u64 = 300_000;

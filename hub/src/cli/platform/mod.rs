@@ -27,9 +27,12 @@ Examples:
   kolga platform add shop-2.1 --server web1 --profile php --source /srv/releases/shop-2.1.tar.zst
   kolga platform add shop-2.2 --server web1 --profile shop --git https://git.example.org/shop.git \\
         --commit 5f0c3a1b2d4e6f708192a3b4c5d6e7f8091a2b3c
+  kolga platform add shop-3.0 --server web1 --profile shop --source /srv/releases/shop-3.0.tar.zst --composer
 
 A server builds only from where its operator allows it: platform_sources and git_sources in its worker.toml.
-A commit is fetched without history, submodules, hooks or filters: the platform is what the commit holds.")]
+A commit is fetched without history, submodules, hooks or filters: the platform is what the commit holds.
+With --composer exactly what composer.lock names is installed, without what is for development only. A server installs
+only from where its operator allows it ([composer] in its worker.toml), and runs no code of packages unless he says so.")]
     Add(Add),
     /// List the platforms
     #[command(visible_alias = "ls")]
@@ -93,6 +96,9 @@ pub(super) struct Add {
     /// Which commit of it: all its hexadecimal digits, never a branch or a tag
     #[arg(long, value_name = "SHA", requires = "git")]
     commit: Option<GitCommit>,
+    /// Install the packages that the code's composer.lock names, with composer
+    #[arg(long)]
+    composer: bool,
     #[command(flatten)]
     follow: Follow,
 }
@@ -134,6 +140,7 @@ impl Add {
             server: self.server,
             profile: self.profile,
             source,
+            composer: self.composer,
         };
         let answer: PlatformAnswer = client.post("/v1/platforms", &wish).await?;
         self.follow

@@ -2,3 +2,4 @@
 
 mod adopting;
 mod copying;
+mod wiki;

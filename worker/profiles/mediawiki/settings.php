@@ -5,12 +5,14 @@ $wgDBserver = {{ database.server|php }};
 $wgDBname = {{ database.name|php }};
 $wgDBuser = {{ database.user|php }};
 $wgDBpassword = {{ database.password|php }};
+$wgDBprefix = {{ options.table_prefix|php }};
 $wgDBTableOptions = 'ENGINE=InnoDB, DEFAULT CHARSET=binary';
 
 $wgSecretKey = {{ secrets.secret_key|php }};
 $wgUpgradeKey = {{ secrets.upgrade_key|php }};
 
 $wgSitename = {{ options.title|php }};
+$wgLanguageCode = {{ options.language|php }};
 $wgServer = {{ url|php }};
 $wgScriptPath = '';
 $wgArticlePath = '/wiki/$1';
@@ -27,3 +29,8 @@ $wgCacheEpoch = max($wgCacheEpoch, gmdate('YmdHis', filemtime(__FILE__)));
 $wgJobRunRate = 0;
 // No mail leaves until an operator says how.
 $wgEnableEmail = false;
+
+// What only this wiki has, by its operator: who may do what, extensions, namespaces. Kolga neither makes nor changes it.
+if (is_file(__DIR__ . '/local.php')) {
+    require __DIR__ . '/local.php';
+}

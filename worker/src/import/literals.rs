@@ -42,6 +42,11 @@ impl Literals {
         self.0.get(name)
     }
 
+    /// All names that are given something, whatever it is.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     fn note(&mut self, name: String, value: Value) {
         let known = self.0.entry(name).or_insert_with(|| value.clone());
         if *known != value {

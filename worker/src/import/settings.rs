@@ -11,6 +11,8 @@ use crate::files::Dir;
 use crate::profile::manifest::ForeignSettings;
 use crate::services::mariadb::Account;
 
+/// So many of the names that are not taken over are told.
+const MOST_NAMES: usize = 60;
 /// No settings are longer.
 const LONGEST: u64 = 1024 * 1024;
 
@@ -23,8 +25,14 @@ pub struct Told {
     pub account: Option<Account>,
     /// How the names of its tables begin.
     pub prefix: String,
-    /// What of that is an option of the profile's.
+    /// What of that is an option of the profile's, whatever an operator says.
     pub options: Vec<(OptionName, OptionValue)>,
+    /// What is one unless an operator says otherwise.
+    pub defaults: Vec<(OptionName, OptionValue)>,
+    /// Why the site must not be seen before an operator has seen to it.
+    pub off: Option<String>,
+    /// What an operator should know.
+    pub remarks: Vec<String>,
     /// What is not told, or cannot be taken over.
     pub problems: Vec<String>,
 }
@@ -58,10 +66,14 @@ pub fn told(source: &Source, rules: &ForeignSettings) -> Told {
     let wanted = &rules.database;
     let [database, user, password, host] =
         [&wanted.name, &wanted.user, &wanted.password, &wanted.host].map(|name| need(name));
-    let prefix = rules
-        .prefix
-        .as_ref()
-        .map(|prefix| (prefix, need(&prefix.name)));
+    let prefix = rules.prefix.as_ref().map(|prefix| {
+        let is_said = literals.get(&prefix.name).is_some();
+        let value = match &prefix.default {
+            Some(default) if !is_said => Some(default.clone()),
+            _ => need(&prefix.name),
+        };
+        (prefix, value)
+    });
     if let (Some(database), Some(user), Some(password)) = (database, user, password) {
         match Account::new(database, user, password) {
             Ok(account) => told.account = Some(account),
@@ -96,7 +108,74 @@ pub fn told(source: &Source, rules: &ForeignSettings) -> Told {
             )),
         }
     }
+    for (name, wanted) in &rules.only {
+        let is_right = |text: &String| text.eq_ignore_ascii_case(wanted);
+        match literals.get(name) {
+            None => {}
+            Some(Value::Text(text)) if is_right(text) => {}
+            Some(_) => told.problems.push(format!(
+                "{file} sets {name} to something else than {wanted}, with which no site of this profile can be made"
+            )),
+        }
+    }
+    not_taken(&literals, rules, &mut told);
     told
+}
+
+/// What else they say: options, and what has no place in a site of the profile's.
+fn not_taken(literals: &Literals, rules: &ForeignSettings, told: &mut Told) {
+    let file = &rules.file;
+    for (option, name) in &rules.options {
+        match literals.get(name) {
+            None => {}
+            Some(Value::Text(text)) => match text.parse() {
+                Ok(value) => told.defaults.push((option.clone(), value)),
+                Err(error) => told.problems.push(format!("{file}: {name}: {error}")),
+            },
+            Some(_) => told.remarks.push(format!(
+                "only PHP could tell what {file} sets {name} to: say --option {option}=… where it should not be the \
+                 profile's own"
+            )),
+        }
+    }
+    if let Some(rule) = &rules.keep_off {
+        let set: Vec<&str> = literals
+            .names()
+            .filter(|name| rule.names.iter().any(|it| it == name))
+            .collect();
+        if !set.is_empty() {
+            told.off = Some(format!("{file} sets {}: {}", set.join(", "), rule.why));
+        }
+    }
+    let Some(others) = &rules.others else {
+        return;
+    };
+    let database = &rules.database;
+    let of_the_database = [
+        &database.name,
+        &database.user,
+        &database.password,
+        &database.host,
+    ];
+    let used = of_the_database
+        .into_iter()
+        .chain(rules.prefix.iter().map(|it| &it.name))
+        .chain(rules.options.values())
+        .chain(rules.only.keys())
+        .chain(&rules.refuse)
+        .chain(&others.known);
+    let used: Vec<&String> = used.collect();
+    let set: Vec<&str> = literals
+        .names()
+        .filter(|name| name.starts_with(&others.begin) && !used.iter().any(|it| it == name))
+        .take(MOST_NAMES)
+        .collect();
+    if !set.is_empty() {
+        told.remarks.push(format!(
+            "{file} sets these too, which are not taken over: {}",
+            set.join(", ")
+        ));
+    }
 }
 
 fn read(dir: &Dir, path: &Path) -> anyhow::Result<String> {

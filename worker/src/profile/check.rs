@@ -228,11 +228,12 @@ fn import_contradictions(manifest: &Manifest, import: &Import) -> Vec<(String, S
         let text = "its settings tell of a database, and needs.database is not said";
         found.push((key.to_owned(), text.to_owned()));
     }
-    if let Some(prefix) = &settings.prefix
-        && !manifest.options.contains_key(&prefix.option)
-    {
-        let text = format!("there is no option {}", prefix.option);
-        found.push((key.to_owned(), text));
+    let prefix = settings.prefix.iter().map(|prefix| &prefix.option);
+    for option in prefix.chain(settings.options.keys()) {
+        if !manifest.options.contains_key(option) {
+            let text = format!("there is no option {option}");
+            found.push((key.to_owned(), text));
+        }
     }
     found
 }

@@ -46,6 +46,8 @@ pub(super) struct Database {
     pub(super) bytes: u64,
     /// Where the application in it believes to be.
     pub(super) address: Option<Former>,
+    /// Why its settings say that the site must not be seen yet.
+    pub(super) off: Option<String>,
     pub(super) remarks: Vec<String>,
 }
 
@@ -61,7 +63,7 @@ pub(super) async fn look(params: &Params, from: &SpokePath, cx: &Cx) -> anyhow::
         platform(params, &profile, version.as_deref(), cx),
         &mut problems,
     );
-    let (database, options) = match &rules.settings {
+    let (database, defaults, options) = match &rules.settings {
         Some(settings) => database(&source, settings, cx, &mut problems).await?,
         None => Default::default(),
     };
@@ -69,12 +71,16 @@ pub(super) async fn look(params: &Params, from: &SpokePath, cx: &Cx) -> anyhow::
     problems.extend(weighed.problems);
     let weighed = weighed.taken;
     let needs_database = profile.manifest.needs.database;
-    let off = match (params.disabled, &rules.stays_off) {
+    let off = match (
+        params.disabled,
+        database.off.as_ref().or(rules.stays_off.as_ref()),
+    ) {
         (_, Some(why)) => Some(why.clone()),
         (true, None) => Some("it was asked for so".to_owned()),
         (false, None) => None,
     };
-    let mut all = params.options.clone();
+    let mut all = defaults;
+    all.extend(params.options.clone());
     all.extend(options);
     let entry = SiteEntry {
         host: host.clone(),
@@ -205,26 +211,32 @@ fn platform(
 
 type Options = BTreeMap<OptionName, OptionValue>;
 
-/// What its settings tell of its database, and what is in that.
+/// What its settings tell of its database, and what is in that; options that an operator may say otherwise, and those that
+/// he may not.
 async fn database(
     source: &Source,
     rules: &ForeignSettings,
     cx: &Cx,
     problems: &mut Vec<String>,
-) -> anyhow::Result<(Database, Options)> {
+) -> anyhow::Result<(Database, Options, Options)> {
     let told = import::told(source, rules);
-    let mut found = Database::default();
+    let mut found = Database {
+        off: told.off,
+        remarks: told.remarks,
+        ..Database::default()
+    };
+    let defaults = told.defaults.into_iter().collect();
     let options = told.options.into_iter().collect();
     problems.extend(told.problems);
     let Some(account) = told.account else {
-        return Ok((found, options));
+        return Ok((found, defaults, options));
     };
     let mariadb = cx.spoke.need_mariadb()?;
     if note(mariadb.is_meant_by(&told.host).await, problems).is_none() {
-        return Ok((found, options));
+        return Ok((found, defaults, options));
     }
     let Some(inside) = note(mariadb.look_into(&account).await, problems) else {
-        return Ok((found, options));
+        return Ok((found, defaults, options));
     };
     found.bytes = inside.bytes;
     let others = inside
@@ -256,7 +268,7 @@ async fn database(
         found.address = address.and_then(|text| note(former(&text, source), problems));
     }
     found.account = Some(account);
-    Ok((found, options))
+    Ok((found, defaults, options))
 }
 
 /// Out of an address as an application writes it.

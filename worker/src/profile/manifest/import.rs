@@ -1,0 +1,126 @@
+//! What a manifest says of a folder that Kolga has not made: `[import]`.
+//!
+//! [`crate::import`] does by it.
+
+use std::collections::BTreeMap;
+
+use kolga_protocol::names::OptionName;
+use serde::Deserialize;
+
+use super::Place;
+
+/// A folder that Kolga has not made, and how a site is made of it by copy.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// Files by which it is known, besides the platform's.
+    #[serde(default)]
+    pub index: Vec<Place>,
+    /// What of it is copied.
+    pub copy: Vec<CopyRule>,
+    /// What of that is left out, as paths in the folder.
+    #[serde(default)]
+    pub leave_out: Vec<Place>,
+    /// What its own settings tell.
+    pub settings: Option<ForeignSettings>,
+    /// Why the site stays switched off until an operator has seen to it; it does not without.
+    pub stays_off: Option<String>,
+}
+
+/// What is copied, and where to.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyRule {
+    /// A folder in it; all of it without.
+    pub from: Option<Place>,
+    /// One of the site's folders.
+    pub to: Place,
+}
+
+/// Settings in PHP, which are read and never run. Names are constants as `DB_NAME`, or variables as `$table_prefix`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignSettings {
+    /// The file.
+    pub file: Place,
+    /// What it calls the database's account.
+    pub database: ForeignDatabase,
+    /// What it calls the beginning of the tables' names, and the option that this is in a site.
+    pub prefix: Option<ForeignPrefix>,
+    /// Names that must not be set to anything but false.
+    #[serde(default)]
+    pub refuse: Vec<String>,
+    /// Names that must be set to this, where they are set.
+    #[serde(default)]
+    pub only: BTreeMap<String, String>,
+    /// Options of the profile's that it tells; what the operator says comes first.
+    #[serde(default)]
+    pub options: BTreeMap<OptionName, String>,
+    /// Names of what cannot be taken over and without which the site must not be seen.
+    pub keep_off: Option<KeepOff>,
+    /// How the names begin of what is told when it is set and not taken over.
+    pub others: Option<Others>,
+    /// Where in the database the application keeps its own address.
+    pub address: Option<ForeignAddress>,
+}
+
+/// The names of what makes an account.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignDatabase {
+    /// Of the database.
+    pub name: String,
+    /// Of the user.
+    pub user: String,
+    /// Of its password.
+    pub password: String,
+    /// Of the host.
+    pub host: String,
+}
+
+/// How tables' names begin.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignPrefix {
+    /// What it is called in the settings.
+    pub name: String,
+    /// The profile's option for it.
+    pub option: OptionName,
+    /// What it is where the settings do not say; they must without.
+    pub default: Option<String>,
+}
+
+/// What decides who may see a site, say.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeepOff {
+    /// Where one of these is set, the site stays switched off.
+    pub names: Vec<String>,
+    /// What is told then, behind the names.
+    pub why: String,
+}
+
+/// What is told when it is not taken over.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Others {
+    /// How the names begin.
+    pub begin: String,
+    /// Those that are made anew, or mean nothing elsewhere.
+    #[serde(default)]
+    pub known: Vec<String>,
+}
+
+/// The row of a table in which an address stands.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignAddress {
+    /// The table, without the beginning that all have.
+    pub table: OptionName,
+    /// The column that names the row.
+    pub key: OptionName,
+    /// What it says there.
+    pub is: String,
+    /// The column with the address.
+    pub value: OptionName,
+}

@@ -1,7 +1,7 @@
 //! What must hold when everything has settled: nothing lost, nothing twice, no two at once, nothing old over
 //! something newer, no silent gap in a log, and on every server the sites that the hub lists and no others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -215,12 +215,17 @@ impl Held {
             let log = log.with_context(|| format!("task {task} has no log"))?;
             let mut last: BTreeMap<u64, u64> = BTreeMap::new();
             let lines = log["items"].as_array().map_or(&[][..], Vec::as_slice);
-            // A worker whose disk was full says so when it can write again, which may be after the next lines.
-            let tells = lines.iter().filter(|line| is_told(&text(line, "text")));
-            let told: BTreeSet<u64> = tells
-                .inspect(|_| looked.gaps_told += 1)
-                .map(|line| line["attempt"].as_u64().unwrap_or_default())
-                .collect();
+            // How many lines of an attempt may be missing. A worker whose disk was full says so when it can write again,
+            // which may be after the next lines.
+            let mut told: BTreeMap<u64, u64> = BTreeMap::new();
+            for line in lines {
+                if let Some(lost) = lost(&text(line, "text")) {
+                    looked.gaps_told += 1;
+                    let of = told.entry(line["attempt"].as_u64().unwrap_or_default());
+                    let sum = of.or_default();
+                    *sum = sum.saturating_add(lost);
+                }
+            }
             let mut newest = 0;
             for line in lines {
                 let attempt = line["attempt"].as_u64().unwrap_or_default();
@@ -235,15 +240,18 @@ impl Held {
                 for number in said.lines().filter_map(number) {
                     looked.lines += 1;
                     let before = last.insert(attempt, number).unwrap_or_default();
-                    let lost = number > before && told.contains(&attempt);
-                    if number != before + 1 && !lost {
+                    let missing = number.checked_sub(before + 1);
+                    if !missing.is_some_and(|missing| is_told(&mut told, attempt, missing)) {
                         against.push(format!("{task}.{attempt}: line {number} after {before}"));
                     }
                 }
             }
             let attempt = shown["attempt"].as_u64().unwrap_or_default();
             let lines = last.get(&attempt).copied().unwrap_or_default();
-            if shown["state"] == "succeeded" && lines != all && !told.contains(&attempt) {
+            let missing = all.checked_sub(lines);
+            if shown["state"] == "succeeded"
+                && !missing.is_some_and(|missing| is_told(&mut told, attempt, missing))
+            {
                 against.push(format!("{task}.{attempt}: ends with line {lines} of {all}"));
             }
         }
@@ -274,10 +282,26 @@ impl Held {
     }
 }
 
-/// Whether this says that something of a log is not there: reports that were lost with their queue (the hub says it),
-/// or lines that came while the journal's disk was full (the worker does).
-fn is_told(text: &str) -> bool {
-    text.contains("never arrived") || text.contains("of this log were lost")
+/// How many lines of a log are not there, if this says so: reports that were lost with their queue (the hub says it, and
+/// cannot know how many lines they held), or lines that came while the journal's disk was full (the worker does).
+fn lost(text: &str) -> Option<u64> {
+    if text.contains("never arrived") {
+        return Some(u64::MAX);
+    }
+    let (count, _) = text.split_once(" lines of this log were lost")?;
+    count.parse().ok()
+}
+
+/// Takes so many missing lines off what an attempt's log has told of; whether it told of as many.
+fn is_told(told: &mut BTreeMap<u64, u64>, attempt: u64, missing: u64) -> bool {
+    let left = told.get(&attempt).copied().unwrap_or_default();
+    if missing > left {
+        return false;
+    }
+    if missing > 0 && left != u64::MAX {
+        told.insert(attempt, left - missing);
+    }
+    true
 }
 
 /// The number in `counted line 7 of 40`.

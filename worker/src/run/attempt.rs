@@ -109,7 +109,12 @@ impl Attempt {
 
     /// Enters changes and waits until they are durable.
     pub(super) async fn commit(&self, changes: Vec<Change>) -> Result<(), JournalError> {
-        self.log.enter(changes).durable().await
+        let ends = |change: &Change| matches!(change, Change::Ended { .. });
+        if changes.iter().any(ends) {
+            self.log.end(changes).await
+        } else {
+            self.log.enter(changes).durable().await
+        }
     }
 
     /// As [`Attempt::commit`], for what has to be written however long it takes: a rollback that has begun

@@ -71,7 +71,7 @@ impl Bounds {
     }
 
     /// Takes a warning of the log's own.
-    pub(super) fn mark(&mut self, text: &str) {
+    fn mark(&mut self, text: &str) {
         self.push(Level::Warn, None, text);
     }
 

@@ -36,6 +36,7 @@ staged = "$home/conf/staged.conf"
 test = $(toml_argv "$(web_argv "$home" test)")
 test_staged = $(toml_argv "$(web_argv "$home" test_staged)")
 reload = $(toml_argv "$(web_argv "$home" reload)")
+pid_file = "$home/nginx/nginx.pid"
 port = $4
 ${9:+listen = [\"$9:$4\"]}
 check_address = "127.0.0.1:$4"

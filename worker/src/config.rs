@@ -266,6 +266,9 @@ pub struct Nginx {
     pub test_staged: Vec<String>,
     /// Makes nginx read its configuration anew.
     pub reload: Vec<String>,
+    /// Where nginx writes the number of its main process, by which it is seen when a reload has come to its end.
+    #[serde(default = "nginx_pid_file")]
+    pub pid_file: PathBuf,
     /// The port that sites listen on.
     #[serde(default = "http_port")]
     pub port: u16,
@@ -362,6 +365,10 @@ fn keep_monthly() -> u32 {
 
 fn www_data() -> String {
     "www-data".to_owned()
+}
+
+fn nginx_pid_file() -> PathBuf {
+    "/run/nginx.pid".into()
 }
 
 fn http_port() -> u16 {

@@ -9,6 +9,7 @@ mod complaint;
 pub mod snippet;
 mod stage;
 mod turn;
+mod workers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,14 +25,12 @@ use crate::process::Command;
 use kolga_protocol::fault;
 
 use turn::{Change, Turns};
+use workers::Workers;
 
 pub use answer::{Answer, Door};
 
 const LONGEST: u64 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
-/// At a reload nginx lets its old workers answer beside the new ones for 100 ms
-/// (`ngx_master_process_cycle`). Who takes a site off the web, or puts it back, wants that to be over.
-const OLD_WORKERS: Duration = Duration::from_millis(250);
 
 /// The web server.
 #[derive(Debug)]
@@ -134,13 +133,16 @@ impl Nginx {
         &self.config
     }
 
+    /// Tests and loads what is there, and returns when all visitors see it.
     async fn load(&self, cx: &Cx, host: Option<&HostName>) -> anyhow::Result<()> {
         self.run(cx, &self.config.test, host).await?;
         fault::point("nginx:tested");
+        let before = Workers::now(&self.config.pid_file);
         self.run(cx, &self.config.reload, host)
             .await
             .context("nginx was not told of its new configuration")?;
         fault::point("nginx:reloaded");
+        before.retired(cx).await;
         Ok(())
     }
 

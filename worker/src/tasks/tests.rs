@@ -6,6 +6,7 @@ mod https;
 mod import;
 mod migrate;
 mod names;
+mod reload;
 mod trash;
 
 use std::collections::BTreeSet;

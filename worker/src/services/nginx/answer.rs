@@ -8,6 +8,7 @@ use kolga_protocol::names::HostName;
 use tokio::time::Instant;
 
 use super::Nginx;
+use super::workers::Workers;
 use crate::cx::Cx;
 use crate::services::tls;
 
@@ -15,8 +16,6 @@ use crate::services::tls;
 /// an application may be slow.
 const PATIENCE: Duration = Duration::from_secs(10);
 const ONE_TRY: Duration = Duration::from_secs(10);
-/// For so long, and a little, an old worker of nginx's answers beside the new ones.
-const PAUSE_FOR_OLD: Duration = Duration::from_millis(120);
 /// Below it no name is ever anybody's (RFC 2606).
 const NOBODY: &str = "invalid";
 const PAUSE: Duration = Duration::from_millis(50);
@@ -68,17 +67,20 @@ impl Nginx {
         self.check_door(cx, Door::Http, host, path, judge).await
     }
 
-    /// Whether nginx answers to this name otherwise than to one that nobody has: it has a file for it then. Asked twice
-    /// before it is denied, since at a reload an old worker of nginx's may answer.
+    /// Whether nginx answers to this name otherwise than to one that nobody has: it has a file for it then. Asked again
+    /// before it is denied where nginx has just been reloaded, since an old worker of its may have answered.
     ///
     /// # Errors
     /// When nothing can be asked, or the task should stop.
     pub async fn answers_to(&self, cx: &Cx, host: &HostName) -> anyhow::Result<bool> {
+        let workers = Workers::now(&self.config.pid_file);
         if self.answers_now(host).await? {
             return Ok(true);
         }
         cx.stop.check()?;
-        tokio::time::sleep(PAUSE_FOR_OLD).await;
+        if !workers.settled().await {
+            return Ok(false);
+        }
         self.answers_now(host).await
     }
 

@@ -13,7 +13,7 @@ use kolga_protocol::names::HostName;
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tokio::time::Instant;
 
-use super::{Nginx, OLD_WORKERS, PATIENCE, file_name, unstoppable};
+use super::{Nginx, PATIENCE, file_name, unstoppable};
 use crate::config;
 use crate::cx::Cx;
 use crate::files::Dir;
@@ -136,9 +136,7 @@ impl Nginx {
             }
         };
         drop(ticket);
-        done.context("whoever made this change together with others ended before it was made")??;
-        tokio::time::sleep(OLD_WORKERS).await;
-        Ok(())
+        done.context("whoever made this change together with others ended before it was made")?
     }
 
     async fn change_all(&self, jobs: Vec<Job>) {

@@ -34,7 +34,7 @@ start_web() {
     rm -f "$SPOKE/php/fpm.sock" "$SPOKE/nginx/nginx.pid"
     read -ra fpm <<<"$(web_fpm_argv "$SPOKE")"
     read -ra nginx <<<"$(web_nginx_argv "$SPOKE")"
-    as_user www-data "${fpm[@]}" &
+    as_user "$(web_php_user "$SPOKE")" "${fpm[@]}" &
     PHP=$!
     as_user www-data "${nginx[@]}" -g 'daemon off;' &
     NGINX=$!

@@ -49,8 +49,18 @@ check_address = "127.0.0.1:$5"
 
 [php]
 fpm_socket = "$home/php/fpm.sock"
+user = "$(web_php_user "$home")"
+$(config_pools "$home")
 TOML
     [ -z "$socket" ] || printf '\n[mariadb]\nsocket = "%s"\nuser = "%s"\n' "$socket" "$STACK_USER"
+}
+
+# config_pools HOME: the pools that a site can have to itself, where there are some and where they are worth something.
+config_pools() {
+    local pool users=''
+    [ "$(web_php_user "$1")" != "$WEB_USER" ] || return 0
+    for pool in $(web_pools "$1"); do users+="${users:+, }\"$pool\""; done
+    [ -z "$users" ] || printf '\n[pools]\nfolder = "%s"\nusers = [%s]\n' "$1/pools" "$users"
 }
 
 # config_hub STATE LISTEN AMQP_URL
@@ -68,11 +78,11 @@ TOML
 json_spoke() {
     local home="$STACK/$1" cgroup
     cgroup="$(cgroup_start "$1")"
-    printf '"%s":{"config":"%s","amqp_url":"%s","http_port":%s,"https_port":%s,"certificates":"%s","state_dir":"%s","sites_root":"%s","platforms":"%s","profiles":"%s","nginx_conf":"%s","nginx_pid":"%s","fpm_socket":"%s","cgroup":%s}' \
+    printf '"%s":{"config":"%s","amqp_url":"%s","http_port":%s,"https_port":%s,"certificates":"%s","state_dir":"%s","sites_root":"%s","platforms":"%s","profiles":"%s","nginx_conf":"%s","nginx_pid":"%s","fpm_socket":"%s","php_user":"%s","pools":"%s","cgroup":%s}' \
         "$1" "$home/worker.toml" "$(broker_url "$1")" "$(port_for "$1.nginx")" \
         "$(port_for "$1.tls")" "$home/tls" "$home/state" \
         "$home/sites" "$home/platforms" "$home/profiles" "$home/nginx/nginx.conf" \
-        "$home/nginx/nginx.pid" "$home/php/fpm.sock" "${cgroup:+\"}${cgroup:-null}${cgroup:+\"}"
+        "$home/nginx/nginx.pid" "$home/php/fpm.sock" "$(web_php_user "$home")" "$home/pools" "${cgroup:+\"}${cgroup:-null}${cgroup:+\"}"
 }
 
 config_json() {

@@ -14,11 +14,7 @@ STACK_USER=kolga
 # shellcheck source=configs.sh
 . "$KOLGA_ROOT/deploy/lib/configs.sh"
 
-setup_user() {
-    getent passwd "$1" >/dev/null ||
-        useradd --system --user-group --no-create-home --home-dir /nonexistent \
-            --shell /usr/sbin/nologin "$1"
-}
+setup_user() { web_user "$1"; }
 
 # Reads the broker's URL from standard input.
 setup_url() {
@@ -46,7 +42,7 @@ setup_program() {
 # setup_unit NAME: installs a service where systemd is, and starts nothing.
 setup_unit() {
     [ -d /etc/systemd/system ] || return 0
-    sed "s|@PHP_FPM@|${PHP_FPM:-}|" "$KOLGA_ROOT/deploy/systemd/$1" |
+    sed -e "s|@PHP_FPM@|${PHP_FPM:-}|" -e "s|@PHP_USER@|${PHP_USER:-}|" "$KOLGA_ROOT/deploy/systemd/$1" |
         write_for root 0644 "/etc/systemd/system/$1"
     if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 }

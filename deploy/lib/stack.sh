@@ -56,11 +56,7 @@ stack_lock() {
     flock -n 9 || { say "Waiting for another run on $STACK" && flock 9; }
 }
 
-stack_user() {
-    getent passwd "$STACK_USER" >/dev/null ||
-        useradd --system --user-group --no-create-home --home-dir /nonexistent \
-            --shell /usr/sbin/nologin "$STACK_USER"
-}
+stack_user() { web_user "$STACK_USER"; }
 
 stack_spokes() { tr ',' ' ' <"$STACK/keep/spokes"; }
 
@@ -128,7 +124,7 @@ stack_down() {
     for record in "$STACK"/run/*.nginx; do
         [ ! -e "$record" ] || spoke_stop "$(basename "$record" .nginx)"
     done
-    for record in "$STACK"/run/*.php; do
+    for record in "$STACK"/run/*.php "$STACK"/run/*.pool.*; do
         [ ! -e "$record" ] || proc_stop "$(basename "$record")" QUIT 10
     done
     postgres_stop

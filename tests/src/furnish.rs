@@ -9,14 +9,14 @@ use sqlx::Executor as _;
 use crate::stack::Stack;
 use crate::world::maria;
 
-/// As which PHP runs.
+/// As which the PHP runs that sites share.
 ///
 /// # Panics
 /// When nobody is told.
 #[must_use]
-pub fn web_user(stack: &Stack) -> u32 {
+pub fn php_user(stack: &Stack) -> u32 {
     let asked = Command::new("/usr/bin/id")
-        .args(["-u", stack.text("/web_user")])
+        .args(["-u", stack.text("/spokes/web1/php_user")])
         .output()
         .expect("id runs");
     String::from_utf8_lossy(&asked.stdout)
@@ -70,19 +70,19 @@ pub fn rows(stack: &Stack, database: &str) -> String {
         .collect()
 }
 
-/// Every path below with its mode, the time of its last change, its link's target or its bytes, and whether the web
-/// server's user owns it.
+/// Every path below with its mode, the time of its last change, its link's target or its bytes, and whether PHP's user
+/// owns it.
 ///
 /// # Panics
 /// When something cannot be looked at.
 #[must_use]
-pub fn looks(top: &Path, web: u32) -> Vec<(PathBuf, String)> {
+pub fn looks(top: &Path, php: u32) -> Vec<(PathBuf, String)> {
     let looked = tree(top).into_iter().map(|(path, what)| {
         let found = std::fs::symlink_metadata(top.join(&path)).expect("there");
         let mode = found.mode() & 0o7777;
         // The worker cannot give files away: instead of owning a file, that user may do in it what its owner may,
         // which shows as the group's part of its mode.
-        let mode = match found.uid() == web && !found.is_symlink() {
+        let mode = match found.uid() == php && !found.is_symlink() {
             true => mode | (mode & 0o700) >> 3,
             false => mode,
         };
@@ -120,11 +120,11 @@ pub async fn fill(stack: &Stack, database: &str) {
     }
 }
 
-/// Files of the worker and of the web server's user, folders with modes of their own, links of all sorts.
+/// Files of the worker and of PHP's user, folders with modes of their own, links of all sorts.
 ///
 /// # Panics
 /// When they cannot be made.
-pub fn furnish(folder: &Path, own: u32, web: u32) {
+pub fn furnish(folder: &Path, own: u32, php: u32) {
     let docroot = folder.join("docroot");
     write(&docroot.join("page"), b"a page\n", 0o640, own);
     write(&docroot.join("empty"), b"", 0o644, own);
@@ -141,8 +141,8 @@ pub fn furnish(folder: &Path, own: u32, web: u32) {
     symlink("../../nowhere", docroot.join("dangling")).expect("linked");
     let uploads = folder.join("files/2026");
     std::fs::create_dir(&uploads).expect("a folder");
-    write(&uploads.join("photo"), b"theirs", 0o644, web);
-    chown(&uploads, Some(web), None).expect("given away");
+    write(&uploads.join("photo"), b"theirs", 0o644, php);
+    chown(&uploads, Some(php), None).expect("given away");
     write(
         &docroot.join("append.php"),
         b"<?php echo file_put_contents(dirname(__DIR__) . '/files/2026/photo', 'more', FILE_APPEND);",

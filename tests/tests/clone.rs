@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kolga_protocol::names::DatabaseName;
-use kolga_tests::furnish::{fill, furnish, looks, rows, tree, web_user, write};
+use kolga_tests::furnish::{fill, furnish, looks, php_user, rows, tree, write};
 use kolga_tests::hub::{Hub, Request, Settings};
 use kolga_tests::scenario::{self, SERVER};
 use kolga_tests::small_disks::SmallDisks;
@@ -163,7 +163,7 @@ async fn visit(visitor: Visitor, stop: Arc<AtomicBool>) -> (usize, Vec<String>) 
 async fn every_byte_mode_link_and_row_is_in_the_copy_and_the_site_is_what_it_was() {
     let scene = Scene::new().await;
     let (host, copy) = ("original.kolga.test", "copy.kolga.test");
-    let (own, web) = (scene.stack.uid(), web_user(&scene.stack));
+    let (own, web) = (scene.stack.uid(), php_user(&scene.stack));
     let folder = scene.install(host, "php", None).await;
     furnish(&folder, own, web);
     std::fs::hard_link(folder.join("docroot/large"), folder.join("docroot/again")).expect("linked");
@@ -247,7 +247,7 @@ async fn while_a_site_in_use_is_copied_it_and_its_neighbour_answer_and_the_copy_
     for site in [host, neighbour] {
         scene.install(site, "wordpress", Some("wp")).await;
     }
-    let web = web_user(&scene.stack);
+    let web = php_user(&scene.stack);
     let uploads = scene.folder(host).join("content/uploads");
     for number in 0..300 {
         let bytes = vec![7; 40_000];
@@ -374,7 +374,7 @@ async fn a_tenant_who_swaps_folders_for_links_while_he_is_copied_carries_out_not
     let (victim, tenant, copy) = ("victim.kolga.test", "tenant.kolga.test", "again.kolga.test");
     let theirs = scene.install(victim, "php", None).await;
     let own = scene.install(tenant, "php", None).await;
-    let (worker, web) = (scene.stack.uid(), web_user(&scene.stack));
+    let (worker, web) = (scene.stack.uid(), php_user(&scene.stack));
     write(
         &theirs.join("private/secret"),
         b"what the neighbour alone may know",

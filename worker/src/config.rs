@@ -64,6 +64,8 @@ pub struct Config {
     pub php: Option<Php>,
     /// composer, when platforms may have packages of its.
     pub composer: Option<Composer>,
+    /// Pools that sites can have to themselves, when there are some.
+    pub pools: Option<Pools>,
     /// The database server, when sites may need one.
     pub mariadb: Option<Mariadb>,
     /// Where backups go, when there are to be some.
@@ -189,7 +191,7 @@ pub struct Sites {
     /// `https://git.example.org/shops/`.
     #[serde(default)]
     pub git_sources: Vec<String>,
-    /// The user as whom nginx and php-fpm read sites.
+    /// The user as whom nginx reads sites, and the php-fpm that they share unless `php.user` says another.
     #[serde(default = "www_data")]
     pub web_user: String,
 }
@@ -312,8 +314,54 @@ pub struct Php {
     /// The command line interpreter.
     #[serde(default = "php_binary")]
     pub binary: PathBuf,
-    /// The socket of php-fpm; Debian's of the newest version when none is named.
+    /// The socket of the php-fpm that sites share; Debian's of the newest version when none is named.
     pub fpm_socket: Option<PathBuf>,
+    /// As whom that one runs; as `sites.web_user`, like nginx, when nobody is named.
+    pub user: Option<String>,
+}
+
+/// Pools that sites can have to themselves: php-fpms with a user each, which root has made. See `crate::pools`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pools {
+    /// Holds of each `<user>.sock` and `<user>/tmp`. Nobody but root may write there.
+    pub folder: PathBuf,
+    /// Their users.
+    pub users: Vec<String>,
+}
+
+impl Pools {
+    /// What makes no sense, beside a web server of this user and PHP that sites share of that one.
+    fn problems(&self, web_user: &str, php_user: &str) -> Vec<String> {
+        let mut problems = Vec::new();
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+        let is_user = |name: &String| {
+            name.len() <= 32
+                && name.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+                && name.bytes().all(plain)
+        };
+        if !self.users.iter().all(is_user) {
+            problems.push("pools.users must be names of users: a-z, 0-9, - and _".into());
+        }
+        for (number, user) in self.users.iter().enumerate() {
+            if self.users[..number].contains(user)
+                || [web_user, php_user, "root"].contains(&user.as_str())
+            {
+                problems.push(format!(
+                    "pools.users: {user} has something else to do already"
+                ));
+            }
+        }
+        // Or every site that shares a pool could read what nginx may read of the others.
+        if web_user == php_user {
+            problems.push(
+                "pools are worth something only where the php-fpm that sites share has another user than nginx: see \
+                 php.user"
+                    .into(),
+            );
+        }
+        problems
+    }
 }
 
 /// A restic repository. Nothing in here is a secret; the files that it names are.
@@ -478,6 +526,13 @@ impl Config {
             folders.insert("composer.program", &composer.program);
             problems.extend(composer.problems());
         }
+        if let Some(pools) = &self.pools {
+            folders.insert("pools.folder", &pools.folder);
+            problems.extend(pools.problems(&self.sites.web_user, self.php_user()));
+            if self.php.is_none() {
+                problems.push("pools are of PHP's: add a [php]".into());
+            }
+        }
         if let Some(backups) = &self.backups {
             folders.insert("backups.password_file", &backups.password_file);
             let environment = backups.environment_file.as_ref();
@@ -555,6 +610,13 @@ impl Config {
             problems.push("broker.url must begin with amqp://".into());
         }
         problems
+    }
+
+    /// As whom the php-fpm runs that sites share.
+    #[must_use]
+    pub fn php_user(&self) -> &str {
+        let named = self.php.as_ref().and_then(|php| php.user.as_deref());
+        named.unwrap_or(&self.sites.web_user)
     }
 
     /// The journal's file.

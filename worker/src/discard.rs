@@ -1,18 +1,18 @@
-//! Making a site's folder removable. Below the folders that the web server's user may write, PHP makes
+//! Making a site's folder removable. Below the folders that PHP may write, it makes
 //! folders that are its own; `mkdir($folder, 0755)`, as so many applications say it, bounds the worker's
 //! right there to reading, and the worker is nobody who could overrule that.
 //!
-//! So php-fpm is asked for help: a script in the site's folder, run as that very user, opens what is its
-//! own. It can do nothing that the site's own PHP could not do. Called by the steps that remove a site's
-//! folder, before they do.
+//! So php-fpm is asked for help, the one of the user whose folders they are: a script in the site's folder, run as that
+//! very user, opens what is its own. It can do nothing that the site's own PHP could not do. Called by the steps that
+//! remove a site's folder, before they do.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use anyhow::Context as _;
 use rustix::fs::{AtFlags, FileType};
 
 use crate::cx::Cx;
-use crate::files::{Access, Dir, blocking, user_id};
+use crate::files::{Access, Dir, blocking};
 
 /// The script's name in the site's folder.
 const SCRIPT: &str = ".open.php";
@@ -40,7 +40,7 @@ echo 'opened';
 /// Sees to it that the worker may remove the folder `name` in `parent`; nothing has to be there.
 ///
 /// # Errors
-/// When php-fpm is needed for that and does not help.
+/// When a php-fpm is needed for that and does not help.
 pub async fn prepare(cx: &Cx, parent: &Dir, name: &str) -> anyhow::Result<()> {
     if parent.kind(name)?.is_none() {
         return Ok(());
@@ -48,19 +48,31 @@ pub async fn prepare(cx: &Cx, parent: &Dir, name: &str) -> anyhow::Result<()> {
     let folder = parent.dir(name)?;
     let own = rustix::process::geteuid().as_raw();
     let looked = folder.clone();
-    if own == 0 || !blocking(move || has_foreign_folder(&looked, own, 0)).await? {
+    if own == 0 {
         return Ok(());
     }
-    let php = cx
-        .spoke
-        .need_php()
-        .with_context(|| format!("somebody else's folders are in {}", folder.path().display()))?;
-    let web = user_id(&cx.spoke.config.sites.web_user)?;
+    let mut owners = BTreeSet::new();
+    let owners = blocking(move || {
+        note_owners(&looked, own, &mut owners, 0)?;
+        Ok(owners)
+    });
+    for owner in owners.await? {
+        open(cx, &folder, own, owner).await?;
+    }
+    Ok(())
+}
+
+/// Opens what is this owner's.
+async fn open(cx: &Cx, folder: &Dir, own: u32, owner: u32) -> anyhow::Result<()> {
+    let Some(php) = cx.spoke.php_of(owner) else {
+        // Nobody can be asked; the removal itself says what it cannot remove.
+        return Ok(());
+    };
     folder.write_atomically(SCRIPT, OPEN.as_bytes(), 0o444)?;
     let way = folder.clone();
     blocking(move || {
-        // A removal that broke off may have taken from the web server's user its way in.
-        grant(&way, own, web, 0);
+        // A removal that broke off may have taken from that user its way in.
+        grant(&way, own, owner, 0);
         Ok(())
     })
     .await?;
@@ -73,32 +85,38 @@ pub async fn prepare(cx: &Cx, parent: &Dir, name: &str) -> anyhow::Result<()> {
     folder.remove_file(SCRIPT)
 }
 
-fn has_foreign_folder(dir: &Dir, own: u32, depth: usize) -> anyhow::Result<bool> {
+/// Who else has folders here. Into theirs nobody looks: the worker may not be able to.
+fn note_owners(
+    dir: &Dir,
+    own: u32,
+    owners: &mut BTreeSet<u32>,
+    depth: usize,
+) -> anyhow::Result<()> {
     for name in dir.names()? {
         let found = rustix::fs::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW)?;
         if FileType::from_raw_mode(found.st_mode) != FileType::Directory {
             continue;
         }
-        if found.st_uid != own
-            || depth < DEPTH && has_foreign_folder(&dir.dir(Path::new(&name))?, own, depth + 1)?
-        {
-            return Ok(true);
+        if found.st_uid != own {
+            owners.insert(found.st_uid);
+        } else if depth < DEPTH {
+            note_owners(&dir.dir(Path::new(&name))?, own, owners, depth + 1)?;
         }
     }
-    Ok(false)
+    Ok(())
 }
 
-/// Lets the web server's user through the worker's own folders.
-fn grant(dir: &Dir, own: u32, web: u32, depth: usize) {
+/// Lets that user through the worker's own folders.
+fn grant(dir: &Dir, own: u32, user: u32, depth: usize) {
     let whose = rustix::fs::fstat(dir).map(|found| found.st_uid);
     if depth > DEPTH || whose != Ok(own) {
         return;
     }
     // What fails here shows when the script does not reach what it should open.
-    dir.set_access(&[(web, Access::Read)], false).ok();
+    dir.set_access(&[(user, Access::Read)], false).ok();
     for name in dir.names().unwrap_or_default() {
         if let Ok(below) = dir.dir(Path::new(&name)) {
-            grant(&below, own, web, depth + 1);
+            grant(&below, own, user, depth + 1);
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod layout;
 pub mod opcache;
 pub mod outgoing;
 pub mod plan;
+pub mod pools;
 pub mod process;
 pub mod profile;
 pub mod recipe;
@@ -44,6 +45,7 @@ pub mod unpack;
 pub mod usage;
 mod vhost;
 pub mod watchdog;
+pub mod web;
 
 #[cfg(test)]
 mod testing;

@@ -57,6 +57,9 @@ pub struct SiteEntry {
     /// Whether it was made of what Kolga had not made: its pages are its own and none of its profile's.
     #[serde(default)]
     pub imported: bool,
+    /// The pool that is its alone, by its user.
+    #[serde(default)]
+    pub pool: Option<String>,
     /// Its folder.
     pub path: PathBuf,
     /// When it was complete.

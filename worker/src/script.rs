@@ -1,5 +1,6 @@
 //! A PHP script of a profile, run for one site: it lies in the site's folder while it runs, gets the site's
-//! particulars as JSON over stdin, secrets among them, and what it says goes to the task's log.
+//! particulars as JSON over stdin, secrets among them, and what it says goes to the task's log. It runs the site's code, so
+//! where the site has a pool of its own it runs as that pool's user, and can do no more than that code can do anyway.
 //!
 //! Used by the steps `run_installer`, `run_command` and `run_upgrade` and by [`crate::cron`]; the child and all that it leaves
 //! running is [`crate::process`]'s.
@@ -67,8 +68,25 @@ pub async fn run_from(
 ) -> anyhow::Result<()> {
     let folder = folder(cx, site)?;
     let text = site.profile.file(&script.script)?;
-    folder.write_new(name, text, 0o400)?;
-    let mut command = cx.spoke.need_php()?.command();
+    let (pool, php) = (site.pool()?, cx.spoke.need_php()?);
+    let mut command = match pool {
+        None => {
+            folder.write_new(name, text, 0o400)?;
+            php.command()
+        }
+        Some(pool) => {
+            anyhow::ensure!(
+                cx.spoke.supervision.has_cgroups(),
+                "a script of {} would run as {}, and without a cgroup for each command the worker could not end it: set \
+                 Delegate=yes in its systemd unit",
+                site.host,
+                pool.user
+            );
+            folder.write_new(name, text, 0o440)?;
+            folder.let_in(name, pool.uid)?;
+            php.command_of(pool)
+        }
+    };
     for (key, value) in &script.php_settings {
         command = command.arg("-d").arg(format!("{key}={value}"));
     }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use kolga_protocol::id::Run;
@@ -15,11 +16,15 @@ use kolga_protocol::names::{
 use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::task::site_install::Params;
 
+use crate::files::user_id;
 use crate::layout;
+use crate::pools::{self, Pool};
 use crate::profile::template::{PlainPath, PublicFile};
 use crate::profile::{Profile, WebAccess};
 use crate::registry::{Registry, SiteEntry};
+use crate::services::php::Php;
 use crate::spoke::Spoke;
+use crate::web::Web;
 
 /// The site.
 #[derive(Debug)]
@@ -40,6 +45,8 @@ pub struct Site {
     pub database: Option<DatabaseName>,
     /// Whether its pages are its own and none of its profile's.
     pub imported: bool,
+    /// The pool that is its alone, where it is to have one; found by step `open_pool` for a site that is to be made.
+    pub own_pool: Option<OnceLock<Pool>>,
     /// Its address, without a slash at the end.
     pub url: String,
     /// Its folder.
@@ -61,8 +68,13 @@ impl Site {
             true => Some(free_database(spoke, &params.site, run)?),
             false => None,
         };
+        let (own, options) = wanted_pool(&params.options, &profile)?;
+        if own {
+            spoke.need_pools()?;
+        }
         Ok(Self {
-            options: profile.complete_options(&params.site, &params.options)?,
+            options: complete_options(&profile, &params.site, &options, own)?,
+            own_pool: own.then(OnceLock::new),
             host: params.site.clone(),
             names: Names {
                 aliases: params.aliases.clone(),
@@ -88,8 +100,20 @@ impl Site {
         let code = needed_code(spoke, entry.platform.as_ref(), &profile)?;
         need_services(spoke, &profile)?;
         let names = entry.names();
+        let (own, options) = wanted_pool(&entry.options, &profile)?;
+        let own_pool = match &entry.pool {
+            Some(user) => Some(OnceLock::from(spoke.need_pools()?.get(user)?)),
+            None => None,
+        };
+        anyhow::ensure!(
+            own == own_pool.is_some(),
+            "the option {} of {} is not what the spoke's book says of its pool",
+            pools::OPTION,
+            entry.host
+        );
         Ok(Self {
-            options: profile.complete_options(&entry.host, &entry.options)?,
+            options: complete_options(&profile, &entry.host, &options, own)?,
+            own_pool,
             url: url(spoke, entry.https, names.main(&entry.host))?,
             host: entry.host.clone(),
             names,
@@ -116,7 +140,47 @@ impl Site {
         Some(self.folder.join(&settings.path))
     }
 
-    /// The folders below its own in which the web server's user may write.
+    /// The pool that is its alone; `None` where it shares one.
+    ///
+    /// # Errors
+    /// When it is to have one and has none yet: nothing may fall back to the one that others share.
+    pub fn pool(&self) -> anyhow::Result<Option<&Pool>> {
+        let Some(own) = &self.own_pool else {
+            return Ok(None);
+        };
+        let pool = own.get();
+        pool.with_context(|| format!("{} has no pool yet", self.host))
+            .map(Some)
+    }
+
+    /// Who gets at its files besides the worker.
+    ///
+    /// # Errors
+    /// When there is no such user, or it has no pool yet.
+    pub fn web(&self, spoke: &Spoke) -> anyhow::Result<Web> {
+        let nginx = user_id(&spoke.config.sites.web_user)?;
+        let php = match self.pool()? {
+            Some(pool) => pool.uid,
+            None if self.profile.manifest.needs.php => user_id(spoke.config.php_user())?,
+            None => nginx,
+        };
+        Ok(Web { nginx, php })
+    }
+
+    /// PHP with the php-fpm that runs the site's; `None` where the spoke has none.
+    ///
+    /// # Errors
+    /// When it has no pool yet.
+    pub fn php(&self, spoke: &Spoke) -> anyhow::Result<Option<Php>> {
+        let pool = self.pool()?;
+        let php = spoke.php.as_ref();
+        Ok(php.map(|php| match pool {
+            Some(pool) => php.at(&pool.socket),
+            None => php.clone(),
+        }))
+    }
+
+    /// The folders below its own in which PHP may write.
     #[must_use]
     pub fn written_by_web(&self) -> Vec<PathBuf> {
         let directories = self.profile.manifest.directories.iter();
@@ -155,6 +219,34 @@ pub fn vhost_mark(owner: &str) -> String {
 
 /// How the first line of every vhost of ours begins.
 pub const VHOST_MARK: &str = "# Written by Kolga in task ";
+
+/// Whether a site is to have a pool of its own, and the options that are its profile's.
+fn wanted_pool(
+    options: &BTreeMap<OptionName, OptionValue>,
+    profile: &Profile,
+) -> anyhow::Result<(bool, BTreeMap<OptionName, OptionValue>)> {
+    let (own, rest) = pools::wish(options)?;
+    anyhow::ensure!(
+        !own || profile.manifest.needs.php,
+        "sites of profile {} run no PHP: there is nothing to have a pool of its own for",
+        profile.manifest.name
+    );
+    Ok((own, rest))
+}
+
+/// All options of a site, its pool's among them.
+fn complete_options(
+    profile: &Profile,
+    host: &HostName,
+    given: &BTreeMap<OptionName, OptionValue>,
+    own: bool,
+) -> anyhow::Result<BTreeMap<OptionName, OptionValue>> {
+    let mut options = profile.complete_options(host, given)?;
+    if own {
+        options.insert(pools::OPTION.parse()?, pools::OWN.parse()?);
+    }
+    Ok(options)
+}
 
 /// What a site calls itself.
 fn url(spoke: &Spoke, https: Https, main: &HostName) -> anyhow::Result<String> {

@@ -1,6 +1,8 @@
 //! Everything on this machine that steps may use, opened once at start and anew at every reload.
 
 use crate::config::{self, Config};
+use crate::files::user_id;
+use crate::pools::Pools;
 use crate::process::Supervision;
 use crate::profile::Profiles;
 use crate::recipe::Recipes;
@@ -25,6 +27,8 @@ pub struct Spoke {
     pub tls: Option<Tls>,
     /// PHP, where the configuration names it.
     pub php: Option<Php>,
+    /// Pools that sites can have to themselves, where the configuration names some.
+    pub pools: Option<Pools>,
     /// Backups, where the configuration says where they go.
     pub backups: Option<Restic>,
     /// What sites have to hide.
@@ -53,6 +57,10 @@ impl Spoke {
             mariadb: config.mariadb.as_ref().map(Mariadb::new),
             tls: config.tls.as_ref().map(Tls::new),
             php: config.php.as_ref().map(Php::new),
+            pools: config
+                .pools
+                .as_ref()
+                .map(|pools| Pools::new(pools, &config.state_dir)),
             backups: config.backups.as_ref().map(|backups| {
                 Restic::new(
                     backups,
@@ -109,6 +117,27 @@ impl Spoke {
     pub fn need_composer(&self) -> anyhow::Result<&config::Composer> {
         let composer = self.config.composer.as_ref();
         composer.ok_or_else(|| missing("composer"))
+    }
+
+    /// Pools, for a task that cannot do without.
+    ///
+    /// # Errors
+    /// When the configuration names none.
+    pub fn need_pools(&self) -> anyhow::Result<&Pools> {
+        self.pools.as_ref().ok_or_else(|| missing("pools"))
+    }
+
+    /// The PHP whose php-fpm runs scripts as the user of this number; `None` where there is none such.
+    #[must_use]
+    pub fn php_of(&self, user: u32) -> Option<Php> {
+        let php = self.php.as_ref()?;
+        if user_id(self.config.php_user()).ok() == Some(user) {
+            return Some(php.clone());
+        }
+        let pools = self.pools.as_ref()?;
+        let mut pools = pools.names().iter().filter_map(|name| pools.get(name).ok());
+        let pool = pools.find(|pool| pool.uid == user)?;
+        Some(php.at(&pool.socket))
     }
 
     /// PHP, for a task that cannot do without.

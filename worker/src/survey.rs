@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use crate::files::{Access, Dir, Kind, Rights};
+use crate::files::{Dir, Kind, Rights};
 use crate::profile::manifest::{Directory, Link};
 use crate::profile::template;
 use crate::profile::{Place, WebAccess};
 use crate::site::Site;
 use crate::steps::make_site_folders::split;
+use crate::web::Web;
 
 /// The site's folder itself, as a path below it.
 pub const TOP: &str = ".";
@@ -76,20 +77,20 @@ pub struct Survey {
 }
 
 /// The rights that a folder of a site is to have.
-fn wanted(directory: &Directory, web: u32, own: u32) -> Rights {
+fn wanted(directory: &Directory, web: Web, own: u32) -> Rights {
     let mode = directory.mode.0;
     match directory.web {
         WebAccess::None => Rights::new(mode, &[], false),
-        WebAccess::Read => Rights::new(mode, &[(web, Access::Read)], true),
-        WebAccess::Write => Rights::new(mode, &[(web, Access::Write), (own, Access::Write)], true),
+        WebAccess::Read => Rights::new(mode, &web.read(), true),
+        WebAccess::Write => Rights::new(mode, &web.write(own), true),
     }
 }
 
-/// Looks at a site. `web` is the number of the web server's user, `platforms` the folder of all platforms.
+/// Looks at a site. `web` says who gets at its files, `platforms` is the folder of all platforms.
 ///
 /// # Errors
 /// When something cannot be looked at.
-pub fn survey(site: &Site, top: &Dir, web: u32, platforms: &Path) -> anyhow::Result<Survey> {
+pub fn survey(site: &Site, top: &Dir, web: Web, platforms: &Path) -> anyhow::Result<Survey> {
     let own = rustix::process::geteuid().as_raw();
     let mut look = Look {
         site,
@@ -98,8 +99,8 @@ pub fn survey(site: &Site, top: &Dir, web: u32, platforms: &Path) -> anyhow::Res
         missing: BTreeSet::new(),
         found: Survey::default(),
     };
-    // The mode that the list for the web server's user gives a folder of mode 0700.
-    look.rights(TOP, top, Rights::new(0o710, &[(web, Access::Pass)], false))?;
+    // The mode that the list for those users gives a folder of mode 0700.
+    look.rights(TOP, top, Rights::new(0o710, &web.pass(), false))?;
     for directory in &site.profile.manifest.directories {
         look.folder(directory, wanted(directory, web, own))?;
     }

@@ -10,6 +10,7 @@ use crate::face::Face;
 use crate::layout;
 use crate::profile::template::{self, Cover, Listen, PlainPath, Redirect, Vhost};
 use crate::services::nginx::{Door, snippet};
+use crate::services::php::Php;
 use crate::site::{Site, vhost_mark};
 use crate::spoke::Spoke;
 
@@ -154,7 +155,8 @@ impl Site {
 
     fn site_text(&self, spoke: &Spoke, entrance: Entrance) -> anyhow::Result<String> {
         let place = &self.profile.manifest.vhost.template;
-        let fpm_socket = spoke.php.as_ref().map(|php| php.fpm_socket());
+        let php = self.php(spoke)?;
+        let fpm_socket = php.as_ref().map(Php::fpm_socket);
         let values = Vhost {
             host: self.main().clone(),
             aliases: self.names.aliases.clone(),

@@ -8,7 +8,7 @@ pub mod foreign;
 mod moving;
 mod platform;
 mod recipes;
-mod trash;
+pub mod trash;
 
 use std::sync::LazyLock;
 
@@ -146,7 +146,7 @@ impl Scenario {
         };
         let (host, database) = (self.host(), self.database().map(stem));
         let is_build = self.is_a_platform();
-        let keeps_trash = self.keeps_trash();
+        let (keeps_trash, own_pool) = (self.keeps_trash(), self.has_its_own_pool());
         let is_backup = self.kind == Kind::SiteBackup || self.is_deletion_with_backup();
         let is_backup = is_backup || self.removes_backups();
         let extracts = self.kind == Kind::BackupExtract;
@@ -170,6 +170,7 @@ impl Scenario {
                 || is_backup && name == backups::SNAPSHOTS
                 || is_build && name.contains("/try")
                 || extracts && name.contains(&format!("/{}", backups::EXTRACTED))
+                || own_pool && name.contains("/state/pools/")
                 || keeps_trash && (name.contains("/.trash") || name.contains("/trash/"))
         }
     }
@@ -444,11 +445,27 @@ impl Scenario {
     }
 
     fn installation(self) -> Request {
+        let options = match self.has_its_own_pool() {
+            true => json!({"pool": "own"}),
+            false => json!({}),
+        };
         let body = json!({
             "host": self.host(), "server": SERVER, "profile": self.profile,
-            "platform": self.platform(), "aliases": [], "options": {},
+            "platform": self.platform(), "aliases": [], "options": options,
         });
         Request::post("/v1/sites", body)
+    }
+
+    /// Whether its site has a pool of php-fpm to itself: where that is taken, given back, and kept for what is in the
+    /// trash. All else is tried with sites that share one.
+    fn has_its_own_pool(self) -> bool {
+        let kinds = [
+            Kind::SiteInstall,
+            Kind::SiteDelete,
+            Kind::TrashRestore,
+            Kind::TrashEmpty,
+        ];
+        self.profile == Some("php") && kinds.contains(&self.kind)
     }
 
     fn deletion(self, backup: bool) -> Request {

@@ -25,7 +25,12 @@ fn task(kind: &str, params: Value) -> Request {
     Request::post("/v1/tasks", body)
 }
 
-pub(super) fn restore(stack: &Stack) -> Request {
+/// Asks for the item to be brought back.
+///
+/// # Panics
+/// When not exactly one is there.
+#[must_use]
+pub fn restore(stack: &Stack) -> Request {
     let item = item(stack);
     let entry = &item["entry"];
     let site = json!({
@@ -38,6 +43,11 @@ pub(super) fn restore(stack: &Stack) -> Request {
     )
 }
 
-pub(super) fn empty(stack: &Stack) -> Request {
+/// Asks for the item to be destroyed.
+///
+/// # Panics
+/// When not exactly one is there.
+#[must_use]
+pub fn empty(stack: &Stack) -> Request {
     task("trash.empty", json!({"item": item(stack)["run"]["task"]}))
 }

@@ -252,14 +252,14 @@ impl Watcher {
     }
 }
 
-/// Every folder that a spoke has in a stack, but for those of nginx, PHP and restic themselves: what a task makes a new place
+/// Every folder that a spoke has in a stack, but for those of nginx, PHP, its pools and restic themselves: what a task makes a new place
 /// for is looked at without being named here.
 fn folders(stack: &Stack, server: &str) -> Vec<std::path::PathBuf> {
     let config = stack.spoke(server, "config");
     let home = config.parent().expect("a folder");
     let entries = std::fs::read_dir(home).expect("the spoke's folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
-    let others = ["nginx", "php", "backups"];
+    let others = ["nginx", "php", "pools", "backups"];
     paths
         .filter(|path| path.is_dir() && !others.iter().any(|name| path.ends_with(name)))
         .collect()

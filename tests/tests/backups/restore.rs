@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kolga_protocol::names::DatabaseName;
-use kolga_tests::furnish::{fill, furnish, looks, rows, tree, web_user, write};
+use kolga_tests::furnish::{fill, furnish, looks, php_user, rows, tree, write};
 use kolga_tests::hub::Request;
 use kolga_tests::scenario::SERVER;
 use kolga_tests::world::maria;
@@ -59,7 +59,7 @@ async fn every_byte_mode_link_and_row_comes_back_and_so_does_what_was_there_befo
 {
     let scene = Scene::with_trash("back", 14).await;
     let host = "back.kolga.test";
-    let (own, web) = (scene.stack.uid(), web_user(&scene.stack));
+    let (own, web) = (scene.stack.uid(), php_user(&scene.stack));
     let folder = scene.install(host, "php").await;
     let first = DatabaseName::for_site(&host.parse().expect("a host")).to_string();
     furnish(&folder, own, web);
@@ -168,7 +168,7 @@ async fn a_tenant_gets_neither_the_workers_rights_nor_a_neighbours_files_through
     let (victim, tenant) = ("victim.kolga.test", "tenant.kolga.test");
     let theirs = scene.install(victim, "static").await;
     let own = scene.install(tenant, "php").await;
-    let (worker, web) = (scene.stack.uid(), web_user(&scene.stack));
+    let (worker, web) = (scene.stack.uid(), php_user(&scene.stack));
     for number in 0..200 {
         write(
             &own.join(format!("docroot/{number}")),

@@ -23,6 +23,11 @@ pub(super) fn checks(cx: &Cx) -> Vec<Check> {
             "web server's user",
             web_user.map(|id| format!("{}, number {id}", config.sites.web_user)),
         ),
+        check(
+            "PHP's user",
+            files::user_id(config.php_user())
+                .map(|id| format!("{}, number {id}", config.php_user())),
+        ),
         check("state folder", private(&config.state_dir)),
     ];
     for (name, path) in [

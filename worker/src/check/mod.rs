@@ -48,6 +48,10 @@ pub async fn all(cx: &Cx, probe_database: bool) -> anyhow::Result<Vec<Check>> {
         checks.push(check("composer", programs::composer(composer)));
     }
     cx.stop.check()?;
+    if let (Some(pools), Some(php)) = (&cx.spoke.pools, &cx.spoke.php) {
+        checks.extend(programs::pools(cx, pools, php).await);
+    }
+    cx.stop.check()?;
     if let Some(mariadb) = &cx.spoke.mariadb {
         checks.extend(database::checks(cx, mariadb, probe_database).await);
     }

@@ -6,10 +6,12 @@ use kolga_protocol::task::server_verify::Check;
 use super::{check, include};
 use crate::config;
 use crate::cx::Cx;
+use crate::pools::{Pool, Pools};
 use crate::process::Command;
 use crate::services::composer;
 use crate::services::php::Php;
 
+const ID: &str = "/usr/bin/id";
 /// What an application that uses a database cannot do without.
 const DATABASE_MODULE: &str = "mysqli";
 
@@ -59,6 +61,38 @@ pub(super) fn composer(config: &config::Composer) -> anyhow::Result<String> {
         false => "no code of packages runs",
     };
     Ok(format!("{}, {plugins}", config.program.display()))
+}
+
+/// Each pool: its user, its php-fpm, and that the worker can become that user.
+pub(super) async fn pools(cx: &Cx, pools: &Pools, php: &Php) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for user in pools.names() {
+        let found = match pools.get(user) {
+            Ok(pool) => probe(cx, &pool, php).await,
+            Err(error) => Err(error),
+        };
+        checks.push(check(&format!("pool {user}"), found));
+    }
+    checks
+}
+
+async fn probe(cx: &Cx, pool: &Pool, php: &Php) -> anyhow::Result<String> {
+    php.at(&pool.socket).ping().await?;
+    let asked = pool.command(ID).arg("-u").capture(cx).await?;
+    let told = asked.success("sudo").with_context(|| {
+        format!(
+            "the worker may not run anything as {}: see the rule in deploy/lib/web.sh",
+            pool.user
+        )
+    })?;
+    let told = String::from_utf8_lossy(&told).trim().to_owned();
+    anyhow::ensure!(
+        told == pool.uid.to_string(),
+        "sudo runs programs as the user {told} in place of {}",
+        pool.uid
+    );
+    let shown = pool.socket.display();
+    Ok(format!("answers at {shown}, user number {told}"))
 }
 
 async fn version(cx: &Cx, php: &Php) -> anyhow::Result<String> {

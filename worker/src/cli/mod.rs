@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod journal;
+mod pool;
 mod recipe;
 mod secret;
 mod status;
@@ -44,6 +45,7 @@ Examples:
   kolga-worker status                         what it does, step by step; exit code 3 when it does not run
   kolga-worker journal list                   what it has taken, and how that ended
   kolga-worker journal retry-undo TASK        after repairing what made an undo fail
+  kolga-worker pool list                      which site has which pool of php-fpm to itself
   kolga-worker recipe check FILE              what is wrong with a recipe of yours
   kolga-worker secret show www.example.org    a site's passwords, which never leave this server";
 
@@ -71,6 +73,11 @@ enum Command {
     Secret {
         #[command(subcommand)]
         command: secret::Secret,
+    },
+    /// Pools of php-fpm that sites can have to themselves.
+    Pool {
+        #[command(subcommand)]
+        command: pool::Pool,
     },
     /// What the hub may have run here besides tasks.
     Recipe {
@@ -148,6 +155,7 @@ async fn obey(
         Command::Journal { command } => command.run(&config).await?,
         Command::Recipe { command } => return command.run(&config),
         Command::Secret { command } => command.run(&config)?,
+        Command::Pool { command } => command.run(config).await?,
         // Seen to before a configuration was needed.
         Command::Completions { .. } | Command::Man => {}
     }

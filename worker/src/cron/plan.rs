@@ -130,6 +130,7 @@ mod tests {
             options: BTreeMap::new(),
             enabled: true,
             imported: false,
+            pool: None,
             path: PathBuf::from("/x"),
             installed_at: UnixMillis(0),
         }

@@ -138,6 +138,36 @@ impl Dir {
         rustix::fs::fsetxattr(&opened, ACCESS, &list, XattrFlags::empty()).with_context(context)
     }
 
+    /// Says of other users what the lists of the file or folder of this name say of these: of each pair, of the second
+    /// instead of the first.
+    ///
+    /// # Errors
+    /// When it is not there, is another user's, or may not be opened by its owner.
+    pub fn rename_users(
+        &self,
+        name: impl AsRef<std::ffi::OsStr>,
+        renamed: &[(u32, u32)],
+    ) -> anyhow::Result<()> {
+        let name = super::component(name.as_ref())?;
+        let context = || format!("cannot change who may do what in {}", self.shown(name));
+        let opened = self.open_beneath(std::path::Path::new(name), OFlags::RDONLY);
+        let opened = opened.with_context(context)?;
+        for kind in [ACCESS, INHERITED] {
+            let mut bytes = vec![0; 4096];
+            let list = match rustix::fs::fgetxattr(&opened, kind, &mut bytes) {
+                Ok(length) => &bytes[..length],
+                Err(Errno::NODATA | Errno::OPNOTSUPP) => continue,
+                Err(error) => return Err(error).with_context(context),
+            };
+            let changed = of_others(list, renamed);
+            if changed != list {
+                rustix::fs::fsetxattr(&opened, kind, &changed, XattrFlags::empty())
+                    .with_context(context)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether such lists work in this folder, tried on a file that is nowhere after it.
     ///
     /// # Errors
@@ -222,27 +252,49 @@ pub(super) fn copy_lists(source: &OwnedFd, target: &OwnedFd, is_folder: bool) ->
 /// A list, or where there is none a mode, in which this user may do what the owner may.
 fn as_owner(list: Option<&[u8]>, mode: u32, user: u32) -> Vec<u8> {
     let bits = |shift: u32| u16::try_from((mode >> shift) & 0o7).unwrap_or_default();
-    // By tag and number, which is the order that the kernel wants.
     let mut entries = BTreeMap::from([
         ((USER_OBJ, NO_ID), bits(6)),
         ((GROUP_OBJ, NO_ID), bits(3)),
         ((OTHER, NO_ID), bits(0)),
     ]);
-    for entry in list
-        .unwrap_or_default()
-        .get(4..)
-        .unwrap_or_default()
-        .chunks_exact(8)
-    {
-        let tag = u16::from_le_bytes([entry[0], entry[1]]);
-        let id = u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]);
-        entries.insert((tag, id), u16::from_le_bytes([entry[2], entry[3]]));
-    }
+    entries.extend(decode(list.unwrap_or_default()));
     let owner = entries[&(USER_OBJ, NO_ID)];
     let mask = entries.get(&(MASK, NO_ID));
     let mask = mask.unwrap_or(&entries[&(GROUP_OBJ, NO_ID)]) | owner;
     entries.insert((USER, user), owner);
     entries.insert((MASK, NO_ID), mask);
+    joined(entries)
+}
+
+/// A list in which each first user of a pair is the second. Who is named twice then may do what either could.
+fn of_others(list: &[u8], renamed: &[(u32, u32)]) -> Vec<u8> {
+    let mut entries: BTreeMap<(u16, u32), u16> = BTreeMap::new();
+    for ((tag, id), bits) in decode(list) {
+        let others = renamed
+            .iter()
+            .filter(|(from, _)| tag == USER && *from == id);
+        let mut others: Vec<u32> = others.map(|(_, to)| *to).collect();
+        if others.is_empty() {
+            others.push(id);
+        }
+        for other in others {
+            *entries.entry((tag, other)).or_default() |= bits;
+        }
+    }
+    joined(entries)
+}
+
+/// By tag and number, which is the order that the kernel wants.
+fn decode(list: &[u8]) -> impl Iterator<Item = ((u16, u32), u16)> {
+    let entries = list.get(4..).unwrap_or_default().chunks_exact(8);
+    entries.map(|entry| {
+        let tag = u16::from_le_bytes([entry[0], entry[1]]);
+        let id = u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]);
+        ((tag, id), u16::from_le_bytes([entry[2], entry[3]]))
+    })
+}
+
+fn joined(entries: BTreeMap<(u16, u32), u16>) -> Vec<u8> {
     let mut list = VERSION.to_le_bytes().to_vec();
     for ((tag, id), bits) in entries {
         list.extend(tag.to_le_bytes());
@@ -260,9 +312,9 @@ fn encode(users: &[(u32, Access)]) -> Vec<u8> {
 }
 
 fn encode_within(users: &[(u32, Access)], owner: u16, mask: u16, other: u16) -> Vec<u8> {
-    // The kernel wants users in the order of their numbers, each once.
+    // The kernel wants users in the order of their numbers, each once: who is named twice may do the more of it.
     let mut users = users.to_vec();
-    users.sort_by_key(|(id, _)| *id);
+    users.sort_by_key(|(id, access)| (*id, std::cmp::Reverse(access.bits())));
     users.dedup_by_key(|(id, _)| *id);
     let mut list = VERSION.to_le_bytes().to_vec();
     let mut add = |tag: u16, bits: u16, id: u32| {

@@ -23,7 +23,8 @@ pub struct Settled {
 
 impl Dir {
     /// Takes from every file here what lends the worker's rights to others, and gives `user` what the owner may in all
-    /// that `theirs` names by its path below this folder: it was that user's. Follows no link.
+    /// that `theirs` names by its path below this folder: it was that user's. What lists say of the first user of each pair
+    /// of `renamed` they say of the second then. Follows no link.
     ///
     /// # Errors
     /// When something cannot be looked at or changed, or `check` says so.
@@ -31,6 +32,7 @@ impl Dir {
         &self,
         user: u32,
         theirs: &dyn Fn(&Path) -> bool,
+        renamed: &[(u32, u32)],
         check: &mut dyn FnMut() -> anyhow::Result<()>,
     ) -> anyhow::Result<Settled> {
         let mut settled = Settled::default();
@@ -46,14 +48,11 @@ impl Dir {
                 let looks = folder.looks(&name)?;
                 let looks = looks.with_context(|| format!("{} is gone", below.display()))?;
                 let is_theirs = theirs(&below);
-                settle(
-                    &folder,
-                    Path::new(&name),
-                    looks,
-                    user,
-                    is_theirs,
-                    &mut settled,
-                )?;
+                let lists = Lists {
+                    user: is_theirs.then_some(user),
+                    renamed,
+                };
+                settle(&folder, Path::new(&name), looks, &lists, &mut settled)?;
                 if looks.kind == Kind::Dir {
                     waiting.push(below);
                 }
@@ -63,19 +62,25 @@ impl Dir {
     }
 }
 
+/// What becomes of the lists of one file or folder.
+struct Lists<'a> {
+    /// Who is let in.
+    user: Option<u32>,
+    renamed: &'a [(u32, u32)],
+}
+
 fn settle(
     folder: &Dir,
     name: &Path,
     looks: Looks,
-    user: u32,
-    is_theirs: bool,
+    lists: &Lists<'_>,
     settled: &mut Settled,
 ) -> anyhow::Result<()> {
     let mut to = looks.mode;
     match looks.kind {
         Kind::File => to &= !LENDING,
         // One that its owner could not look into would keep the worker out, too.
-        Kind::Dir if is_theirs => to = (to & !LENDING) | 0o700,
+        Kind::Dir if lists.user.is_some() => to = (to & !LENDING) | 0o700,
         _ => {}
     }
     if to != looks.mode {
@@ -83,7 +88,14 @@ fn settle(
         settled.lending += u64::from(looks.mode & LENDING != 0);
     }
     let own = rustix::process::geteuid().as_raw();
-    if is_theirs && looks.owner == own && matches!(looks.kind, Kind::File | Kind::Dir) {
+    if looks.owner != own || !matches!(looks.kind, Kind::File | Kind::Dir) {
+        return Ok(());
+    }
+    // First, since who is let in may be one of those that others become.
+    if !lists.renamed.is_empty() && folder.rename_users(name, lists.renamed).is_err() {
+        settled.left += 1;
+    }
+    if let Some(user) = lists.user {
         match folder.let_in(name, user) {
             Ok(()) => settled.let_in += 1,
             Err(_) => settled.left += 1,
@@ -126,7 +138,7 @@ mod tests {
         let ours = top.dir("up").expect("there").rights().expect("looked");
         let theirs = |path: &Path| path.starts_with("up/deep");
         let settled = top
-            .settle_tree(WEB, &theirs, &mut || Ok(()))
+            .settle_tree(WEB, &theirs, &[], &mut || Ok(()))
             .expect("settled");
         assert_eq!((settled.let_in, settled.left, settled.lending), (2, 0, 2));
         let is = |path: &Path| {
@@ -156,7 +168,7 @@ mod tests {
             ours
         );
         let again = top
-            .settle_tree(WEB, &theirs, &mut || Ok(()))
+            .settle_tree(WEB, &theirs, &[], &mut || Ok(()))
             .expect("settled");
         assert_eq!(again.lending, 0);
     }

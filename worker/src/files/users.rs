@@ -17,7 +17,7 @@ pub fn user_id(name: &str) -> anyhow::Result<u32> {
         })
         .with_context(|| {
             format!(
-                "there is no user {name} in /etc/passwd: make it, or name another in sites.web_user"
+                "there is no user {name} in /etc/passwd: make it, or name another in the worker's configuration"
             )
         })
 }

@@ -12,6 +12,7 @@ use kolga_protocol::names::{DatabaseName, HostName, OptionName, ProfileName};
 use super::manifest::{Directory, Import, Manifest, WebAccess};
 use super::place::Place;
 use super::{Profile, template};
+use crate::pools::OPTION;
 
 /// A profile out of its files, or what is wrong with them.
 pub(super) fn check(
@@ -66,6 +67,10 @@ fn contradictions(name: &ProfileName, profile: &Profile) -> Vec<(String, String)
     if manifest.needs.platform != manifest.platform.is_some() {
         let text = "needs.platform and the table [platform] go together";
         problem("platform", text.to_owned());
+    }
+    if manifest.options.keys().any(|name| name.as_str() == OPTION) {
+        let text = format!("the option {OPTION} is one that every site has: call yours otherwise");
+        problem("[options.pool", text);
     }
     if manifest.needs.database && manifest.settings.is_none() {
         problem(

@@ -7,9 +7,12 @@ use anyhow::Context as _;
 
 use super::fastcgi;
 use crate::config;
+use crate::pools::Pool;
 use crate::process::Command;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Errors go to stderr and nowhere else.
+const QUIET: [&str; 4] = ["-d", "display_errors=stderr", "-d", "log_errors=0"];
 /// How long a script of ours may run in php-fpm.
 const RUN: Duration = Duration::from_secs(120);
 
@@ -59,13 +62,28 @@ impl Php {
     /// where a visitor could see them.
     #[must_use]
     pub fn command(&self) -> Command {
-        Command::new(&self.binary).args(["-d", "display_errors=stderr", "-d", "log_errors=0"])
+        Command::new(&self.binary).args(QUIET)
+    }
+
+    /// The same as the user of a pool.
+    #[must_use]
+    pub fn command_of(&self, pool: &Pool) -> Command {
+        pool.command(&self.binary).args(QUIET)
     }
 
     /// The interpreter's path.
     #[must_use]
     pub fn binary(&self) -> &Path {
         &self.binary
+    }
+
+    /// The same PHP, with the php-fpm that listens here.
+    #[must_use]
+    pub fn at(&self, socket: &Path) -> Self {
+        Self {
+            binary: self.binary.clone(),
+            fpm_socket: socket.to_owned(),
+        }
     }
 
     /// Where nginx reaches php-fpm.

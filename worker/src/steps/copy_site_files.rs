@@ -16,13 +16,14 @@ use serde::{Deserialize, Serialize};
 use super::make_site_folders::{free, take_away};
 use super::settle_restored::mend;
 use crate::cx::{Cx, Stop};
-use crate::files::{Copied, Dir, MARK, blocking, user_id};
+use crate::files::{Copied, Dir, MARK, blocking};
 use crate::layout;
 use crate::profile::manifest::Manifest;
 use crate::relink::relink;
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 use crate::survey::survey;
+use crate::web::Web;
 
 /// How many files that are not copied are named in the log.
 const NAMED: usize = 5;
@@ -73,7 +74,8 @@ impl Step for CopySiteFiles {
         let copying = Copying {
             from: Arc::clone(&self.from),
             site: Arc::clone(&self.site),
-            web: user_id(&cx.spoke.config.sites.web_user)?,
+            web: self.site.web(&cx.spoke)?,
+            was: self.from.web(&cx.spoke)?,
             platforms: cx.spoke.config.sites.platforms.clone(),
             stop: cx.stop.clone(),
         };
@@ -97,7 +99,9 @@ impl Step for CopySiteFiles {
 struct Copying {
     from: Arc<Site>,
     site: Arc<Site>,
-    web: u32,
+    web: Web,
+    /// Who gets at the site that is copied.
+    was: Web,
     platforms: PathBuf,
     stop: Stop,
 }
@@ -122,12 +126,15 @@ impl Copying {
         let theirs = |path: &Path| {
             copied.foreign.contains(path) && written.iter().any(|folder| path.starts_with(folder))
         };
-        let settled = target.settle_tree(self.web, &theirs, &mut check)?;
+        let pairs = [
+            (self.was.nginx, self.web.nginx),
+            (self.was.php, self.web.php),
+        ];
+        let renamed: Vec<_> = pairs.into_iter().filter(|(from, to)| from != to).collect();
+        let settled = target.settle_tree(self.web.php, &theirs, &renamed, &mut check)?;
         if settled.left > 0 {
             let count = settled.left;
-            warn(format!(
-                "{count} files could not be given back to the web server's user"
-            ));
+            warn(format!("{count} files could not be given back to PHP"));
         }
         let found = survey(&self.site, target, self.web, &self.platforms)?;
         found.problems.into_iter().for_each(warn);

@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use super::make_site_folders::{free, make_folders, take_away};
 use super::mend_site::mend_one;
 use crate::cx::{Cx, Stop};
-use crate::files::{Dir, Taken, blocking, user_id};
+use crate::files::{Dir, Taken, blocking};
 use crate::import::Source;
 use crate::layout;
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 use crate::survey::survey;
+use crate::web::Web;
 
 /// Copies a site's files.
 pub struct CopySource {
@@ -62,7 +63,7 @@ impl Step for CopySource {
             weighed: self.weighed,
             sites: layout::sites(config)?,
             owner: record.run.to_string(),
-            web: user_id(&config.sites.web_user)?,
+            web: self.site.web(&cx.spoke)?,
             stop: cx.stop.clone(),
         };
         let platforms = config.sites.platforms.clone();
@@ -92,7 +93,7 @@ struct Work {
     weighed: Taken,
     sites: Dir,
     owner: String,
-    web: u32,
+    web: Web,
     stop: Stop,
 }
 

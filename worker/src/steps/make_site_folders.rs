@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::cx::{Cx, Stop};
 use crate::discard;
-use crate::files::{Access, Dir, blocking, user_id};
+use crate::files::{Dir, blocking};
 use crate::layout;
 use crate::profile::WebAccess;
 use crate::profile::manifest::Link;
 use crate::site::Site;
 use crate::step::{Step, UndoError};
+use crate::web::Web;
 use kolga_protocol::fault;
 
 /// Makes a site's folders.
@@ -47,7 +48,7 @@ impl Step for MakeSiteFolders {
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
         let sites = layout::sites(&cx.spoke.config)?;
-        let web = user_id(&cx.spoke.config.sites.web_user)?;
+        let web = self.0.web(&cx.spoke)?;
         let (site, owner, stop) = (Arc::clone(&self.0), record.run.to_string(), cx.stop.clone());
         blocking(move || make(&site, &sites, &owner, web, &stop)).await?;
         cx.log.info(format!("made {}", self.0.folder.display()));
@@ -90,7 +91,7 @@ async fn remove(cx: &Cx, host: HostName, run: Run) -> anyhow::Result<()> {
     blocking(move || sites.remove_owned_dir(host.as_str(), &owner).map(drop)).await
 }
 
-fn make(site: &Site, sites: &Dir, owner: &str, web: u32, stop: &Stop) -> anyhow::Result<()> {
+fn make(site: &Site, sites: &Dir, owner: &str, web: Web, stop: &Stop) -> anyhow::Result<()> {
     let top = make_folders(site, sites, owner, web, stop)?;
     if let Some(code) = site.code() {
         for wanted in &site.profile.manifest.links {
@@ -105,13 +106,13 @@ pub(super) fn make_folders(
     site: &Site,
     sites: &Dir,
     owner: &str,
-    web: u32,
+    web: Web,
     stop: &Stop,
 ) -> anyhow::Result<Dir> {
     let own = rustix::process::geteuid().as_raw();
     let top = sites.make_owned_dir(site.host.as_str(), 0o700, owner)?;
     fault::point("make_site_folders:top");
-    top.set_access(&[(web, Access::Pass)], false)?;
+    top.set_access(&web.pass(), false)?;
     let manifest = &site.profile.manifest;
     for wanted in &manifest.directories {
         stop.check()?;
@@ -119,11 +120,8 @@ pub(super) fn make_folders(
         let made = parent.make_dir(name, 0o700)?;
         match wanted.web {
             WebAccess::None => {}
-            WebAccess::Read => made.set_access(&[(web, Access::Read)], true)?,
-            // What the web server's user puts there is the worker's to remove.
-            WebAccess::Write => {
-                made.set_access(&[(web, Access::Write), (own, Access::Write)], true)?;
-            }
+            WebAccess::Read => made.set_access(&web.read(), true)?,
+            WebAccess::Write => made.set_access(&web.write(own), true)?,
         }
         made.set_mode(wanted.mode.0)?;
     }

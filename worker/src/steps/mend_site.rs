@@ -192,7 +192,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::files::user_id;
     use crate::site::Site;
     use crate::steps::make_site_folders::MakeSiteFolders;
     use crate::steps::testing::{site, site_context};
@@ -216,7 +215,7 @@ mod tests {
         let config = &cx.spoke.config;
         let sites = layout::sites(config).expect("there");
         let top = sites.dir(site.host.as_str()).expect("a site");
-        let web = user_id(&config.sites.web_user).expect("a user");
+        let web = site.web(&cx.spoke).expect("users");
         survey(site, &top, web, &config.sites.platforms).expect("looked")
     }
 
@@ -301,7 +300,7 @@ mod tests {
         let config = &cx.spoke.config;
         let sites = layout::sites(config).expect("there");
         let top = sites.dir(site.host.as_str()).expect("a site");
-        let web = user_id(&config.sites.web_user).expect("a user");
+        let web = site.web(&cx.spoke).expect("users");
         match survey(site, &top, web, &config.sites.platforms) {
             Ok(found) => format!("{:?}", found.problems),
             Err(error) => format!("{error:#}"),

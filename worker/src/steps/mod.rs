@@ -10,6 +10,7 @@ pub mod check_site;
 pub mod check_snapshot;
 pub mod clear_stage;
 pub mod close_database;
+pub mod close_pool;
 pub mod copy_site_files;
 pub mod copy_source;
 pub mod create_database;
@@ -39,6 +40,7 @@ pub mod mend_database_user;
 pub mod mend_site;
 pub mod move_site_folder;
 pub mod open_login;
+pub mod open_pool;
 pub mod open_repository;
 pub mod overlay_platform;
 pub mod place_restored;
@@ -160,6 +162,7 @@ steps! {
     mend_database_user::MendDatabaseUser,
     copy_site_files::CopySiteFiles,
     open_login::OpenLogin,
+    open_pool::OpenPool,
     check_face::CheckFace,
     swap_vhost::SwapVhost,
     swap_settings::SwapSettings,
@@ -211,6 +214,7 @@ finals! {
     empty_item::EmptyItem,
     forget_item::ForgetItem,
     finish_recipe_step::FinishRecipeStep,
+    close_pool::ClosePool,
 }
 
 fn unknown(name: &str) -> UndoError {

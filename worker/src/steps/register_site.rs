@@ -51,6 +51,7 @@ impl Step for RegisterSite {
             options: site.options.clone(),
             enabled: true,
             imported: site.imported,
+            pool: site.pool()?.map(|pool| pool.user.clone()),
             path: site.folder.clone(),
             installed_at: UnixMillis::now(),
         })

@@ -100,7 +100,7 @@ fn place(cx: &Cx, record: &Record) -> anyhow::Result<(Dir, String)> {
 /// A tenant's programs are the worker's own now: none may run with its rights, wherever an operator puts it.
 async fn lend_nothing(cx: &Cx, folder: Dir) -> anyhow::Result<()> {
     let (stop, own) = (cx.stop.clone(), rustix::process::geteuid().as_raw());
-    blocking(move || folder.settle_tree(own, &|_| false, &mut || Ok(stop.check()?)))
+    blocking(move || folder.settle_tree(own, &|_| false, &[], &mut || Ok(stop.check()?)))
         .await
         .map(drop)
 }

@@ -19,14 +19,15 @@ use serde::{Deserialize, Serialize};
 use super::make_site_folders::split;
 use super::mend_site::mend_one;
 use super::restore_snapshot::restored;
-use super::stage_backup::{self, DUMP, Manifest};
+use super::stage_backup::{self, DUMP, Manifest, Users};
 use crate::cx::{Cx, Stop};
-use crate::files::{Dir, blocking, user_id};
+use crate::files::{Dir, blocking};
 use crate::layout;
 use crate::services::mariadb::{Dumped, Measured};
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 use crate::survey::survey;
+use crate::web::Web;
 
 /// The site's folder, where it was restored.
 pub(super) const SITE: &str = "site";
@@ -59,7 +60,7 @@ impl Step for SettleRestored {
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
         let folder = restored(cx, record.run)?;
         self.keep_dump(cx, record, &folder).await?;
-        let web = user_id(&cx.spoke.config.sites.web_user)?;
+        let web = self.site.web(&cx.spoke)?;
         let (site, manifest) = (Arc::clone(&self.site), Arc::clone(&self.manifest));
         let (foreign, stop) = (Arc::clone(&self.foreign), cx.stop.clone());
         let platforms = cx.spoke.config.sites.platforms.clone();
@@ -73,9 +74,10 @@ impl Step for SettleRestored {
             let theirs = |path: &Path| {
                 foreign.contains(path) && written.iter().any(|folder| path.starts_with(folder))
             };
-            let settled = top.settle_tree(web, &theirs, &mut || Ok(stop.check()?))?;
+            let renamed = renamed(manifest.users, web);
+            let settled = top.settle_tree(web.php, &theirs, &renamed, &mut || Ok(stop.check()?))?;
             log.info(format!(
-                "{} files and folders were the web server's user's, who may change them again",
+                "{} files and folders were PHP's, which may change them again",
                 settled.let_in
             ));
             if settled.left > 0 {
@@ -141,6 +143,17 @@ impl SettleRestored {
         })
         .await
     }
+}
+
+/// Who gets at it now in place of whom: users have other numbers on another machine, and the site another pool perhaps.
+fn renamed(was: Option<Users>, is: Web) -> Vec<(u32, u32)> {
+    let Some(was) = was else {
+        return Vec::new();
+    };
+    let own = rustix::process::geteuid().as_raw();
+    let mut all = vec![(was.nginx, is.nginx), (was.php, is.php), (was.worker, own)];
+    all.retain(|(from, to)| from != to);
+    all
 }
 
 fn measure(folder: &Dir, stop: &Stop) -> anyhow::Result<Dumped> {

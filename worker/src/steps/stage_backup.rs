@@ -77,6 +77,20 @@ pub struct Manifest {
     pub dump_bytes: Option<u64>,
     /// Of the dump, in hexadecimal digits.
     pub dump_sha256: Option<String>,
+    /// Of whom the access lists of the files speak; manifests of older releases do not tell.
+    #[serde(default)]
+    pub users: Option<Users>,
+}
+
+/// Users by their numbers, which another machine may have given to others.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Users {
+    /// The web server's.
+    pub nginx: u32,
+    /// PHP's.
+    pub php: u32,
+    /// The worker's.
+    pub worker: u32,
 }
 
 impl Manifest {
@@ -172,6 +186,7 @@ impl StageBackup {
 
     fn manifest(&self, cx: &Cx, dumped: Option<&Dumped>) -> anyhow::Result<Manifest> {
         let site = &self.site;
+        let web = site.web(&cx.spoke)?;
         let platform = match &site.platform {
             Some(name) => cx.spoke.registry.platforms.load(name)?,
             None => None,
@@ -192,6 +207,11 @@ impl StageBackup {
             database: site.database.clone(),
             dump_bytes: dumped.map(|dump| dump.bytes),
             dump_sha256: dumped.map(|dump| dump.sha256.clone()),
+            users: Some(Users {
+                nginx: web.nginx,
+                php: web.php,
+                worker: rustix::process::geteuid().as_raw(),
+            }),
         })
     }
 }

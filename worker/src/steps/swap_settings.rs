@@ -55,6 +55,9 @@ pub struct Record {
     pub(super) run: Run,
     pub(super) path: String,
     pub(super) found: Found,
+    /// The pool that is the site's alone: whose php-fpm may hold the old ones.
+    #[serde(default)]
+    pub(super) pool: Option<String>,
 }
 
 /// How the settings that are there compare with those that are to be.
@@ -79,6 +82,7 @@ impl Step for SwapSettings {
             run: cx.run,
             path: self.file.path.as_str().to_owned(),
             found: compare(&self.site, &self.file, cx)?,
+            pool: self.site.pool()?.map(|pool| pool.user.clone()),
         };
         let (_, folder, name) = place(cx, &record)?;
         let kept = kept(&name, cx.run);
@@ -107,7 +111,7 @@ impl Step for SwapSettings {
             folder.write_atomically(&name, text.as_bytes(), mode)?;
         }
         fault::point("swap_settings:swapped");
-        if let Some(php) = &cx.spoke.php {
+        if let Some(php) = &self.site.php(&cx.spoke)? {
             opcache::forget(cx, php, &top, &record.path).await?;
         }
         cx.log
@@ -181,7 +185,11 @@ async fn put_back(cx: &Cx, record: &Record) -> anyhow::Result<()> {
         fault::point("swap_settings:removed");
         folder.remove_file(&kept)?;
     }
-    if let Some(php) = &cx.spoke.php
+    let php = match (&cx.spoke.php, &record.pool) {
+        (Some(php), Some(pool)) => Some(php.at(&cx.spoke.need_pools()?.get(pool)?.socket)),
+        (php, _) => php.clone(),
+    };
+    if let Some(php) = &php
         && let Err(error) = opcache::forget(cx, php, &top, &record.path).await
     {
         // The file is as it was. A php-fpm that is down holds nothing, and any other looks by itself.

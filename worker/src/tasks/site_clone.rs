@@ -30,6 +30,7 @@ use crate::steps::create_database::CreateDatabase;
 use crate::steps::create_database_user::CreateDatabaseUser;
 use crate::steps::dump_database::DumpDatabase;
 use crate::steps::import_database::ImportDatabase;
+use crate::steps::open_pool::OpenPool;
 use crate::steps::publish_vhost::PublishVhost;
 use crate::steps::register_site::RegisterSite;
 use crate::steps::reserve_site::{ReserveSite, refuse_taken_places};
@@ -162,6 +163,9 @@ fn output(
 fn copy(plan: Plan, pair: &Pair, learnt: Learnt) -> Plan {
     let Pair { entry, from, site } = pair;
     let mut plan = plan.step(ReserveSite(Arc::clone(site)));
+    if site.own_pool.is_some() {
+        plan = plan.step(OpenPool(Arc::clone(site)));
+    }
     if let Some(name) = &entry.database {
         plan = plan.step(DumpDatabase {
             name: name.clone(),

@@ -12,6 +12,7 @@ use crate::steps::check_site::CheckSite;
 use crate::steps::create_database::CreateDatabase;
 use crate::steps::create_database_user::CreateDatabaseUser;
 use crate::steps::make_site_folders::MakeSiteFolders;
+use crate::steps::open_pool::OpenPool;
 use crate::steps::publish_vhost::PublishVhost;
 use crate::steps::register_site::RegisterSite;
 use crate::steps::reserve_site::ReserveSite;
@@ -24,9 +25,12 @@ pub(super) fn plan(params: &site_install::Params, cx: &Cx) -> anyhow::Result<Pla
     let output = output(&site, cx);
     let manifest = site.profile.manifest.clone();
 
-    let mut plan = Plan::new(move || Ok(Output::SiteInstall(output)))
-        .step(ReserveSite(Arc::clone(&site)))
-        .step(MakeSiteFolders(Arc::clone(&site)));
+    let mut plan =
+        Plan::new(move || Ok(Output::SiteInstall(output))).step(ReserveSite(Arc::clone(&site)));
+    if site.own_pool.is_some() {
+        plan = plan.step(OpenPool(Arc::clone(&site)));
+    }
+    plan = plan.step(MakeSiteFolders(Arc::clone(&site)));
     if let Some(name) = &site.database {
         plan = plan
             .step(CreateDatabaseUser {

@@ -13,7 +13,7 @@ use kolga_protocol::task::site_verify::{Change, Entry, Output, Params};
 
 use crate::cx::Cx;
 use crate::face::Face;
-use crate::files::{blocking, user_id};
+use crate::files::blocking;
 use crate::layout;
 use crate::plan::Plan;
 use crate::registry::SiteEntry;
@@ -173,7 +173,7 @@ async fn look(site: &Arc<Site>, entry: &SiteEntry, cx: &Cx) -> anyhow::Result<Su
         "{} is not the folder that was made for this site: move it away",
         site.folder.display()
     );
-    let (top, web) = (sites.dir(host)?, user_id(&config.sites.web_user)?);
+    let (top, web) = (sites.dir(host)?, site.web(&cx.spoke)?);
     let (site, platforms) = (Arc::clone(site), config.sites.platforms.clone());
     blocking(move || survey(&site, &top, web, &platforms)).await
 }

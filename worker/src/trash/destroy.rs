@@ -6,6 +6,8 @@ use tokio::sync::Mutex;
 
 use super::Item;
 use crate::cx::Cx;
+use crate::pools::Holder;
+use crate::steps::close_pool::close;
 use crate::steps::trash_site;
 
 /// One at a time: a task and the sweep may want the same.
@@ -24,6 +26,11 @@ pub async fn destroy(cx: &Cx, run: Run) -> anyhow::Result<bool> {
     trash_site::empty(cx, run).await?;
     fault::point("trash:folder");
     drop_database(cx, &item).await?;
+    if let Some(pool) = item.entry.pool.as_ref().filter(|_| item.folder) {
+        let gone = Holder::Trash(run, item.entry.host.clone());
+        close(cx, pool, &gone).await?;
+        fault::point("trash:pool");
+    }
     cx.spoke.trash.forget(run)?;
     cx.log
         .info(format!("destroyed what was {}", item.entry.host));

@@ -4,6 +4,7 @@
 use crate::cx::Cx;
 use crate::plan::Plan;
 use crate::registry::SiteEntry;
+use crate::steps::close_pool::ClosePool;
 use crate::steps::drop_database::DropDatabase;
 use crate::steps::drop_database_user::DropDatabaseUser;
 use crate::steps::empty_trash::EmptyTrash;
@@ -26,6 +27,21 @@ pub struct Discarded {
 /// Adds the final steps.
 #[must_use]
 pub fn discard(plan: Plan, cx: &Cx, discarded: Discarded) -> Plan {
+    let entry = &discarded.entry;
+    let pool = entry.pool.clone().filter(|_| discarded.folder);
+    let pool = pool.map(|pool| ClosePool {
+        pool,
+        host: entry.host.clone(),
+        owner: entry.owner.clone(),
+    });
+    let plan = discard_parts(plan, cx, discarded);
+    match pool {
+        Some(last) => plan.finally(last),
+        None => plan,
+    }
+}
+
+fn discard_parts(plan: Plan, cx: &Cx, discarded: Discarded) -> Plan {
     let database = discarded.entry.database.clone();
     if cx.spoke.config.trash.keep_days > 0 {
         let plan = match database {

@@ -193,6 +193,16 @@ impl Trash {
         dir.remove_half_written(file(run, ITEM))
     }
 
+    /// Every item with a folder, also those that are being brought back or destroyed.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn all_with_folders(&self) -> anyhow::Result<Vec<Item>> {
+        let mut items = self.all(&[ITEM, TAKEN, EMPTIED])?;
+        items.retain(|item| item.folder);
+        Ok(items)
+    }
+
     /// Items whose destruction was begun and not finished.
     fn begun(&self) -> anyhow::Result<Vec<Item>> {
         self.all(&[EMPTIED])

@@ -31,25 +31,36 @@ pub(in crate::cli) struct Install {
     /// What the profile lets you choose, such as title='My blog'; may be given again
     #[arg(long = "option", short, value_name = "NAME=VALUE", value_parser = option)]
     options: Vec<(OptionName, OptionValue)>,
+    /// Have its PHP run as a Unix user that is this site's alone, in a php-fpm of its own; the same as
+    /// --option pool=own
+    #[arg(long)]
+    own_pool: bool,
     #[command(flatten)]
     follow: Follow,
 }
 
 impl Install {
     pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
+        let own = self.own_pool.then(own_pool).transpose();
+        let own = own.map_err(anyhow::Error::msg)?;
         let wish = NewSite {
             host: self.host,
             server: self.server,
             profile: self.profile,
             platform: self.platform,
             aliases: self.aliases,
-            options: self.options.into_iter().collect(),
+            options: self.options.into_iter().chain(own).collect(),
         };
         let answer: SiteAnswer = client.post("/v1/sites", &wish).await?;
         self.follow
             .conclude(client, screen, &answer.task, &answer)
             .await
     }
+}
+
+/// What a site is asked to have its own pool with.
+fn own_pool() -> Result<(OptionName, OptionValue), String> {
+    option("pool=own")
 }
 
 pub(super) fn option(text: &str) -> Result<(OptionName, OptionValue), String> {
@@ -72,5 +83,6 @@ mod tests {
         assert!(option("title").is_err());
         assert!(option("Title=x").is_err());
         assert!(option("title=a\nb").is_err());
+        super::own_pool().expect("an option");
     }
 }

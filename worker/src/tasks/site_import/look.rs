@@ -16,6 +16,7 @@ use crate::cx::Cx;
 use crate::files::{Taken, Weighed, blocking};
 use crate::import::{self, Source, recognise, rules_of};
 use crate::layout;
+use crate::pools::OPTION;
 use crate::profile::Profile;
 use crate::profile::manifest::{ForeignSettings, Import};
 use crate::registry::{PlatformEntry, SiteEntry};
@@ -82,6 +83,11 @@ pub(super) async fn look(params: &Params, from: &SpokePath, cx: &Cx) -> anyhow::
     let mut all = defaults;
     all.extend(params.options.clone());
     all.extend(options);
+    if all.keys().any(|name| name.as_str() == OPTION) {
+        problems.push(format!(
+            "a site shares a pool when it is imported: leave the option {OPTION} out"
+        ));
+    }
     let entry = SiteEntry {
         host: host.clone(),
         owner: cx.run.to_string(),
@@ -98,6 +104,7 @@ pub(super) async fn look(params: &Params, from: &SpokePath, cx: &Cx) -> anyhow::
         options: all,
         enabled: off.is_none(),
         imported: true,
+        pool: None,
         path: layout::site(&spoke.config, host),
         installed_at: UnixMillis::now(),
     };

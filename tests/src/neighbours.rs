@@ -116,6 +116,14 @@ impl Stranger {
             Kind::SiteInstall if scenario.database().is_some() => {
                 all.extend([Self::Database, Self::User]);
             }
+            Kind::SiteImport if scenario.copies_a_stranger() => {
+                let database = scenario.database().is_some();
+                all.extend(
+                    [Self::Database, Self::User]
+                        .into_iter()
+                        .filter(|_| database),
+                );
+            }
             Kind::SiteClone if scenario.database().is_some() => {
                 all.extend([Self::DatabaseOfAnother, Self::Database, Self::User]);
             }

@@ -144,8 +144,10 @@ scenarios! {
     site_migrate_wordpress = SiteMigrate "wordpress";
     site_import_php = SiteImport "php";
     site_clone_php = SiteClone "php";
+    site_clone_wordpress = SiteClone "wordpress";
     site_login_wordpress = SiteLogin "wordpress";
     site_import_static = SiteImport "static";
+    site_import_wordpress = SiteImport "wordpress";
     recipe_list = RecipeList;
     recipe_run_static = RecipeRun "static";
 }

@@ -35,7 +35,7 @@ impl Breaker {
     }
 
     /// One try in which a step fails.
-    async fn fail(&mut self, step: &str, at: &str) {
+    pub(super) async fn fail(&mut self, step: &str, at: &str) {
         let before = self.begin().await;
         let order = format!("fail@{at}:{step}");
         self.hand.give(&format!("{order},twice@undo"));

@@ -14,7 +14,7 @@ const FEWER_PAIRS: usize = 1;
 const LONGEST: usize = 500;
 
 /// A try in which the worker died.
-struct Fallen {
+pub(super) struct Fallen {
     /// Where, each time.
     deaths: Vec<String>,
     /// What the last worker passed until the task had ended.
@@ -99,7 +99,7 @@ impl Breaker {
 
     /// One try: dies by the first order, then by those that `again` gives after each death. `None` when it did
     /// not come to the first.
-    async fn kill(
+    pub(super) async fn kill(
         &mut self,
         order: &str,
         point: &Point,

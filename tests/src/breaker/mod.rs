@@ -4,8 +4,10 @@
 //! (`protocol/src/fault.rs`), and the [`points`] and steps are read off that. Which of them are broken in this run
 //! is a [`choice`] by a seed, which leaves out what other scenarios of the run have tried ([`mod@claims`]). One file a
 //! way of breaking: [`kill`] the worker, and again while it recovers; kill the [`hub`]; [`fail`] a step, with each
-//! undo run twice, or fail an undo; find a [`full`] disk; put [`strangers`] in the way. [`table`] says what came of it.
+//! undo run twice, or fail an undo; find a [`full`] disk; put [`strangers`] in the way. Of those that are another profile's once
+//! more, [`brief`] breaks what differs. [`table`] says what came of it.
 
+mod brief;
 mod choice;
 mod claims;
 mod fail;
@@ -153,6 +155,10 @@ impl Breaker {
 
     /// Takes what no other scenario of this run has taken, and some of the rest.
     fn choose(&mut self) {
+        // One that is brief breaks little, so what it passes is still others' to try.
+        if self.is_brief() {
+            return;
+        }
         let task = self.scenario.kind.to_string();
         let mut claims = claims();
         self.new = claims.take(&task, &self.points, &self.hub_points, self.disks.is_some());
@@ -191,7 +197,11 @@ impl Breaker {
     /// When anything is left, lost or done twice, or nothing was broken.
     pub async fn break_everything(mut self) {
         let only = std::env::var("KOLGA_PHASE").ok();
-        let wanted = |phase: &str| only.as_deref().is_none_or(|only| only == phase);
+        let brief = self.is_brief();
+        let wanted = |phase: &str| !brief && only.as_deref().is_none_or(|only| only == phase);
+        if brief {
+            self.timed("what differs", Self::break_a_little).await;
+        }
         if wanted("fail") {
             self.timed("steps that fail", Self::fail_everywhere).await;
         }

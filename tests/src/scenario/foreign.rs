@@ -1,9 +1,21 @@
-//! What an operator has on a spoke and Kolga has not made: a folder of plain files among those that sites are imported from.
+//! What an operator has on a spoke and Kolga has not made: a folder of plain files among those that sites are imported from,
+//! or of a WordPress with a database of its own.
 
 use std::path::PathBuf;
 
+use sqlx::{AssertSqlSafe, Executor as _, Row as _};
+
 use crate::scenario::SERVER;
 use crate::stack::Stack;
+use crate::world::maria;
+
+/// Where Debian puts WordPress.
+const WORDPRESS: &str = "/usr/share/wordpress";
+/// Where the one of here believes to be.
+const ADDRESS: &str = "http://old.example.org/blog";
+/// Its database, and the user of the same name; its password.
+const DATABASE: &str = "stranger_blog";
+const PASSWORD: &str = "stranger's";
 
 /// Where sites are imported from. It is one of the spoke's folders, so that it is looked at like the others.
 #[must_use]
@@ -33,4 +45,63 @@ pub fn put(stack: &Stack) {
         std::fs::write(folder.join(path), text).expect("a file");
     }
     std::os::unix::fs::symlink("../page.html", folder.join("deep/er/link")).expect("a link");
+}
+
+/// Puts a WordPress there, with the tables of a site's database under another prefix.
+///
+/// # Panics
+/// When it cannot.
+pub async fn put_wordpress(stack: &Stack, of: &str) {
+    let folder = folder(stack);
+    for file in [
+        "index.php",
+        "wp-load.php",
+        "wp-settings.php",
+        "wp-admin/includes/upgrade.php",
+        "wp-includes/version.php",
+    ] {
+        let path = folder.join(file);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+        std::fs::copy(PathBuf::from(WORDPRESS).join(file), path).expect("Debian's");
+    }
+    let uploads = folder.join("wp-content/uploads/2024");
+    std::fs::create_dir_all(&uploads).expect("folders");
+    std::fs::write(uploads.join("photo.txt"), "a photo").expect("a file");
+    let settings = format!(
+        "<?php\ndefine('DB_NAME', '{DATABASE}');\ndefine('DB_USER', '{DATABASE}');\n\
+         define('DB_PASSWORD', \"{PASSWORD}\");\ndefine('DB_HOST', 'localhost');\n$table_prefix = 'blog_';\n"
+    );
+    std::fs::write(folder.join("wp-config.php"), settings).expect("a file");
+    let mut server = maria(stack).await;
+    let tables = format!("SHOW TABLES FROM {of}");
+    let tables = server.fetch_all(AssertSqlSafe(tables)).await;
+    let tables = tables.expect("a site's database");
+    let mut statements = vec![
+        format!("CREATE DATABASE {DATABASE}"),
+        format!("CREATE USER {DATABASE}@localhost IDENTIFIED BY \"{PASSWORD}\""),
+        format!("GRANT ALL ON {DATABASE}.* TO {DATABASE}@localhost"),
+    ];
+    for row in tables {
+        let table: String = row.get_unchecked(0);
+        let own = table.replacen("wp_", "blog_", 1);
+        statements.push(format!("CREATE TABLE {DATABASE}.{own} LIKE {of}.{table}"));
+        statements.push(format!(
+            "INSERT INTO {DATABASE}.{own} SELECT * FROM {of}.{table}"
+        ));
+    }
+    statements.extend([
+        format!(
+            "UPDATE {DATABASE}.blog_options SET option_value = '{ADDRESS}' WHERE option_name IN ('home', 'siteurl')"
+        ),
+        format!(
+            "UPDATE {DATABASE}.blog_options SET option_name = 'blog_user_roles' WHERE option_name = 'wp_user_roles'"
+        ),
+        format!(
+            "UPDATE {DATABASE}.blog_usermeta SET meta_key = REPLACE(meta_key, 'wp_', 'blog_') WHERE meta_key LIKE 'wp\\_%'"
+        ),
+    ]);
+    for statement in statements {
+        let done = server.execute(AssertSqlSafe(statement.clone())).await;
+        done.expect(&statement);
+    }
 }

@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod journal;
 mod pool;
+mod profile;
 mod recipe;
 mod secret;
 mod status;
@@ -46,6 +47,7 @@ Examples:
   kolga-worker journal list                   what it has taken, and how that ended
   kolga-worker journal retry-undo TASK        after repairing what made an undo fail
   kolga-worker pool list                      which site has which pool of php-fpm to itself
+  kolga-worker profile check DIR              what is wrong with a kind of site of yours
   kolga-worker recipe check FILE              what is wrong with a recipe of yours
   kolga-worker secret show www.example.org    a site's passwords, which never leave this server";
 
@@ -68,6 +70,11 @@ enum Command {
     Journal {
         #[command(subcommand)]
         command: journal::Journal,
+    },
+    /// Kinds of sites.
+    Profile {
+        #[command(subcommand)]
+        command: profile::Profile,
     },
     /// Passwords that were made here and stay here.
     Secret {
@@ -110,6 +117,8 @@ impl Cli {
     /// What went wrong, for the operator.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            // It needs no configuration.
+            Command::Profile { command } => return Ok(command.run()),
             Command::Completions { shell } => {
                 let mut command = Self::command();
                 clap_complete::generate(
@@ -157,7 +166,7 @@ async fn obey(
         Command::Secret { command } => command.run(&config)?,
         Command::Pool { command } => command.run(config).await?,
         // Seen to before a configuration was needed.
-        Command::Completions { .. } | Command::Man => {}
+        Command::Completions { .. } | Command::Man | Command::Profile { .. } => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -131,4 +131,58 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
             ),
         ],
     ),
+    (
+        "drupal7",
+        &[
+            (
+                "profile.toml",
+                include_str!("../../profiles/drupal7/profile.toml"),
+            ),
+            (
+                "platform/kolga_login.php",
+                include_str!("../../profiles/drupal7/platform/kolga_login.php"),
+            ),
+            (
+                "install.php",
+                include_str!("../../profiles/drupal7/install.php"),
+            ),
+            (
+                "clone.php",
+                include_str!("../../profiles/drupal7/clone.php"),
+            ),
+            (
+                "relocate.php",
+                include_str!("../../profiles/drupal7/relocate.php"),
+            ),
+            (
+                "commands/cache_clear.php",
+                include_str!("../../profiles/drupal7/commands/cache_clear.php"),
+            ),
+            (
+                "commands/cron.php",
+                include_str!("../../profiles/drupal7/commands/cron.php"),
+            ),
+            (
+                "commands/maintenance_off.php",
+                include_str!("../../profiles/drupal7/commands/maintenance_off.php"),
+            ),
+            (
+                "commands/maintenance_on.php",
+                include_str!("../../profiles/drupal7/commands/maintenance_on.php"),
+            ),
+            (
+                "commands/update_database.php",
+                include_str!("../../profiles/drupal7/commands/update_database.php"),
+            ),
+            (
+                "settings.php",
+                include_str!("../../profiles/drupal7/settings.php"),
+            ),
+            ("site.php", include_str!("../../profiles/drupal7/site.php")),
+            (
+                "vhost.conf",
+                include_str!("../../profiles/drupal7/vhost.conf"),
+            ),
+        ],
+    ),
 ];

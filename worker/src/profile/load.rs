@@ -15,6 +15,18 @@ use super::check::check;
 const MOST_FILES: usize = 200;
 const LARGEST_FILE: u64 = 1024 * 1024;
 
+/// The profile in this folder, which is called as it is.
+///
+/// # Errors
+/// What is wrong with it, with file and line.
+pub fn read(folder: &Path) -> anyhow::Result<Profile> {
+    let whole = folder.canonicalize();
+    let whole = whole.with_context(|| format!("cannot read {}", folder.display()))?;
+    let name = whole.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.parse().with_context(|| folder.display().to_string())?;
+    check(&name, Some(folder), read_folder(folder)?)
+}
+
 /// Every profile of this spoke, by name.
 #[derive(Debug, Default)]
 pub struct Profiles {
@@ -186,7 +198,35 @@ mod tests {
             .usable()
             .map(|p| p.manifest.name.to_string())
             .collect();
-        assert_eq!(names, ["mediawiki", "php", "static", "wordpress"]);
+        assert_eq!(
+            names,
+            ["drupal7", "mediawiki", "php", "static", "wordpress"]
+        );
+    }
+
+    #[test]
+    fn a_built_in_profile_is_right_where_it_lies_too_and_php_can_read_every_script_of_it() {
+        let profiles = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
+        let mut scripts = 0;
+        for name in crate::profile::built_in_names() {
+            let folder = profiles.join(name);
+            let profile = read(&folder).expect("it is right");
+            let overlay = profile.manifest.platform.iter();
+            let overlay = overlay.flat_map(|it| &it.overlay).map(|it| &it.file);
+            let named = profile.manifest.scripts();
+            let named = named.map(|(_, script)| script.script.clone());
+            for script in named.chain(overlay.cloned()) {
+                let file = folder.join(script.as_str());
+                let mut php = std::process::Command::new("/usr/bin/php");
+                let said = php.arg("-l").arg(&file).output().expect("it runs");
+                assert!(said.status.success(), "{}: {said:?}", file.display());
+                scripts += 1;
+            }
+        }
+        assert!(scripts > 15, "{scripts}");
+        let broken = Folder::with("small", &[("profile.toml", "name = 1"), ("v.conf", "")]);
+        let said = read(&broken.0.join("small")).expect_err("it is broken");
+        assert!(format!("{said:#}").contains("profile.toml:1: "), "{said:#}");
     }
 
     #[test]

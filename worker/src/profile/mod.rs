@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use kolga_protocol::names::{HostName, OptionName, OptionValue, ProfileName};
 
 pub use built_in::built_in_names;
-pub use load::Profiles;
+pub use load::{Profiles, read};
 pub use manifest::{Manifest, WebAccess};
 pub use place::{Mode, Place};
 

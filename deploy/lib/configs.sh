@@ -95,6 +95,8 @@ config_json() {
     printf '"mariadb_socket":"%s","mariadb_user":"%s",\n' "$(MARIADB_SOCKET)" "$STACK_USER"
     printf '"mariadb_remote":{"address":"127.0.0.1:%s","user":"kolga-remote","password":"%s"},\n' \
         "$(port_for mariadb)" "$(secret_for mariadb)"
+    printf '"postgresql_remote":{"address":"127.0.0.1:%s","user":"kolga-remote","password":"%s"},\n' \
+        "$(port_for postgres)" "$(secret_for postgres)"
     printf '"hub":{"config":"%s","listen":"127.0.0.1:%s","state_dir":"%s"},\n' \
         "$STACK/hub/hub.toml" "$(port_for hub)" "$STACK/hub"
     printf '"spokes":{%s}}\n' "$spokes"
@@ -120,6 +122,7 @@ config_write() {
         {
             config_worker "$STACK/$spoke" "$spoke" "$(broker_url "$spoke")" "$(port_for "$spoke.nginx")" \
                 "$(port_for "$spoke.tls")" "$STACK/$spoke/tls" "$(MARIADB_SOCKET)" "$STACK/sources" 127.0.0.1
+            [ ! -e "$STACK/keep/postgres" ] || postgres_config "$STACK/postgres" "$(port_for postgres)"
             # Whoever tries Kolga on a busy machine should not wait, and some tests are about a full disk.
             printf '\n[gates]\nload_per_cpu = 100\nmemory_pressure_percent = 90\ndisk_free_mib = 0\n'
             # Tests make tasks stuck on purpose, and do not wait a minute for each.

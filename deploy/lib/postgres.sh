@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# A private PostgreSQL for the hub's store and its tests. Needs $STACK.
+# A private PostgreSQL for the hub's store and its tests, and for sites: in it the accounts of the workers, one for the
+# socket, and one for those whose database is, as it seems to them, on another machine. Needs $STACK.
 
 postgres_url() { printf 'postgres://kolga:%s@127.0.0.1:%s/kolga' "$(secret_for postgres)" "$(port_for postgres)"; }
 
@@ -21,8 +22,22 @@ postgres_start() {
     fi
     port_check postgres
     postgres_clear
+    postgres_hba | write_for "$STACK_USER" 0600 "$home/data/pg_hba.conf"
+    # Tests of the worker's code run as root, and come as its account.
+    printf 'workers %s %s\nworkers root %s\n' "$STACK_USER" "$STACK_USER" "$STACK_USER" |
+        write_for "$STACK_USER" 0600 "$home/data/pg_ident.conf"
     proc_start postgres "$STACK_USER" "$home" -- "$bin/postgres" -D "$home/data" \
-        -p "$(port_for postgres)" -c listen_addresses=127.0.0.1 -c unix_socket_directories=
+        -p "$(port_for postgres)" -c listen_addresses=127.0.0.1 \
+        -c unix_socket_directories="$home"
+}
+
+# Workers come over the socket as who they are, and everybody else by a password.
+postgres_hba() {
+    cat <<HBA
+local all "$STACK_USER" peer map=workers
+local all all scram-sha-256
+host all all 127.0.0.1/32 scram-sha-256
+HBA
 }
 
 # A killed server leaves its pid in a file, and refuses to start while that number is in use, be it by
@@ -46,6 +61,17 @@ postgres_wait() {
     wait_until 60 PostgreSQL postgres postgres_query --dbname=postgres -c 'SELECT 1'
     [ "$(postgres_query --dbname=postgres -c "SELECT 1 FROM pg_database WHERE datname = 'kolga'")" = 1 ] ||
         postgres_query --dbname=postgres -c 'CREATE DATABASE kolga'
+    local account
+    for account in "$STACK_USER" kolga-remote; do
+        postgres_query --dbname=postgres -v "account=$account" <"$KOLGA_ROOT/deploy/postgresql.sql" >&2
+    done
+    printf "ALTER ROLE \"kolga-remote\" PASSWORD '%s';" "$(secret_for postgres)" |
+        postgres_query --dbname=postgres
+}
+
+# postgres_config SOCKETS PORT: what worker.toml says of it.
+postgres_config() {
+    printf '\n[postgresql]\nsocket = "%s"\nport = %s\nuser = "%s"\n' "$1" "$2" "$STACK_USER"
 }
 
 postgres_stop() { proc_stop postgres INT 30; }

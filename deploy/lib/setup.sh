@@ -9,6 +9,8 @@ STACK_USER=kolga
 . "$KOLGA_ROOT/deploy/lib/memory.sh"
 # shellcheck source=mariadb.sh
 . "$KOLGA_ROOT/deploy/lib/mariadb.sh"
+# shellcheck source=postgres.sh
+. "$KOLGA_ROOT/deploy/lib/postgres.sh"
 # shellcheck source=web.sh
 . "$KOLGA_ROOT/deploy/lib/web.sh"
 # shellcheck source=configs.sh

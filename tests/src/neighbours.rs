@@ -7,12 +7,13 @@
 use std::path::PathBuf;
 
 use kolga_protocol::task::Kind;
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor as _};
 
-use crate::hub::Hub;
+use crate::hub::{Hub, Request};
 use crate::scenario::{SERVER, SPARE, Scenario, platform_name};
 use crate::stack::Stack;
-use crate::world::{maria, reload_web};
+use crate::world::{maria, postgresql, reload_web};
 
 /// Names whose answers over HTTP belong to every picture.
 pub const HOSTS: &[&str] = &[
@@ -26,7 +27,10 @@ pub const HOSTS: &[&str] = &[
 ///
 /// # Panics
 /// When they cannot be planted.
-pub async fn plant(stack: &Stack, hub: &Hub) {
+pub async fn plant(stack: &Stack, hub: &Hub, scenario: Scenario) {
+    if scenario.is_on_postgresql() {
+        plant_postgresql(stack, hub).await;
+    }
     for profile in ["static", "php"] {
         let host = format!("neighbour-{profile}.kolga.test");
         let task = hub.install(SERVER, &host, profile, None).await;
@@ -45,6 +49,35 @@ pub async fn plant(stack: &Stack, hub: &Hub) {
         "GRANT SELECT ON stranger_data.* TO stranger@localhost",
     ] {
         server.execute(statement).await.expect(statement);
+    }
+}
+
+/// The same in PostgreSQL. Only for tasks that have to do with it: each look at its rows takes time.
+async fn plant_postgresql(stack: &Stack, hub: &Hub) {
+    let host = "neighbour-postgresql.kolga.test";
+    let site = json!({
+        "host": host, "server": SERVER, "profile": "php", "options": {"database": "postgresql"},
+    });
+    let task = hub.ask(&Request::post("/v1/sites", site)).await;
+    hub.succeeds(&task).await;
+    let mut server = postgresql(stack, "postgres").await;
+    for statement in [
+        "CREATE ROLE stranger LOGIN PASSWORD 'mine'",
+        "COMMENT ON ROLE stranger IS 'not of Kolga'",
+        "CREATE DATABASE stranger_data OWNER stranger",
+        "COMMENT ON DATABASE stranger_data IS 'not of Kolga'",
+    ] {
+        server.execute(statement).await.expect(statement);
+    }
+    let own = entry(stack, host)["database"].clone();
+    for database in ["stranger_data", own.as_str().expect("a database")] {
+        let mut inside = postgresql(stack, database).await;
+        for statement in [
+            "CREATE TABLE things (id INT PRIMARY KEY, what TEXT)",
+            "INSERT INTO things VALUES (1, 'mine'), (2, 'mine too')",
+        ] {
+            inside.execute(statement).await.expect(statement);
+        }
     }
 }
 
@@ -163,6 +196,7 @@ impl Stranger {
         };
         let mut away = Planted {
             stack: stack.clone(),
+            postgresql: scenario.is_on_postgresql(),
             files: Vec::new(),
             statements: Vec::new(),
         };
@@ -201,6 +235,27 @@ impl Stranger {
                 std::fs::write(&places.vhost, vhost(stack, &host)).expect("a vhost");
                 away.files.push((places.vhost, Some(was)));
             }
+            Self::Database if away.postgresql => {
+                away.now(&format!("CREATE DATABASE \"{database}\"")).await;
+                away.now(&format!(
+                    "COMMENT ON DATABASE \"{database}\" IS 'somebody else'"
+                ))
+                .await;
+                let drop = format!("DROP DATABASE \"{database}\"");
+                away.statements.push(drop);
+            }
+            Self::User if away.postgresql => {
+                let make = format!("CREATE ROLE \"{database}\" LOGIN PASSWORD 'mine'");
+                away.now(&make).await;
+                away.statements.push(format!("DROP ROLE \"{database}\""));
+            }
+            Self::DatabaseOfAnother if away.postgresql => {
+                let was = away.comment(&database).await;
+                let comment =
+                    |text: &str| format!("COMMENT ON DATABASE \"{database}\" IS '{text}'");
+                away.now(&comment("somebody else")).await;
+                away.statements.push(comment(&was));
+            }
             Self::Database => {
                 away.now(&format!(
                     "CREATE DATABASE `{database}` COMMENT 'somebody else'"
@@ -234,6 +289,8 @@ impl Stranger {
 /// What has to be undone by hand after a stranger was there.
 pub struct Planted {
     stack: Stack,
+    /// In which server the statements are carried out.
+    postgresql: bool,
     /// What the file said before, if it was there.
     files: Vec<(PathBuf, Option<Vec<u8>>)>,
     statements: Vec<String>,
@@ -266,12 +323,26 @@ impl Planted {
     }
 
     async fn now(&self, statement: &str) {
-        let mut server = maria(&self.stack).await;
-        let done = server.execute(AssertSqlSafe(statement.to_owned())).await;
-        done.expect(statement);
+        let owned = AssertSqlSafe(statement.to_owned());
+        if self.postgresql {
+            let mut server = postgresql(&self.stack, "postgres").await;
+            server.execute(owned).await.expect(statement);
+        } else {
+            let mut server = maria(&self.stack).await;
+            server.execute(owned).await.expect(statement);
+        }
     }
 
     async fn comment(&self, database: &str) -> String {
+        if self.postgresql {
+            let mut server = postgresql(&self.stack, "postgres").await;
+            let asked =
+                "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1";
+            let comment = sqlx::query_scalar(asked)
+                .bind(database)
+                .fetch_one(&mut server);
+            return comment.await.expect("a database");
+        }
         let mut server = maria(&self.stack).await;
         let asked = "SELECT CONVERT(schema_comment USING utf8mb4) FROM information_schema.schemata
                      WHERE schema_name = ?";

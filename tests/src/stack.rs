@@ -54,6 +54,14 @@ impl Stack {
             .unwrap_or_else(|| panic!("stack.json has no {pointer}"))
     }
 
+    /// Whether there is a PostgreSQL, for hubs and for sites.
+    #[must_use]
+    pub fn has_postgresql(&self) -> bool {
+        self.described
+            .pointer("/postgres_url")
+            .is_some_and(Value::is_string)
+    }
+
     /// What is described of one spoke.
     #[must_use]
     pub fn spoke(&self, server: &str, what: &str) -> PathBuf {
@@ -98,31 +106,43 @@ impl Stack {
         stack
     }
 
-    /// The same stack, with a spoke whose database server is, as it seems to it, on another machine.
+    /// The same stack, with a spoke whose database servers are, as it seems to it, on another machine.
     ///
     /// # Panics
     /// When the configuration cannot be read or written.
     #[must_use]
     pub fn with_remote_database(&self, server: &str) -> Self {
-        let file = self
-            .spoke(server, "config")
-            .with_file_name("mariadb-password");
-        std::fs::write(&file, self.text("/mariadb_remote/password")).expect("a password");
+        let mariadb = self.remote(server, "mariadb", &[("client", "127.0.0.1")]);
+        let postgresql = self
+            .has_postgresql()
+            .then(|| self.remote(server, "postgresql", &[]));
+        self.changed(server, |config| {
+            config.insert("mariadb".to_owned(), mariadb.into());
+            if let Some(postgresql) = postgresql {
+                config.insert("postgresql".to_owned(), postgresql.into());
+            }
+        })
+    }
+
+    /// What a worker's configuration says of a database server that is on another machine.
+    fn remote(&self, server: &str, engine: &str, more: &[(&str, &str)]) -> toml::Table {
+        let file = self.spoke(server, "config");
+        let file = file.with_file_name(format!("{engine}-password"));
+        let told = |what: &str| self.text(&format!("/{engine}_remote/{what}"));
+        std::fs::write(&file, told("password")).expect("a password");
         self.give(&file);
-        let remote = [
-            ("address", self.text("/mariadb_remote/address")),
-            ("client", "127.0.0.1"),
+        let place = [
+            ("address", told("address")),
             ("password_file", file.to_str().expect("text")),
         ];
-        let remote = remote.map(|(key, value)| (key.to_owned(), value.into()));
+        let remote = place.iter().chain(more);
+        let remote = remote.map(|&(key, value)| (key.to_owned(), value.into()));
         let remote = toml::Table::from_iter(remote);
-        let user = self.text("/mariadb_remote/user").to_owned();
-        self.changed(server, |config| {
-            let mut mariadb = toml::Table::new();
-            mariadb.insert("user".to_owned(), user.into());
-            mariadb.insert("remote".to_owned(), remote.into());
-            config.insert("mariadb".to_owned(), mariadb.into());
-        })
+        let user = told("user").to_owned();
+        toml::Table::from_iter([
+            ("user".to_owned(), user.into()),
+            ("remote".to_owned(), remote.into()),
+        ])
     }
 
     /// The port on which a spoke's nginx serves sites.

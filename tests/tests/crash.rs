@@ -112,6 +112,7 @@ scenarios! {
     platform_delete_wordpress = PlatformDelete "wordpress";
     site_install_static = SiteInstall "static";
     site_install_php = SiteInstall "php";
+    site_install_php_on_postgresql = SiteInstall "php-postgresql";
     site_install_wordpress = SiteInstall "wordpress";
     site_install_mediawiki = SiteInstall "mediawiki";
     site_delete_static = SiteDelete "static";
@@ -141,6 +142,7 @@ scenarios! {
     site_verify_wordpress = SiteVerify "wordpress";
     site_run_wordpress = SiteRun "wordpress";
     site_migrate_php = SiteMigrate "php";
+    site_migrate_php_on_postgresql = SiteMigrate "php-postgresql";
     site_migrate_wordpress = SiteMigrate "wordpress";
     site_import_php = SiteImport "php";
     site_clone_php = SiteClone "php";

@@ -6,6 +6,7 @@
 
 mod composer;
 mod mariadb;
+mod postgresql;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 pub use composer::Composer;
 pub use mariadb::{Mariadb, RemoteMariadb};
+pub use postgresql::{Postgresql, RemotePostgresql};
 
 /// Where the configuration lies unless `--config` or `KOLGA_WORKER_CONFIG` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/kolga/worker.toml";
@@ -68,6 +70,8 @@ pub struct Config {
     pub pools: Option<Pools>,
     /// The database server, when sites may need one.
     pub mariadb: Option<Mariadb>,
+    /// Another one, when sites may choose it.
+    pub postgresql: Option<Postgresql>,
     /// Where backups go, when there are to be some.
     pub backups: Option<Backups>,
 }
@@ -517,6 +521,13 @@ impl Config {
             let remote = mariadb.remote.as_ref();
             folders.extend(remote.map(|it| ("mariadb.remote.password_file", &it.password_file)));
             problems.extend(mariadb.problems());
+        }
+        if let Some(postgresql) = &self.postgresql {
+            let socket = postgresql.socket.as_ref();
+            folders.extend(socket.map(|it| ("postgresql.socket", it)));
+            let remote = postgresql.remote.as_ref();
+            folders.extend(remote.map(|it| ("postgresql.remote.password_file", &it.password_file)));
+            problems.extend(postgresql.problems());
         }
         if let Some(php) = &self.php {
             folders.insert("php.binary", &php.binary);

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use kolga_protocol::id::UnixMillis;
 use kolga_protocol::names::{
-    DatabaseName, HostName, OptionName, OptionValue, PlatformName, PlatformSource, ProfileName,
-    SiteAlias,
+    DATABASE_OPTION, DatabaseName, Engine, HostName, OptionName, OptionValue, PlatformName,
+    PlatformSource, ProfileName, SiteAlias,
 };
 use kolga_protocol::naming::{Https, Names};
 use serde::de::DeserializeOwned;
@@ -36,6 +36,9 @@ pub struct SiteEntry {
     /// Its database, and the database user of the same name.
     #[serde(default)]
     pub database: Option<DatabaseName>,
+    /// In which server that is; entries of before there was a choice mean MariaDB.
+    #[serde(default)]
+    pub engine: Engine,
     /// Its other names that serve it.
     #[serde(default)]
     pub aliases: Vec<SiteAlias>,
@@ -75,6 +78,21 @@ impl SiteEntry {
             aliases: self.aliases.clone(),
             redirects: self.redirects.clone(),
         }
+    }
+
+    /// Its options as they would have to be asked for: with the choice of its database's server, where that is not the one
+    /// that a site gets anyway.
+    #[must_use]
+    pub fn asked_options(&self) -> BTreeMap<OptionName, OptionValue> {
+        let mut options = self.options.clone();
+        let choice = (
+            DATABASE_OPTION.parse::<OptionName>(),
+            self.engine.as_str().parse::<OptionValue>(),
+        );
+        if let (true, (Ok(name), Ok(value))) = (self.engine != Engine::default(), choice) {
+            options.insert(name, value);
+        }
+        options
     }
 
     /// Gives it other names.

@@ -11,7 +11,8 @@ use std::sync::OnceLock;
 use anyhow::Context as _;
 use kolga_protocol::id::Run;
 use kolga_protocol::names::{
-    DatabaseName, HostName, OptionName, OptionValue, PlatformName, SiteAlias,
+    DATABASE_OPTION, DatabaseName, Engine, HostName, OptionName, OptionValue, PlatformName,
+    SiteAlias,
 };
 use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::task::site_install::Params;
@@ -43,6 +44,8 @@ pub struct Site {
     pub options: BTreeMap<OptionName, OptionValue>,
     /// Its database, and the user of the same name.
     pub database: Option<DatabaseName>,
+    /// In which server that is.
+    pub engine: Engine,
     /// Whether its pages are its own and none of its profile's.
     pub imported: bool,
     /// The pool that is its alone, where it is to have one; found by step `open_pool` for a site that is to be made.
@@ -61,20 +64,22 @@ impl Site {
     /// When the profile, the platform or the options do not go together, or a name is taken.
     pub fn new(params: &Params, spoke: &Spoke, run: Run) -> anyhow::Result<Self> {
         let profile = spoke.profiles.get(&params.profile)?.clone();
+        let (engine, options) = chosen(&profile, &params.options, spoke)?;
         let code = needed_code(spoke, params.platform.as_ref(), &profile)?;
-        need_services(spoke, &profile)?;
+        need_services(spoke, &profile, engine)?;
         refuse_taken_names(&spoke.registry, &params.site, &params.aliases)?;
-        let database = match profile.manifest.needs.database {
+        let database = match profile.manifest.needs.database.any() {
             true => Some(free_database(spoke, &params.site, run)?),
             false => None,
         };
-        let (own, options) = wanted_pool(&params.options, &profile)?;
+        let (own, options) = wanted_pool(&options, &profile)?;
         if own {
             spoke.need_pools()?;
         }
         Ok(Self {
             options: complete_options(&profile, &params.site, &options, own)?,
             own_pool: own.then(OnceLock::new),
+            engine,
             host: params.site.clone(),
             names: Names {
                 aliases: params.aliases.clone(),
@@ -98,7 +103,7 @@ impl Site {
     pub fn installed(entry: &SiteEntry, spoke: &Spoke) -> anyhow::Result<Self> {
         let profile = spoke.profiles.get(&entry.profile)?.clone();
         let code = needed_code(spoke, entry.platform.as_ref(), &profile)?;
-        need_services(spoke, &profile)?;
+        need_services(spoke, &profile, entry.engine)?;
         let names = entry.names();
         let (own, options) = wanted_pool(&entry.options, &profile)?;
         let own_pool = match &entry.pool {
@@ -114,6 +119,7 @@ impl Site {
         Ok(Self {
             options: complete_options(&profile, &entry.host, &options, own)?,
             own_pool,
+            engine: entry.engine,
             url: url(spoke, entry.https, names.main(&entry.host))?,
             host: entry.host.clone(),
             names,
@@ -289,14 +295,63 @@ pub fn free_database(spoke: &Spoke, host: &HostName, run: Run) -> anyhow::Result
     }
 }
 
-fn need_services(spoke: &Spoke, profile: &Profile) -> anyhow::Result<()> {
-    if profile.manifest.needs.php {
+fn need_services(spoke: &Spoke, profile: &Profile, engine: Engine) -> anyhow::Result<()> {
+    let needs = profile.manifest.needs;
+    if needs.php {
         spoke.need_php()?;
     }
-    if profile.manifest.needs.database {
-        spoke.need_mariadb()?;
+    if needs.database.any() {
+        anyhow::ensure!(
+            needs.database.has(engine),
+            "sites of profile {} have their data in {}, not in {}",
+            profile.manifest.name,
+            needs.database,
+            engine.title()
+        );
+        spoke.database(engine)?;
     }
     Ok(())
+}
+
+/// In which server a new site is to have its data, and what its options are besides: the one that was asked for by the
+/// option `database`, or the first of those that its profile takes and this spoke has.
+///
+/// # Errors
+/// When that is asked for which its profile does not take.
+pub fn chosen(
+    profile: &Profile,
+    given: &BTreeMap<OptionName, OptionValue>,
+    spoke: &Spoke,
+) -> anyhow::Result<(Engine, BTreeMap<OptionName, OptionValue>)> {
+    let (name, needs) = (&profile.manifest.name, profile.manifest.needs.database);
+    let is_choice = |option: &OptionName| option.as_str() == DATABASE_OPTION;
+    if !needs.any() {
+        // What a profile without a database calls so is its own.
+        let is_own = profile.manifest.options.keys().any(is_choice);
+        anyhow::ensure!(
+            is_own || !given.keys().any(is_choice),
+            "sites of profile {name} have no database: leave `{DATABASE_OPTION}` out"
+        );
+        return Ok((Engine::default(), given.clone()));
+    }
+    let asked = given.iter().find(|(option, _)| is_choice(option));
+    let options = given.iter().filter(|(option, _)| !is_choice(option));
+    let options = options.map(|(option, value)| (option.clone(), value.clone()));
+    let engine = match asked {
+        Some((_, value)) => {
+            let engine: Engine = value.as_str().parse().map_err(anyhow::Error::msg)?;
+            anyhow::ensure!(
+                needs.has(engine),
+                "sites of profile {name} have their data in {needs} and nowhere else: leave {DATABASE_OPTION}={engine} out"
+            );
+            engine
+        }
+        None => {
+            let here = needs.all().find(|&engine| spoke.database(engine).is_ok());
+            here.or_else(|| needs.all().next()).unwrap_or_default()
+        }
+    };
+    Ok((engine, options.collect()))
 }
 
 fn code_of(spoke: &Spoke, platform: &PlatformName, profile: &Profile) -> anyhow::Result<PathBuf> {
@@ -364,4 +419,68 @@ pub fn refuse_taken_names_but(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::testing::{self, Scratch};
+
+    #[test]
+    fn a_database_is_that_which_is_asked_for_or_the_first_that_profile_and_spoke_have() {
+        let scratch = Scratch::new();
+        let mariadb = config::Mariadb {
+            socket: Some("/m".into()),
+            remote: None,
+            user: "kolga".into(),
+        };
+        let postgresql = config::Postgresql {
+            socket: Some("/p".into()),
+            port: 5432,
+            remote: None,
+            user: "kolga".into(),
+        };
+        let mut configured = testing::config(scratch.path());
+        configured.postgresql = Some(postgresql);
+        let one = testing::context(configured.clone()).0.spoke;
+        configured.mariadb = Some(mariadb);
+        let both = testing::context(configured).0.spoke;
+        let choose = |spoke: &Spoke, profile: &str, value: Option<&str>| {
+            let profile = spoke.profiles.get(&profile.parse().expect("a name"));
+            let given = value.map(|value| {
+                let name = DATABASE_OPTION.parse().expect("a name");
+                (name, value.parse().expect("a value"))
+            });
+            let given = given.into_iter().collect();
+            let chosen = chosen(profile.expect("built in"), &given, spoke);
+            chosen.map(|(engine, options)| {
+                assert!(options.is_empty(), "it is no option of the profile's");
+                engine
+            })
+        };
+        for (spoke, profile, value, wanted) in [
+            (&both, "php", None, Engine::Mariadb),
+            (&both, "php", Some("postgresql"), Engine::Postgresql),
+            (&both, "wordpress", None, Engine::Mariadb),
+            (&one, "php", None, Engine::Postgresql),
+            (&one, "php", Some("mariadb"), Engine::Mariadb),
+            (&one, "wordpress", None, Engine::Mariadb),
+        ] {
+            let engine = choose(spoke, profile, value).expect("a choice");
+            assert_eq!(engine, wanted, "{profile} {value:?}");
+        }
+        for (profile, value, why) in [
+            ("static", "mariadb", "have no database"),
+            ("wordpress", "postgresql", "in MariaDB and nowhere else"),
+            ("php", "oracle", "mariadb or postgresql"),
+        ] {
+            let error = choose(&both, profile, Some(value)).expect_err("no choice");
+            assert!(error.to_string().contains(why), "{error}");
+        }
+        let wordpress = one.profiles.get(&"wordpress".parse().expect("a name"));
+        let error = need_services(&one, wordpress.expect("built in"), Engine::Mariadb)
+            .expect_err("it has no PHP, and no MariaDB");
+        assert!(error.to_string().contains("this spoke has no ["), "{error}");
+    }
 }

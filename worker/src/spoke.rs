@@ -1,5 +1,7 @@
 //! Everything on this machine that steps may use, opened once at start and anew at every reload.
 
+use kolga_protocol::names::Engine;
+
 use crate::config::{self, Config};
 use crate::files::user_id;
 use crate::pools::Pools;
@@ -8,9 +10,11 @@ use crate::profile::Profiles;
 use crate::recipe::Recipes;
 use crate::registry::Registry;
 use crate::secrets::Secrets;
+use crate::services::database::Service;
 use crate::services::mariadb::Mariadb;
 use crate::services::nginx::Nginx;
 use crate::services::php::Php;
+use crate::services::postgresql::Postgresql;
 use crate::services::restic::Restic;
 use crate::services::tls::Tls;
 use crate::trash::Trash;
@@ -23,6 +27,8 @@ pub struct Spoke {
     pub nginx: Nginx,
     /// The database server, where the configuration names one.
     pub mariadb: Option<Mariadb>,
+    /// The other one, where it names that.
+    pub postgresql: Option<Postgresql>,
     /// Certificates, where the configuration says of HTTPS.
     pub tls: Option<Tls>,
     /// PHP, where the configuration names it.
@@ -55,6 +61,7 @@ impl Spoke {
         Ok(Self {
             nginx: Nginx::new(&config.nginx, previous.map(|previous| &previous.nginx)),
             mariadb: config.mariadb.as_ref().map(Mariadb::new),
+            postgresql: config.postgresql.as_ref().map(Postgresql::new),
             tls: config.tls.as_ref().map(Tls::new),
             php: config.php.as_ref().map(Php::new),
             pools: config
@@ -86,12 +93,28 @@ impl Spoke {
         }
     }
 
-    /// The database server, for a task that cannot do without.
+    /// MariaDB, for a task that cannot do without.
     ///
     /// # Errors
     /// When the configuration names none.
     pub fn need_mariadb(&self) -> anyhow::Result<&Mariadb> {
         self.mariadb.as_ref().ok_or_else(|| missing("mariadb"))
+    }
+
+    /// The database server of a site that has its data in such a one.
+    ///
+    /// # Errors
+    /// When the configuration names none.
+    pub fn database(&self, engine: Engine) -> anyhow::Result<Service<'_>> {
+        let mut all = self.databases();
+        let found = all.find(|service| service.engine() == engine);
+        found.ok_or_else(|| missing(engine.as_str()))
+    }
+
+    /// All database servers that the configuration names, the one first that a site gets where both are as good.
+    pub fn databases(&self) -> impl Iterator<Item = Service<'_>> {
+        let mariadb = self.mariadb.iter().map(Service::Mariadb);
+        mariadb.chain(self.postgresql.iter().map(Service::Postgresql))
     }
 
     /// Backups, for a task that cannot do without.

@@ -6,6 +6,7 @@
 mod backup;
 mod command;
 mod database;
+mod engine;
 mod folder;
 mod host;
 mod option;
@@ -19,6 +20,7 @@ mod source;
 pub use backup::BackupName;
 pub use command::CommandName;
 pub use database::DatabaseName;
+pub use engine::{DATABASE_OPTION, Engine};
 pub use folder::FolderName;
 pub use host::{HostName, SiteAlias};
 pub use option::{OptionName, OptionValue};

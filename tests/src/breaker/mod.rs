@@ -116,7 +116,7 @@ impl Breaker {
         let worker = Worker::start(&stack, SERVER, &hand.orders()).await;
         spent.since("starting", began);
         let began = Instant::now();
-        neighbours::plant(&stack, &hub).await;
+        neighbours::plant(&stack, &hub, scenario).await;
         spent.since("planting neighbours", began);
         let began = Instant::now();
         scenario.prepare(&hub, &stack).await;

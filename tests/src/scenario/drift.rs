@@ -41,7 +41,7 @@ pub(super) async fn disturb(scenario: Scenario, stack: &Stack) {
         let (uid, gid) = (folder_of_ours.uid(), folder_of_ours.gid());
         std::os::unix::fs::lchown(&at, Some(uid), Some(gid)).expect("the worker's");
     }
-    if needs(profile).database {
+    if needs(profile).database.any() {
         let settings = site.join("private/settings.php");
         let mut text = std::fs::read_to_string(&settings).expect("it has some");
         text.push_str("// changed by hand\n");

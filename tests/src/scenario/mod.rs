@@ -29,6 +29,9 @@ pub use platform::{
 /// At the end of a database's name: an underscore and ten of a hash.
 const DIGITS: usize = 11;
 
+/// A PHP site whose database is not in the server in which it would be without a choice.
+pub const ON_POSTGRESQL: &str = "php-postgresql";
+
 /// Where scenarios run.
 pub const SERVER: &str = "web1";
 
@@ -37,7 +40,7 @@ pub const SERVER: &str = "web1";
 pub struct Scenario {
     /// What is asked for.
     pub kind: Kind,
-    /// Of what sort the site or the platform is.
+    /// Of what sort the site or the platform is: a profile's name, or [`ON_POSTGRESQL`].
     pub profile: Option<&'static str>,
 }
 
@@ -73,7 +76,8 @@ impl Scenario {
             Kind::TrashRestore | Kind::TrashEmpty => vec![Some("static"), Some("php")],
             // One that goes to another name and one that goes to another platform, both with a database; without one there
             // are fewer of the same steps.
-            Kind::SiteMigrate => vec![Some("php"), Some("wordpress")],
+            // The first also with its database in another server.
+            Kind::SiteMigrate => vec![Some("php"), Some(ON_POSTGRESQL), Some("wordpress")],
             // One step, and only with a page that takes a token.
             Kind::SiteLogin => vec![Some("wordpress")],
             // With a database, and with scripts on the copy of one.
@@ -101,7 +105,8 @@ impl Scenario {
             Kind::BackupVerify | Kind::BackupDelete | Kind::BackupPrune | Kind::BackupExtract => {
                 vec![Some("static")]
             }
-            Kind::SiteInstall | Kind::SiteDelete => all.into_iter().map(Some).collect(),
+            Kind::SiteInstall => all.into_iter().chain([ON_POSTGRESQL]).map(Some).collect(),
+            Kind::SiteDelete => all.into_iter().map(Some).collect(),
             // One with settings that know the site's address, and one without.
             Kind::SiteNames => vec![Some("static"), Some("wordpress")],
             // The steps are those of site.names.
@@ -127,11 +132,19 @@ impl Scenario {
         format!("{}.kolga.test", self.profile.unwrap_or("none"))
     }
 
+    /// Whether its site has its database in PostgreSQL.
+    #[must_use]
+    pub fn is_on_postgresql(self) -> bool {
+        self.profile == Some(ON_POSTGRESQL)
+    }
+
     /// The database that the site has.
     #[must_use]
     pub fn database(self) -> Option<String> {
-        let wanted =
-            self.is_a_site() && self.profile.is_some_and(|profile| needs(profile).database);
+        let wanted = self.is_a_site()
+            && self
+                .profile
+                .is_some_and(|profile| needs(profile).database.any());
         let host = self.host().parse().expect("a host");
         wanted.then(|| DatabaseName::for_site(&host).to_string())
     }
@@ -461,12 +474,15 @@ impl Scenario {
     }
 
     fn installation(self) -> Request {
-        let options = match self.has_its_own_pool() {
-            true => json!({"pool": "own"}),
-            false => json!({}),
-        };
+        let mut options = json!({});
+        if self.has_its_own_pool() {
+            options["pool"] = "own".into();
+        }
+        if self.is_on_postgresql() {
+            options["database"] = "postgresql".into();
+        }
         let body = json!({
-            "host": self.host(), "server": SERVER, "profile": self.profile,
+            "host": self.host(), "server": SERVER, "profile": self.profile.map(plain),
             "platform": self.platform(), "aliases": [], "options": options,
         });
         Request::post("/v1/sites", body)
@@ -523,9 +539,14 @@ fn command(profile: &str) -> Option<String> {
     commands.keys().next().map(ToString::to_string)
 }
 
+/// The profile itself.
+fn plain(profile: &str) -> &str {
+    profile.strip_suffix("-postgresql").unwrap_or(profile)
+}
+
 /// What the profile itself says that its sites need.
 fn needs(profile: &str) -> kolga_worker::profile::manifest::Needs {
-    let name = profile.parse().expect("a profile's name");
+    let name = plain(profile).parse().expect("a profile's name");
     PROFILES
         .get(&name)
         .expect("a built-in profile")

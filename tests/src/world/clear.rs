@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::backups::repository;
 use super::databases::maria;
 use super::folders;
+use super::postgresql::{OURS, postgresql};
 use super::web::reload_web;
 use crate::stack::Stack;
 
@@ -54,5 +55,34 @@ pub async fn clear(stack: &Stack, server: &str) {
                 .expect("dropped");
         }
     }
+    if stack.has_postgresql() {
+        clear_postgresql(stack).await;
+    }
     reload_web(stack, server).await;
+}
+
+/// Databases and roles of sites and of strangers; those of the workers stay.
+async fn clear_postgresql(stack: &Stack) {
+    let mut server = postgresql(stack, "postgres").await;
+    for (list, drop) in [
+        ("SELECT datname::text AS name FROM pg_database", "DATABASE"),
+        ("SELECT rolname::text AS name FROM pg_roles", "ROLE"),
+    ] {
+        let list = format!("SELECT name FROM ({list}) all_of_them WHERE {OURS}");
+        let names: Vec<String> = sqlx::query_scalar(AssertSqlSafe(list))
+            .fetch_all(&mut server)
+            .await
+            .expect("a list");
+        for name in names.iter().filter(|name| !name.starts_with("kolga-")) {
+            let force = if drop == "DATABASE" {
+                " WITH (FORCE)"
+            } else {
+                ""
+            };
+            sqlx::raw_sql(AssertSqlSafe(format!("DROP {drop} \"{name}\"{force}")))
+                .execute(&mut server)
+                .await
+                .expect("dropped");
+        }
+    }
 }

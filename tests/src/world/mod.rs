@@ -2,7 +2,7 @@
 //! compared line by line.
 //!
 //! One file a sort of thing: [`tree`] (files with mode, owner, ACL, extended attributes and hash),
-//! [`databases`] (with tables, users and grants), [`web`] (what the running web server answers),
+//! [`databases`] and [`mod@postgresql`] (with tables, users and grants), [`web`] (what the running web server answers),
 //! [`backups`], [`processes`] (with their control groups, and the worker's open files), [`temporary`] files, and [`queues`]
 //! at the broker. [`names`] puts one name in place of those that differ from run to run; [`compare`] says what differs; [`clear()`] makes a spoke empty.
 
@@ -11,6 +11,7 @@ mod clear;
 mod compare;
 mod databases;
 mod names;
+mod postgresql;
 mod processes;
 mod queues;
 mod temporary;
@@ -27,6 +28,7 @@ pub use backups::{SNAPSHOTS, cheapen, repository};
 pub use clear::clear;
 pub use compare::Difference;
 pub use databases::maria;
+pub use postgresql::postgresql;
 pub use web::reload_web;
 
 /// What there is: a name for each thing, and what is to be known of it.
@@ -151,6 +153,7 @@ pub struct Watcher {
     uid: u32,
     hashes: tree::Hashes,
     databases: databases::Databases,
+    postgresql: postgresql::Postgresql,
     broker: queues::Broker,
     client: reqwest::Client,
     /// What its looks took.
@@ -171,6 +174,7 @@ impl Watcher {
             uid: stack.uid(),
             hashes: tree::Hashes::default(),
             databases: databases::Databases::default(),
+            postgresql: postgresql::Postgresql::default(),
             broker: queues::Broker::default(),
             client: web::client(),
             spent: Spent::default(),
@@ -188,13 +192,14 @@ impl Watcher {
         temporary::note(&mut world, &self.stack, self.uid);
         self.spent.since("processes", began);
         let began = Instant::now();
-        let (databases, web, queues) = tokio::join!(
+        let (databases, postgresql, web, queues) = tokio::join!(
             self.databases.look(&self.stack),
+            self.postgresql.look(&self.stack),
             web::look(&self.client, &self.stack, &self.server, &self.hosts),
             self.broker.look(&self.stack, &self.server),
         );
         self.spent.since("services", began);
-        for part in [databases, web, queues] {
+        for part in [databases, postgresql, web, queues] {
             world.0.extend(part.0);
         }
         world

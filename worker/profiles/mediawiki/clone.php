@@ -18,7 +18,9 @@ class KolgaClone extends Maintenance
         $database = $this->getDB(DB_PRIMARY);
         // From a secret that nobody keeps, so that nobody can tell one account's token from another's.
         $secret = $database->addQuotes(bin2hex(random_bytes(32)));
-        $token = "LEFT(SHA2(CONCAT($secret, user_id), 256), 32)";
+        $token = $database->getType() === 'postgres'
+            ? "LEFT(ENCODE(SHA256(CONVERT_TO($secret || user_id, 'UTF8')), 'hex'), 32)"
+            : "LEFT(SHA2(CONCAT($secret, user_id), 256), 32)";
         $database->update('user', [
             "user_token = $token",
             'user_newpassword' => '',

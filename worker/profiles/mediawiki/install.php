@@ -19,10 +19,12 @@ define('MW_INSTALL_PATH', $kolga['platform']);
 // Not the platform's, which would say that there is a wiki already.
 define('MW_CONFIG_FILE', $kolga['aside'] . '/none.php');
 
+$postgres = $kolga['db']['wgDBtype'] === 'postgres';
 $argv = [
     'install.php',
-    '--dbtype=mysql',
+    '--dbtype=' . $kolga['db']['wgDBtype'],
     '--dbserver=' . $kolga['db']['wgDBserver'],
+    ...($postgres ? ['--dbport=' . $kolga['db']['wgDBport'], '--dbschema=' . $kolga['db']['wgDBmwschema']] : []),
     '--dbname=' . $kolga['db']['wgDBname'],
     '--dbuser=' . $kolga['db']['wgDBuser'],
     '--dbpass=' . $kolga['db']['wgDBpassword'],

@@ -1,12 +1,20 @@
 <?php
 // Made by Kolga. Readable by the worker and the web server's user, and outside every docroot.
+{%- if database.type == "postgresql" %}
+$wgDBtype = 'postgres';
+$wgDBserver = {{ database.host|php }};
+$wgDBport = {{ database.port }};
+$wgDBmwschema = 'mediawiki';
+$wgDBprefix = '';
+{%- else %}
 $wgDBtype = 'mysql';
 $wgDBserver = {{ database.server|php }};
+$wgDBprefix = {{ options.table_prefix|php }};
+$wgDBTableOptions = 'ENGINE=InnoDB, DEFAULT CHARSET=binary';
+{%- endif %}
 $wgDBname = {{ database.name|php }};
 $wgDBuser = {{ database.user|php }};
 $wgDBpassword = {{ database.password|php }};
-$wgDBprefix = {{ options.table_prefix|php }};
-$wgDBTableOptions = 'ENGINE=InnoDB, DEFAULT CHARSET=binary';
 
 $wgSecretKey = {{ secrets.secret_key|php }};
 $wgUpgradeKey = {{ secrets.upgrade_key|php }};

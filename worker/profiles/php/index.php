@@ -1,10 +1,18 @@
 <?php
 // The first page: proves that PHP runs, that the settings can be read and that the database answers.
 $settings = require $_SERVER['KOLGA_SETTINGS'];
-mysqli_report(MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT);
 $database = $settings['database'];
-(new mysqli($database['host'] ?? null, $database['user'], $database['password'], $database['name'],
-    $database['port'] ?? 0, $database['socket'] ?? null))->close();
+if ($database['type'] === 'postgresql') {
+    // Names and passwords are made by Kolga, of letters, digits and _.
+    $place = "host={$database['host']} port={$database['port']} dbname={$database['name']}";
+    if (!pg_connect("$place user={$database['user']} password={$database['password']}")) {
+        throw new RuntimeException('the database does not answer');
+    }
+} else {
+    mysqli_report(MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT);
+    (new mysqli($database['host'] ?? null, $database['user'], $database['password'], $database['name'],
+        $database['port'] ?? 0, $database['socket'] ?? null))->close();
+}
 ?>
 <!doctype html>
 <html lang="en">

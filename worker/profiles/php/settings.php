@@ -4,6 +4,8 @@ return [
     'url' => {{ url|php }},
     'files' => {{ (site ~ "/files")|php }},
     'database' => [
+        // mariadb or postgresql
+        'type' => {{ database.type|php }},
 {%- if database.socket %}
         'socket' => {{ database.socket|php }},
 {%- else %}

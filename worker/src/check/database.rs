@@ -1,28 +1,29 @@
-//! MariaDB: whether the worker's account may do what a site's installation asks of it, by doing it once.
+//! The database servers: whether the worker's account may do what a site's installation asks of it, by doing it once.
 
 use anyhow::Context as _;
 use kolga_protocol::id::Run;
-use kolga_protocol::names::DatabaseName;
+use kolga_protocol::names::{DatabaseName, Engine};
 use kolga_protocol::task::server_verify::Check;
 use sha2::{Digest as _, Sha256};
 
 use super::check;
 use crate::cx::Cx;
 use crate::secrets::{PASSWORD_LENGTH, Secret};
-use crate::services::mariadb::Mariadb;
+use crate::services::database::Service;
 use kolga_protocol::fault;
 
-pub(super) async fn checks(cx: &Cx, mariadb: &Mariadb, probing: bool) -> Vec<Check> {
-    let version = mariadb.version().await;
+pub(super) async fn checks(cx: &Cx, service: Service<'_>, probing: bool) -> Vec<Check> {
+    let title = service.engine().title();
+    let version = service.version().await;
     let reached = version.is_ok();
     let mut checks = vec![check(
-        "MariaDB",
+        title,
         version.map(|version| format!("version {version}")),
     )];
     if reached && probing {
-        let rights = probe(cx, mariadb).await;
+        let rights = probe(cx, service).await;
         checks.push(check(
-            "MariaDB account",
+            &format!("{title} account"),
             rights.map(|()| "may make databases and users".to_owned()),
         ));
     }
@@ -47,37 +48,44 @@ pub fn probe_name(run: Run) -> DatabaseName {
 ///
 /// # Errors
 /// Which right is missing.
-pub async fn probe(cx: &Cx, mariadb: &Mariadb) -> anyhow::Result<()> {
+pub async fn probe(cx: &Cx, service: Service<'_>) -> anyhow::Result<()> {
     let name = probe_name(cx.run);
-    let made = make(mariadb, &name, &cx.run.to_string()).await;
-    let removed = remove(cx, mariadb).await;
+    let made = make(service, &name, &cx.run.to_string()).await;
+    let removed = remove(cx, service).await;
     made.and(removed)
 }
 
-async fn make(mariadb: &Mariadb, name: &DatabaseName, owner: &str) -> anyhow::Result<()> {
+async fn make(service: Service<'_>, name: &DatabaseName, owner: &str) -> anyhow::Result<()> {
     anyhow::ensure!(
-        !mariadb.has_user(name).await?,
+        !service.has_user(name).await?,
         "there is a user {name} already"
     );
-    mariadb
-        .create_user(name, &Secret::generate(PASSWORD_LENGTH)?)
-        .await?;
+    let password = Secret::generate(PASSWORD_LENGTH)?;
+    service.create_user(name, &password, owner).await?;
     fault::point("check:user_created");
-    mariadb.create_database(name, owner).await?;
+    service.create_database(name, owner).await?;
     fault::point("check:database_created");
-    mariadb.grant(name).await
+    service.grant(name).await?;
+    // Whether it lets a user in is said by another file of PostgreSQL's, and not by what it may do.
+    anyhow::ensure!(
+        service.engine() != Engine::Postgresql || service.lets_in(name, &password).await?,
+        "PostgreSQL makes a role and a database and does not let the one into the other: its pg_hba.conf needs a line for \
+         the group of sites' roles, with scram-sha-256 (docs/OPERATIONS.md)"
+    );
+    Ok(())
 }
 
 /// Removes what a probe of this run may have left.
 ///
 /// # Errors
 /// When it cannot be removed.
-pub async fn remove(cx: &Cx, mariadb: &Mariadb) -> anyhow::Result<()> {
-    let name = probe_name(cx.run);
-    mariadb.drop_user(&name).await?;
-    mariadb
-        .drop_database_of(&name, &cx.run.to_string())
+pub async fn remove(cx: &Cx, service: Service<'_>) -> anyhow::Result<()> {
+    let (name, owner) = (probe_name(cx.run), cx.run.to_string());
+    let removed = async {
+        service.drop_database_of(&name, &owner).await?;
+        service.drop_user_of(&name, Some(&owner)).await
+    };
+    removed
         .await
-        .map(drop)
         .with_context(|| format!("the probe {name} may still be there"))
 }

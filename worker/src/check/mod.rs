@@ -16,18 +16,19 @@ use anyhow::Context as _;
 use futures_util::future::BoxFuture;
 use kolga_protocol::id::{Attempt, Run, TaskId};
 use kolga_protocol::message::Level;
+use kolga_protocol::names::Engine;
 use kolga_protocol::task::server_verify::Check;
 
 use crate::cx::{Cx, LogSink, StepLog, Stop};
 use crate::spoke::Spoke;
 
 /// Probes everything, in an order in which a cause comes before what it causes. Leaves nothing behind but
-/// what a crash in the middle of [`database::probe`] does, which [`database::remove`] removes. Without
-/// `probe_database` nothing is made in the database server.
+/// what a crash in the middle of [`database::probe`] does, which [`database::remove`] removes. Only in
+/// those database servers that are `probed` anything is made.
 ///
 /// # Errors
 /// Only when the task should stop.
-pub async fn all(cx: &Cx, probe_database: bool) -> anyhow::Result<Vec<Check>> {
+pub async fn all(cx: &Cx, probed: &[Engine]) -> anyhow::Result<Vec<Check>> {
     let mut checks = folders::checks(cx);
     let words = cx.spoke.supervision.words();
     checks.push(check("children", Ok(words.to_owned())));
@@ -52,10 +53,11 @@ pub async fn all(cx: &Cx, probe_database: bool) -> anyhow::Result<Vec<Check>> {
         checks.extend(programs::pools(cx, pools, php).await);
     }
     cx.stop.check()?;
-    if let Some(mariadb) = &cx.spoke.mariadb {
-        checks.extend(database::checks(cx, mariadb, probe_database).await);
+    for service in cx.spoke.databases() {
+        let probing = probed.contains(&service.engine());
+        checks.extend(database::checks(cx, service, probing).await);
+        cx.stop.check()?;
     }
-    cx.stop.check()?;
     if let Some(backups) = &cx.spoke.backups {
         checks.push(check("backups", backups.version(cx).await));
     }

@@ -1,6 +1,7 @@
 //! nginx, PHP and composer: the very commands that tasks will run.
 
 use anyhow::Context as _;
+use kolga_protocol::names::Engine;
 use kolga_protocol::task::server_verify::Check;
 
 use super::{check, include};
@@ -9,11 +10,17 @@ use crate::cx::Cx;
 use crate::pools::{Pool, Pools};
 use crate::process::Command;
 use crate::services::composer;
+use crate::services::database::Service;
 use crate::services::php::Php;
 
 const ID: &str = "/usr/bin/id";
-/// What an application that uses a database cannot do without.
-const DATABASE_MODULE: &str = "mysqli";
+/// What an application that uses such a database cannot do without, and where Debian has it.
+fn module(engine: Engine) -> (&'static str, &'static str) {
+    match engine {
+        Engine::Mariadb => ("mysqli", "php-mysql"),
+        Engine::Postgresql => ("pgsql", "php-pgsql"),
+    }
+}
 
 pub(super) async fn nginx(cx: &Cx) -> Vec<Check> {
     let nginx = &cx.spoke.nginx;
@@ -99,11 +106,17 @@ async fn version(cx: &Cx, php: &Php) -> anyhow::Result<String> {
     let shown = php.binary().display();
     let told = ask(cx, php, "-v").await?;
     let version = told.lines().next().unwrap_or_default().to_owned();
-    if cx.spoke.mariadb.is_some() {
-        let modules = ask(cx, php, "-m").await?;
+    let engines: Vec<Engine> = cx.spoke.databases().map(Service::engine).collect();
+    if engines.is_empty() {
+        return Ok(version);
+    }
+    let modules = ask(cx, php, "-m").await?;
+    for engine in engines {
+        let (module, package) = module(engine);
         anyhow::ensure!(
-            modules.lines().any(|line| line == DATABASE_MODULE),
-            "{shown} has no {DATABASE_MODULE}: install PHP's package for MySQL (php-mysql)"
+            modules.lines().any(|line| line == module),
+            "{shown} has no {module}: install PHP's package for {} ({package})",
+            engine.title()
         );
     }
     Ok(version)

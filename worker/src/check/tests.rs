@@ -26,7 +26,7 @@ fn spoke_at(root: &Path) -> Config {
 
 async fn failures(config: Config) -> Vec<String> {
     let (cx, _) = testing::context(config);
-    let checks = all(&cx, true).await.expect("not stopped");
+    let checks = all(&cx, &Engine::ALL).await.expect("not stopped");
     assert!(checks.len() > 8);
     checks
         .into_iter()
@@ -84,7 +84,7 @@ async fn the_stack_passes_and_nothing_is_left_of_the_probe() {
         mariadb.user = "root".to_owned();
     }
     let (cx, _) = testing::context(config);
-    let checks = all(&cx, true).await.expect("not stopped");
+    let checks = all(&cx, &Engine::ALL).await.expect("not stopped");
     let failed: Vec<_> = checks
         .iter()
         .filter(|check| !check.passed)

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use kolga_protocol::message::printable;
+use kolga_protocol::names::Engine;
 
 use super::{Form, NOT_RUNNING};
 use crate::check;
@@ -94,7 +95,7 @@ pub(super) async fn check(config: Config, path: &Path, form: Form) -> anyhow::Re
     let cx = check::context(Arc::new(spoke));
     let mut checks = vec![check::config_file(path)];
     checks.extend(held.map(|error| check::check("cgroups", Err(error))));
-    checks.extend(check::all(&cx, true).await?);
+    checks.extend(check::all(&cx, &Engine::ALL).await?);
     let failed = checks.iter().filter(|check| !check.passed).count();
     if form.json {
         say!("{}", serde_json::to_string_pretty(&checks)?);

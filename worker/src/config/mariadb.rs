@@ -72,7 +72,7 @@ impl Mariadb {
 
 /// Loopback, the private networks of RFC 1918 and RFC 4193, what is shared by RFC 6598 (many tunnels' addresses), and
 /// link-local.
-fn is_private(address: IpAddr) -> bool {
+pub(super) fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
             let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 0x40;

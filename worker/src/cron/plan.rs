@@ -123,6 +123,7 @@ mod tests {
             profile: profile.parse().expect("a profile"),
             platform: None,
             database: None,
+            engine: Default::default(),
             aliases: Vec::new(),
             main: None,
             redirects: Vec::new(),

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
-use kolga_protocol::names::{DatabaseName, HostName, OptionName, ProfileName};
+use kolga_protocol::names::{
+    DATABASE_OPTION, DatabaseName, Engine, HostName, OptionName, ProfileName,
+};
 
 use super::manifest::{Directory, Import, Manifest, WebAccess};
 use super::place::Place;
@@ -72,11 +74,18 @@ fn contradictions(name: &ProfileName, profile: &Profile) -> Vec<(String, String)
         let text = format!("the option {OPTION} is one that every site has: call yours otherwise");
         problem("[options.pool", text);
     }
-    if manifest.needs.database && manifest.settings.is_none() {
+    if manifest.needs.database.any() && manifest.settings.is_none() {
         problem(
             "needs",
             "it needs a database, but has no [settings] to tell its account".into(),
         );
+    }
+    let is_reserved = |name: &OptionName| name.as_str() == DATABASE_OPTION;
+    if manifest.needs.database.any() && manifest.options.keys().any(is_reserved) {
+        let text = format!(
+            "an option {DATABASE_OPTION} chooses among needs.database: give this one another name"
+        );
+        problem("[options.database]", text);
     }
     for (table, script) in manifest.scripts() {
         if !manifest.needs.php {
@@ -229,7 +238,7 @@ fn import_contradictions(manifest: &Manifest, import: &Import) -> Vec<(String, S
         return found;
     };
     let key = "[import.settings]";
-    if !manifest.needs.database {
+    if !manifest.needs.database.any() {
         let text = "its settings tell of a database, and needs.database is not said";
         found.push((key.to_owned(), text.to_owned()));
     }
@@ -307,23 +316,43 @@ fn render_all(profile: &Profile, at: &dyn Fn(&str) -> String) -> anyhow::Result<
         template::public_file(&at(file.template.as_str()), text(&file.template)?, &public)?;
     }
     if let Some(settings) = &manifest.settings {
-        let database = manifest.needs.database.then(|| template::Database {
-            socket: Some("/mysqld.sock".into()),
-            host: "localhost".into(),
-            port: None,
-            server: "localhost:/mysqld.sock".into(),
-            name: DatabaseName::for_site(&host),
-            user: DatabaseName::for_site(&host),
-            password: "password".into(),
-        });
         let secret = |name: &OptionName| (name.clone(), "secret".to_owned());
-        let values = template::Settings {
-            public,
-            database,
-            secrets: manifest.secrets.keys().map(secret).collect(),
+        let engines: Vec<Option<Engine>> = match manifest.needs.database.any() {
+            true => manifest.needs.database.all().map(Some).collect(),
+            false => vec![None],
         };
-        let place = &settings.template;
-        template::settings(&at(place.as_str()), text(place)?, &values)?;
+        for engine in engines {
+            let values = template::Settings {
+                public: public.clone(),
+                database: engine.map(|engine| made_up(engine, &host)),
+                secrets: manifest.secrets.keys().map(secret).collect(),
+            };
+            let place = &settings.template;
+            template::settings(&at(place.as_str()), text(place)?, &values)?;
+        }
     }
     Ok(())
+}
+
+/// An account for a site that does not exist.
+fn made_up(engine: Engine, host: &HostName) -> template::Database {
+    let (socket, address, port, server) = match engine {
+        Engine::Mariadb => (
+            Some("/mysqld.sock".to_owned()),
+            "localhost",
+            None,
+            "localhost:/mysqld.sock",
+        ),
+        Engine::Postgresql => (None, "127.0.0.1", Some(5432), "127.0.0.1:5432"),
+    };
+    template::Database {
+        engine,
+        socket,
+        host: address.to_owned(),
+        port,
+        server: server.to_owned(),
+        name: DatabaseName::for_site(host),
+        user: DatabaseName::for_site(host),
+        password: "password".to_owned(),
+    }
 }

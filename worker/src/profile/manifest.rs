@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use kolga_protocol::names::{CommandName, OptionName, ProfileName};
 use serde::Deserialize;
 
+use super::engines::Engines;
 use super::place::{Mode, Pattern, Place};
 use crate::cron::Every;
 pub use import::{
@@ -90,8 +91,8 @@ pub struct Needs {
     pub platform: bool,
     /// PHP.
     pub php: bool,
-    /// A database and a database user.
-    pub database: bool,
+    /// A database and a database user, in one of these: `true` is MariaDB.
+    pub database: Engines,
 }
 
 /// A platform's code.

@@ -6,6 +6,7 @@
 
 mod built_in;
 mod check;
+mod engines;
 mod load;
 pub mod manifest;
 mod place;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use kolga_protocol::names::{HostName, OptionName, OptionValue, ProfileName};
 
 pub use built_in::built_in_names;
+pub use engines::Engines;
 pub use load::{Profiles, read};
 pub use manifest::{Manifest, WebAccess};
 pub use place::{Mode, Place};

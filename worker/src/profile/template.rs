@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use kolga_protocol::names::{DatabaseName, HostName, OptionName, OptionValue, SiteAlias};
+use kolga_protocol::names::{DatabaseName, Engine, HostName, OptionName, OptionValue, SiteAlias};
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
 
@@ -136,11 +136,14 @@ pub struct Redirect {
 /// A database's account.
 #[derive(Clone, Serialize)]
 pub struct Database {
-    /// The server's socket; none when it is on another machine.
+    /// Which server it is, as `type`.
+    #[serde(rename = "type")]
+    pub engine: Engine,
+    /// The server's socket; none when it is on another machine, or a PostgreSQL.
     pub socket: Option<String>,
     /// The name by which PHP reaches the server: `localhost`, or its address.
     pub host: String,
-    /// Its port, when it is on another machine.
+    /// Its port, when it is on another machine, or a PostgreSQL.
     pub port: Option<u16>,
     /// All of that in one, as most applications have it: `localhost:/socket` or `address:port`.
     pub server: String,

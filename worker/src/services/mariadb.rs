@@ -21,8 +21,7 @@ use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::config;
 use crate::secrets::Secret;
-pub use dump::Dumped;
-pub(crate) use dump::{Measured, hex};
+use crate::services::database::Rights;
 pub use foreign::{Account, Inside, Spot};
 use quote::{grant_pattern, identifier, literal};
 use server::Server;
@@ -33,37 +32,26 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// `ER_NONEXISTING_GRANT`: there is no such grant, or no such user.
 const NO_GRANT: u16 = 1141;
 
-/// What a site's database user may do.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rights {
-    /// Whether it has all rights on its own database.
-    pub on_its_own: bool,
-    /// On what else it has any.
-    pub elsewhere: Vec<String>,
-}
-
-impl Rights {
-    /// From what `SHOW GRANTS` says, which may hold the hash of a password.
-    fn read(name: &DatabaseName, lines: &[String]) -> Self {
-        let own = format!("{}.*", grant_pattern(name));
-        let mut rights = Self::default();
-        for line in lines {
-            let Some((what, rest)) = line
-                .strip_prefix("GRANT ")
-                .and_then(|line| line.split_once(" ON "))
-            else {
-                continue;
-            };
-            let on = rest.split_once(" TO ").map_or(rest, |(on, _)| on);
-            match (what, on) {
-                ("USAGE", _) => {}
-                ("ALL PRIVILEGES", on) if on == own => rights.on_its_own = true,
-                (_, on) if on == own => {}
-                (_, on) => rights.elsewhere.push(on.to_owned()),
-            }
+/// From what `SHOW GRANTS` says, which may hold the hash of a password.
+fn read_rights(name: &DatabaseName, lines: &[String]) -> Rights {
+    let own = format!("{}.*", grant_pattern(name));
+    let mut rights = Rights::default();
+    for line in lines {
+        let Some((what, rest)) = line
+            .strip_prefix("GRANT ")
+            .and_then(|line| line.split_once(" ON "))
+        else {
+            continue;
+        };
+        let on = rest.split_once(" TO ").map_or(rest, |(on, _)| on);
+        match (what, on) {
+            ("USAGE", _) => {}
+            ("ALL PRIVILEGES", on) if on == own => rights.on_its_own = true,
+            (_, on) if on == own => {}
+            (_, on) => rights.elsewhere.push(on.to_owned()),
         }
-        rights
     }
+    rights
 }
 
 /// The database server.
@@ -159,7 +147,7 @@ impl Mariadb {
             .fetch_all(&mut connection)
             .await;
         match asked {
-            Ok(lines) => Ok(Some(Rights::read(name, &lines))),
+            Ok(lines) => Ok(Some(read_rights(name, &lines))),
             Err(error) if number(&error) == Some(NO_GRANT) => Ok(None),
             Err(error) => Err(error).context(format!("cannot ask what the user {name} may do")),
         }

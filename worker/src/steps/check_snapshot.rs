@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::make_snapshot::Kept;
 use super::stage_backup::{DUMP, MANIFEST};
 use crate::cx::Cx;
-use crate::services::mariadb::{Dumped, hex};
+use crate::services::database::{Dumped, hex};
 use crate::step::{Step, UndoError};
 
 /// Looks at a backup.

@@ -1,12 +1,12 @@
 //! Step `close_database`: a site cannot get at its database while a copy of it is made that is to take its place, so that
 //! nothing can be written that would be lost.
 //!
-//! Undo needs the name, and whether the user was kept out before.
+//! Undo needs the name, the server, and whether the user was kept out before.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use kolga_protocol::names::DatabaseName;
+use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
@@ -26,6 +26,8 @@ pub struct CloseDatabase {
 pub struct Record {
     name: DatabaseName,
     was_closed: bool,
+    #[serde(default)]
+    engine: Engine,
 }
 
 impl Step for CloseDatabase {
@@ -33,9 +35,11 @@ impl Step for CloseDatabase {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
+        let service = cx.spoke.database(self.site.engine)?;
         Ok(Record {
             name: self.name.clone(),
-            was_closed: cx.spoke.need_mariadb()?.is_locked(&self.name).await?,
+            was_closed: service.is_locked(&self.name).await?,
+            engine: self.site.engine,
         })
     }
 
@@ -47,8 +51,8 @@ impl Step for CloseDatabase {
         let password = password
             .and_then(|secrets| secrets.database_password)
             .context("the site's secrets hold no password for the database")?;
-        let mariadb = cx.spoke.need_mariadb()?;
-        let ended = mariadb.close_to_user(&record.name, &password).await?;
+        let service = cx.spoke.database(record.engine)?;
+        let ended = service.close_to_user(&record.name, &password).await?;
         cx.log.info(format!(
             "the site is kept out of {}; {ended} connections were open",
             record.name
@@ -60,8 +64,8 @@ impl Step for CloseDatabase {
         if record.was_closed {
             return Ok(());
         }
-        let opened = match cx.spoke.need_mariadb() {
-            Ok(mariadb) => mariadb.lock_user(&record.name, false).await,
+        let opened = match cx.spoke.database(record.engine) {
+            Ok(service) => service.lock_user(&record.name, false).await,
             Err(error) => Err(error),
         };
         opened.map_err(|error| {

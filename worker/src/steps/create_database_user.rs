@@ -1,13 +1,13 @@
 //! Step `create_database_user`: the site's own account at the database server, with rights on the site's
 //! own database and nothing else.
 //!
-//! Undo needs the name. That the account was not there before is what the record stands for; the site's
-//! lock keeps other tasks away from the name.
+//! Undo needs the name, the server and the run. That the account was not there before is what the record stands for; the
+//! site's lock keeps other tasks away from the name. A PostgreSQL notes besides whose it is, and another's stays.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use kolga_protocol::names::DatabaseName;
+use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
@@ -27,6 +27,11 @@ pub struct CreateDatabaseUser {
 #[derive(Serialize, Deserialize)]
 pub struct Record {
     name: DatabaseName,
+    #[serde(default)]
+    engine: Engine,
+    /// The run; a journal of an older release does not tell.
+    #[serde(default)]
+    owner: Option<String>,
 }
 
 impl Step for CreateDatabaseUser {
@@ -34,42 +39,49 @@ impl Step for CreateDatabaseUser {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        let mariadb = cx.spoke.need_mariadb()?;
+        let service = cx.spoke.database(self.site.engine)?;
         anyhow::ensure!(
-            !mariadb.has_user(&self.name).await?,
+            !service.has_user(&self.name).await?,
             "there is a database user {} already, and not this task's",
             self.name
         );
         // Or the new user would be given rights on somebody else's data.
         anyhow::ensure!(
-            !mariadb.has_database(&self.name).await?,
+            !service.has_database(&self.name).await?,
             "there is a database {} already, and not this task's",
             self.name
         );
         Ok(Record {
             name: self.name.clone(),
+            engine: self.site.engine,
+            owner: Some(cx.run.to_string()),
         })
     }
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        let mariadb = cx.spoke.need_mariadb()?;
+        let service = cx.spoke.database(record.engine)?;
         let password = cx
             .spoke
             .secrets
             .load(&self.site.host)?
             .and_then(|secrets| secrets.database_password)
             .context("the site's secrets hold no password for the database")?;
-        mariadb.create_user(&record.name, &password).await?;
+        service
+            .create_user(&record.name, &password, &cx.run.to_string())
+            .await?;
         fault::point("create_database_user:created");
-        mariadb.grant(&record.name).await?;
+        service.grant(&record.name).await?;
         cx.log
             .info(format!("made the database user {}", record.name));
         Ok(())
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
-        let dropped = match cx.spoke.need_mariadb() {
-            Ok(mariadb) => mariadb.drop_user(&record.name).await,
+        let dropped = match cx.spoke.database(record.engine) {
+            Ok(service) => {
+                let owner = record.owner.as_deref();
+                service.drop_user_of(&record.name, owner).await
+            }
             Err(error) => Err(error),
         };
         dropped

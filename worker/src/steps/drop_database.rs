@@ -1,6 +1,6 @@
 //! Final step `drop_database`: the site's database, when its comment still names the run that made it.
 
-use kolga_protocol::names::DatabaseName;
+use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
@@ -12,6 +12,8 @@ pub struct DropDatabase {
     pub name: DatabaseName,
     /// The run that made it.
     pub owner: String,
+    /// In which server that is.
+    pub engine: Engine,
 }
 
 /// What finishing needs.
@@ -19,6 +21,8 @@ pub struct DropDatabase {
 pub struct Record {
     name: DatabaseName,
     owner: String,
+    #[serde(default)]
+    engine: Engine,
 }
 
 impl FinalStep for DropDatabase {
@@ -26,7 +30,8 @@ impl FinalStep for DropDatabase {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        let comment = cx.spoke.need_mariadb()?.comment_of(&self.name).await?;
+        let service = cx.spoke.database(self.engine)?;
+        let comment = service.comment_of(&self.name).await?;
         anyhow::ensure!(
             comment.is_none_or(|comment| comment == self.owner),
             "the database {} is not the one that was made for this site: its comment names another run",
@@ -35,12 +40,13 @@ impl FinalStep for DropDatabase {
         Ok(Record {
             name: self.name.clone(),
             owner: self.owner.clone(),
+            engine: self.engine,
         })
     }
 
     async fn finish(cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        let mariadb = cx.spoke.need_mariadb()?;
-        if mariadb
+        let service = cx.spoke.database(record.engine)?;
+        if service
             .drop_database_of(&record.name, &record.owner)
             .await?
         {

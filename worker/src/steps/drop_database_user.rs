@@ -1,18 +1,30 @@
 //! Final step `drop_database_user`: the site's account at the database server.
 
-use kolga_protocol::names::DatabaseName;
+use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
 use crate::step::FinalStep;
 
 /// Drops a site's database user.
-pub struct DropDatabaseUser(pub DatabaseName);
+pub struct DropDatabaseUser {
+    /// Which.
+    pub name: DatabaseName,
+    /// The run that made it.
+    pub owner: String,
+    /// In which server it is.
+    pub engine: Engine,
+}
 
 /// What finishing needs.
 #[derive(Serialize, Deserialize)]
 pub struct Record {
     name: DatabaseName,
+    #[serde(default)]
+    engine: Engine,
+    /// A journal of an older release does not tell.
+    #[serde(default)]
+    owner: Option<String>,
 }
 
 impl FinalStep for DropDatabaseUser {
@@ -20,14 +32,18 @@ impl FinalStep for DropDatabaseUser {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        cx.spoke.need_mariadb()?;
+        cx.spoke.database(self.engine)?;
         Ok(Record {
-            name: self.0.clone(),
+            name: self.name.clone(),
+            engine: self.engine,
+            owner: Some(self.owner.clone()),
         })
     }
 
     async fn finish(cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        cx.spoke.need_mariadb()?.drop_user(&record.name).await?;
+        let service = cx.spoke.database(record.engine)?;
+        let owner = record.owner.as_deref();
+        service.drop_user_of(&record.name, owner).await?;
         cx.log
             .info(format!("dropped the database user {}", record.name));
         Ok(())

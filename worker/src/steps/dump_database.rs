@@ -8,20 +8,22 @@ use std::sync::{Arc, OnceLock};
 
 use kolga_protocol::fault;
 use kolga_protocol::id::Run;
-use kolga_protocol::names::DatabaseName;
+use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use super::stage_backup::{self, DUMP};
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::layout;
-use crate::services::mariadb::Dumped;
+use crate::services::database::Dumped;
 use crate::step::{Step, UndoError};
 
 /// Dumps a database that is to be imported again on this spoke.
 pub struct DumpDatabase {
     /// Which.
     pub name: DatabaseName,
+    /// In which server it is.
+    pub engine: Engine,
     /// Where the recipe learns what it came to.
     pub dumped: Arc<OnceLock<Dumped>>,
 }
@@ -48,7 +50,7 @@ impl Step for DumpDatabase {
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         let own = stage_backup::free(cx)?;
         cx.spoke
-            .need_mariadb()?
+            .database(self.engine)?
             .room_to_copy(&self.name, &own)
             .await?;
         Ok(Record { run: cx.run })
@@ -59,8 +61,8 @@ impl Step for DumpDatabase {
         let stage = layout::backup_stage(record.run);
         let stage = own.make_owned_dir(stage, 0o700, &record.run.to_string())?;
         fault::point("dump_database:made");
-        let mariadb = cx.spoke.need_mariadb()?;
-        let dumped = mariadb.dump(cx, &self.name, &stage, DUMP).await?;
+        let service = cx.spoke.database(self.engine)?;
+        let dumped = service.dump(cx, &self.name, &stage, DUMP).await?;
         cx.log
             .info(format!("dumped {}: {} bytes", self.name, dumped.bytes));
         self.dumped.get_or_init(|| dumped);

@@ -12,7 +12,8 @@ use super::stage_backup::{self, DUMP};
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::layout;
-use crate::services::mariadb::{Account, Dumped};
+use crate::services::database::Dumped;
+use crate::services::mariadb::Account;
 use crate::step::{Step, UndoError};
 
 /// Dumps a database that is to be imported into a new one.

@@ -29,7 +29,7 @@ impl FinalStep for FileTrash {
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         let entry = self.0.entry.clone();
         let mut bytes = match &entry.database {
-            Some(name) => cx.spoke.need_mariadb()?.size_of(name).await?,
+            Some(name) => cx.spoke.database(entry.engine)?.size_of(name).await?,
             None => 0,
         };
         if self.0.folder {

@@ -35,8 +35,8 @@ impl Step for ImportDatabase {
             .and_then(|secrets| secrets.database_password)
             .context("the site's secrets hold no password for the database")?;
         let (folder, file) = dump_database::place(cx, cx.run)?;
-        let mariadb = cx.spoke.need_mariadb()?;
-        mariadb
+        let service = cx.spoke.database(self.site.engine)?;
+        service
             .import(cx, &self.name, &password, &folder, file)
             .await
     }

@@ -1,6 +1,6 @@
 //! Final step `lock_database_user`: nobody gets into a database any more that lies in the trash.
 
-use kolga_protocol::names::DatabaseName;
+use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
@@ -12,12 +12,16 @@ pub struct LockDatabaseUser {
     pub name: DatabaseName,
     /// The run that made it.
     pub owner: String,
+    /// In which server that is.
+    pub engine: Engine,
 }
 
 /// What finishing needs.
 #[derive(Serialize, Deserialize)]
 pub struct Record {
     name: DatabaseName,
+    #[serde(default)]
+    engine: Engine,
 }
 
 impl FinalStep for LockDatabaseUser {
@@ -26,7 +30,8 @@ impl FinalStep for LockDatabaseUser {
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         // Another's is refused here as it would be where it is dropped at once.
-        let comment = cx.spoke.need_mariadb()?.comment_of(&self.name).await?;
+        let service = cx.spoke.database(self.engine)?;
+        let comment = service.comment_of(&self.name).await?;
         anyhow::ensure!(
             comment.is_none_or(|comment| comment == self.owner),
             "the database {} is not the one that was made for this site: its comment names another run",
@@ -34,12 +39,13 @@ impl FinalStep for LockDatabaseUser {
         );
         Ok(Record {
             name: self.name.clone(),
+            engine: self.engine,
         })
     }
 
     async fn finish(cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        let mariadb = cx.spoke.need_mariadb()?;
-        mariadb.lock_user(&record.name, true).await?;
+        let service = cx.spoke.database(record.engine)?;
+        service.lock_user(&record.name, true).await?;
         cx.log
             .info(format!("the database {} is kept for a while", record.name));
         Ok(())

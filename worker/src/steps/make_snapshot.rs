@@ -15,7 +15,7 @@ use super::stage_backup::{DUMP, MANIFEST};
 use crate::cx::Cx;
 use crate::layout;
 use crate::process::was_stopped;
-use crate::services::mariadb::Dumped;
+use crate::services::database::Dumped;
 use crate::services::restic::{Made, Mark, Wanted};
 use crate::site::Site;
 use crate::step::{Step, UndoError};

@@ -1,13 +1,13 @@
 //! Step `mend_database_user`: a site's account at the database server is there again, with all rights on the
 //! site's own database.
 //!
-//! Undo needs the name and what was missing: only that is taken away again.
+//! Undo needs the name, the server and what was missing: only that is taken away again.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use kolga_protocol::fault;
-use kolga_protocol::names::DatabaseName;
+use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
@@ -39,6 +39,8 @@ pub enum Missing {
 pub struct Record {
     name: DatabaseName,
     missing: Missing,
+    #[serde(default)]
+    engine: Engine,
 }
 
 impl Step for MendDatabaseUser {
@@ -49,11 +51,12 @@ impl Step for MendDatabaseUser {
         Ok(Record {
             name: self.name.clone(),
             missing: self.missing,
+            engine: self.site.engine,
         })
     }
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        let mariadb = cx.spoke.need_mariadb()?;
+        let service = cx.spoke.database(record.engine)?;
         if record.missing == Missing::User {
             let password = cx
                 .spoke
@@ -61,18 +64,22 @@ impl Step for MendDatabaseUser {
                 .load(&self.site.host)?
                 .and_then(|secrets| secrets.database_password)
                 .context("the site's secrets hold no password for the database")?;
-            mariadb.create_user(&record.name, &password).await?;
+            let owner = cx.run.to_string();
+            service.create_user(&record.name, &password, &owner).await?;
             fault::point("mend_database_user:created");
         }
-        mariadb.grant(&record.name).await
+        service.grant(&record.name).await
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
         let undone = async {
-            let mariadb = cx.spoke.need_mariadb()?;
+            let service = cx.spoke.database(record.engine)?;
             match record.missing {
-                Missing::User => mariadb.drop_user(&record.name).await,
-                Missing::Rights => mariadb.revoke(&record.name).await,
+                Missing::User => {
+                    let owner = cx.run.to_string();
+                    service.drop_user_of(&record.name, Some(&owner)).await
+                }
+                Missing::Rights => service.revoke(&record.name).await,
             }
         };
         undone

@@ -21,7 +21,7 @@ use crate::files::{Dir, Kind};
 use crate::layout;
 use crate::profile::Place;
 use crate::secrets::Secret;
-use crate::services::mariadb::hex;
+use crate::services::database::hex;
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 

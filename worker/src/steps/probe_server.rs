@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use kolga_protocol::names::DatabaseName;
+use kolga_protocol::names::{DatabaseName, Engine};
 use kolga_protocol::task::server_verify::Check;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,20 @@ pub struct ProbeServer {
 pub struct Record {
     /// `None` when there was no database server to make one in.
     probe: Option<DatabaseName>,
+    /// In which servers one is made; an older release knew but MariaDB, and did not say.
+    #[serde(default)]
+    engines: Vec<Engine>,
+}
+
+impl Record {
+    /// Where one may be left.
+    fn probed(&self) -> &[Engine] {
+        match (&self.probe, self.engines.as_slice()) {
+            (None, _) => &[],
+            (Some(_), []) => &[Engine::Mariadb],
+            (Some(_), engines) => engines,
+        }
+    }
 }
 
 impl Step for ProbeServer {
@@ -30,17 +44,20 @@ impl Step for ProbeServer {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        let reached = match &cx.spoke.mariadb {
-            Some(mariadb) => mariadb.version().await.is_ok(),
-            None => false,
-        };
+        let mut engines = Vec::new();
+        for service in cx.spoke.databases() {
+            if service.version().await.is_ok() {
+                engines.push(service.engine());
+            }
+        }
         Ok(Record {
-            probe: reached.then(|| check::database::probe_name(cx.run)),
+            probe: (!engines.is_empty()).then(|| check::database::probe_name(cx.run)),
+            engines,
         })
     }
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        let checks = check::all(cx, record.probe.is_some()).await?;
+        let checks = check::all(cx, record.probed()).await?;
         for check in &checks {
             let line = format!("{}: {}", check.name, check.detail);
             if check.passed {
@@ -59,13 +76,17 @@ impl Step for ProbeServer {
         let Some(probe) = &record.probe else {
             return Ok(());
         };
-        let removed = match cx.spoke.need_mariadb() {
-            Ok(mariadb) => check::database::remove(cx, mariadb).await,
-            Err(error) => Err(error),
-        };
-        removed.map_err(|error| {
-            UndoError::leaves(format!("database user and database {probe}"), error)
-        })
+        for &engine in record.probed() {
+            let removed = match cx.spoke.database(engine) {
+                Ok(service) => check::database::remove(cx, service).await,
+                Err(error) => Err(error),
+            };
+            removed.map_err(|error| {
+                let left = format!("{}'s user and database {probe}", engine.title());
+                UndoError::leaves(left, error)
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -88,20 +109,40 @@ mod tests {
             let (cx, _) = context(config.clone());
             let record = ProbeServer::default().inspect(&cx).await.expect("looked");
             let probe = record.probe.clone().expect("the server was reached");
-            let mariadb = cx.spoke.need_mariadb().expect("there is one");
-            if came_to > 0 {
-                let password = Secret::generate(32).expect("made");
-                mariadb.create_user(&probe, &password).await.expect("made");
-            }
-            if came_to > 1 {
+            let services: Vec<_> = cx.spoke.databases().collect();
+            assert_eq!(services.len(), 2, "the stack has both");
+            for service in &services {
                 let owner = cx.run.to_string();
-                mariadb.create_database(&probe, &owner).await.expect("made");
+                if came_to > 0 {
+                    let password = Secret::generate(32).expect("made");
+                    let made = service.create_user(&probe, &password, &owner).await;
+                    made.expect("made");
+                }
+                if came_to > 1 {
+                    service.create_database(&probe, &owner).await.expect("made");
+                }
             }
             ProbeServer::undo(&cx, &record).await.expect("undone");
             ProbeServer::undo(&cx, &record).await.expect("undone again");
-            assert!(!mariadb.has_user(&probe).await.expect("asked"));
-            assert!(!mariadb.has_database(&probe).await.expect("asked"));
+            for service in services {
+                assert!(!service.has_user(&probe).await.expect("asked"));
+                assert!(!service.has_database(&probe).await.expect("asked"));
+            }
         }
+    }
+
+    #[test]
+    fn a_record_of_before_there_was_a_choice_means_mariadb() {
+        let probed = |text: &str| -> Vec<Engine> {
+            let record: Record = serde_json::from_str(text).expect("a record");
+            record.probed().to_vec()
+        };
+        assert_eq!(probed(r#"{"probe": "k_probe_1"}"#), [Engine::Mariadb]);
+        assert_eq!(probed(r#"{"probe": null}"#), []);
+        assert_eq!(
+            probed(r#"{"probe": "k_probe_1", "engines": ["postgresql"]}"#),
+            [Engine::Postgresql]
+        );
     }
 
     #[tokio::test]

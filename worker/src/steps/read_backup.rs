@@ -10,7 +10,7 @@ use kolga_protocol::names::BackupName;
 
 use super::stage_backup::{DUMP, MANIFEST, Manifest};
 use crate::cx::Cx;
-use crate::services::mariadb::Dumped;
+use crate::services::database::Dumped;
 use crate::services::restic::{Contents, ReadBack};
 use crate::step::{Step, UndoError};
 

@@ -44,6 +44,7 @@ impl Step for RegisterSite {
             profile: site.profile.manifest.name.clone(),
             platform: site.platform.clone(),
             database: site.database.clone(),
+            engine: site.engine,
             aliases: site.names.aliases.clone(),
             main: site.names.main.clone(),
             redirects: site.names.redirects.clone(),

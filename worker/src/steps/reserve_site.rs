@@ -98,11 +98,11 @@ async fn taken_places(site: &Site, cx: &Cx) -> anyhow::Result<Vec<String>> {
         taken.push(path.display().to_string());
     }
     if let Some(database) = &site.database {
-        let mariadb = cx.spoke.need_mariadb()?;
-        if mariadb.has_database(database).await? {
+        let service = cx.spoke.database(site.engine)?;
+        if service.has_database(database).await? {
             taken.push(format!("the database {database}"));
         }
-        if mariadb.has_user(database).await? {
+        if service.has_user(database).await? {
             taken.push(format!("the database user {database}"));
         }
     }

@@ -23,7 +23,7 @@ use super::stage_backup::{self, DUMP, Manifest, Users};
 use crate::cx::{Cx, Stop};
 use crate::files::{Dir, blocking};
 use crate::layout;
-use crate::services::mariadb::{Dumped, Measured};
+use crate::services::database::{Dumped, Measured};
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 use crate::survey::survey;
@@ -189,7 +189,7 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     use super::*;
-    use crate::services::mariadb::hex;
+    use crate::services::database::hex;
     use crate::steps::testing::{site, site_context};
     use crate::testing::Scratch;
 

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use kolga_protocol::fault;
 use kolga_protocol::id::{Run, UnixMillis};
 use kolga_protocol::names::{
-    DatabaseName, HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName,
+    DatabaseName, Engine, HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName,
     SiteAlias,
 };
 use kolga_protocol::naming::Names;
@@ -20,11 +20,11 @@ use super::make_snapshot::Kept;
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::layout;
-use crate::services::mariadb::Dumped;
+use crate::services::database::Dumped;
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 
-/// The database, in a backup.
+/// The database, in a backup: statements, or, of a PostgreSQL, what pg_restore reads.
 pub(super) const DUMP: &str = "database.sql";
 /// What the site is, in a backup.
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -73,6 +73,9 @@ pub struct Manifest {
     pub folder: String,
     /// Its database.
     pub database: Option<DatabaseName>,
+    /// In which server that is: a dump of one is nothing for another.
+    #[serde(default)]
+    pub engine: Engine,
     /// How long the dump is.
     pub dump_bytes: Option<u64>,
     /// Of the dump, in hexadecimal digits.
@@ -171,8 +174,8 @@ impl StageBackup {
         fault::point("stage_backup:made");
         let mut dumped = None;
         if let Some(database) = &self.site.database {
-            let mariadb = cx.spoke.need_mariadb()?;
-            let dump = mariadb.dump(cx, database, &stage, DUMP).await?;
+            let service = cx.spoke.database(self.site.engine)?;
+            let dump = service.dump(cx, database, &stage, DUMP).await?;
             cx.log
                 .info(format!("dumped {database}: {} bytes", dump.bytes));
             dumped = Some(self.kept.dump.get_or_init(|| dump));
@@ -205,6 +208,7 @@ impl StageBackup {
             options: site.options.clone(),
             folder: site.folder.display().to_string(),
             database: site.database.clone(),
+            engine: site.engine,
             dump_bytes: dumped.map(|dump| dump.bytes),
             dump_sha256: dumped.map(|dump| dump.sha256.clone()),
             users: Some(Users {

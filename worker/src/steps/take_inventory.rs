@@ -90,10 +90,10 @@ async fn programs(cx: &Cx) -> anyhow::Result<Vec<Program>> {
     if let Some(php) = &cx.spoke.php {
         found.push(ask(cx, "php", php.binary(), &["-n", "-v"], "PHP ").await?);
     }
-    if let Some(mariadb) = &cx.spoke.mariadb {
+    for service in cx.spoke.databases() {
         found.push(Program {
-            name: "mariadb".to_owned(),
-            version: mariadb.version().await.ok(),
+            name: service.engine().to_string(),
+            version: service.version().await.ok(),
         });
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));

@@ -1,8 +1,8 @@
 //! Step `unlock_database_user`: a database that lay in the trash can be used again.
 //!
-//! Undo needs the name: the user was locked, since only then is there anything to do here.
+//! Undo needs the name and the server: the user was locked, since only then is there anything to do here.
 
-use kolga_protocol::names::DatabaseName;
+use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
@@ -14,12 +14,16 @@ pub struct UnlockDatabaseUser {
     pub name: DatabaseName,
     /// The run that made the database.
     pub owner: String,
+    /// In which server that is.
+    pub engine: Engine,
 }
 
 /// What was found.
 #[derive(Serialize, Deserialize)]
 pub struct Record {
     name: DatabaseName,
+    #[serde(default)]
+    engine: Engine,
 }
 
 impl Step for UnlockDatabaseUser {
@@ -27,30 +31,31 @@ impl Step for UnlockDatabaseUser {
     type Record = Record;
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
-        let mariadb = cx.spoke.need_mariadb()?;
+        let service = cx.spoke.database(self.engine)?;
         anyhow::ensure!(
-            mariadb.comment_of(&self.name).await?.as_ref() == Some(&self.owner),
+            service.comment_of(&self.name).await?.as_ref() == Some(&self.owner),
             "the database {} is gone, or is another than the one of this site",
             self.name
         );
         anyhow::ensure!(
-            mariadb.has_user(&self.name).await?,
+            service.has_user(&self.name).await?,
             "the database user {} is gone",
             self.name
         );
         Ok(Record {
             name: self.name.clone(),
+            engine: self.engine,
         })
     }
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        let mariadb = cx.spoke.need_mariadb()?;
-        mariadb.lock_user(&record.name, false).await
+        let service = cx.spoke.database(record.engine)?;
+        service.lock_user(&record.name, false).await
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
-        let locked = match cx.spoke.need_mariadb() {
-            Ok(mariadb) => mariadb.lock_user(&record.name, true).await,
+        let locked = match cx.spoke.database(record.engine) {
+            Ok(service) => service.lock_user(&record.name, true).await,
             Err(error) => Err(error),
         };
         locked.map_err(|error| {

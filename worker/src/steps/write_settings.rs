@@ -84,8 +84,8 @@ pub(super) fn text(site: &Site, file: &SettingsFile, cx: &Cx) -> anyhow::Result<
             let password = secrets.database_password;
             let password =
                 password.context("the site's secrets hold no password for the database")?;
-            let server = cx.spoke.need_mariadb()?.server();
-            Some(server.settings(name, &password))
+            let service = cx.spoke.database(site.engine)?;
+            Some(service.settings(name, &password))
         }
     };
     let expose = |(name, secret): (_, crate::secrets::Secret)| (name, secret.expose().to_owned());

@@ -21,7 +21,7 @@ use crate::profile::manifest::Script;
 use crate::registry::SiteEntry;
 use crate::room::{self, Need};
 use crate::script::Former;
-use crate::services::mariadb::Dumped;
+use crate::services::database::Dumped;
 use crate::site::Site;
 use crate::steps::check_site::CheckSite;
 use crate::steps::clear_stage::ClearStage;
@@ -79,7 +79,7 @@ fn wanted(params: &Params, cx: &Cx) -> anyhow::Result<Pair> {
         aliases: Vec::new(),
         profile: entry.profile.clone(),
         platform: platform.cloned(),
-        options: entry.options.clone(),
+        options: entry.asked_options(),
     };
     Ok(Pair {
         from: Arc::new(Site::installed(&entry, &cx.spoke)?),
@@ -112,14 +112,14 @@ async fn refuse(pair: &Pair, cx: &Cx) -> anyhow::Result<()> {
     let bytes = blocking(move || Ok(sites.bytes_below(name))).await?;
     let mut needs = vec![Need::new(&config.sites.root, bytes)?];
     if let Some(name) = &entry.database {
-        let mariadb = cx.spoke.need_mariadb()?;
+        let service = cx.spoke.database(entry.engine)?;
         anyhow::ensure!(
-            mariadb.comment_of(name).await?.as_ref() == Some(&entry.owner),
+            service.comment_of(name).await?.as_ref() == Some(&entry.owner),
             "the database {name} is gone, or is another than the one of this site"
         );
-        let size = mariadb.size_of(name).await?;
+        let size = service.size_of(name).await?;
         needs.push(Need::new(&config.state_dir, size)?);
-        needs.extend(mariadb.room_for(size).await?);
+        needs.extend(service.room_for(size).await?);
     }
     room::enough(&format!("a copy of {host}"), &needs)
 }
@@ -169,6 +169,7 @@ fn copy(plan: Plan, pair: &Pair, learnt: Learnt) -> Plan {
     if let Some(name) = &entry.database {
         plan = plan.step(DumpDatabase {
             name: name.clone(),
+            engine: entry.engine,
             dumped: learnt.dumped,
         });
     }
@@ -184,7 +185,10 @@ fn copy(plan: Plan, pair: &Pair, learnt: Learnt) -> Plan {
                 site: Arc::clone(site),
                 name: name.clone(),
             })
-            .step(CreateDatabase(name.clone()))
+            .step(CreateDatabase {
+                name: name.clone(),
+                engine: site.engine,
+            })
             .step(ImportDatabase {
                 site: Arc::clone(site),
                 name: name.clone(),

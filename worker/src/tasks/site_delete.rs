@@ -79,7 +79,7 @@ async fn own_database(entry: &SiteEntry, cx: &Cx) -> anyhow::Result<()> {
     let Some(name) = &entry.database else {
         return Ok(());
     };
-    let comment = cx.spoke.need_mariadb()?.comment_of(name).await?;
+    let comment = cx.spoke.database(entry.engine)?.comment_of(name).await?;
     anyhow::ensure!(
         comment.is_none_or(|comment| comment == entry.owner),
         "the database {name} is another than the one of this site"

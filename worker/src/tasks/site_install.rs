@@ -37,7 +37,10 @@ pub(super) fn plan(params: &site_install::Params, cx: &Cx) -> anyhow::Result<Pla
                 site: Arc::clone(&site),
                 name: name.clone(),
             })
-            .step(CreateDatabase(name.clone()));
+            .step(CreateDatabase {
+                name: name.clone(),
+                engine: site.engine,
+            });
     }
     if !manifest.files.is_empty() {
         plan = plan.step(WriteSiteFiles(Arc::clone(&site)));

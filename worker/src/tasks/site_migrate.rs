@@ -21,7 +21,7 @@ use crate::plan::Plan;
 use crate::registry::SiteEntry;
 use crate::relink::relink;
 use crate::script::Former;
-use crate::services::mariadb::Dumped;
+use crate::services::database::Dumped;
 use crate::services::nginx::snippet;
 use crate::site::{Site, refuse_taken_names_but};
 use crate::steps::check_face::CheckFace;
@@ -122,13 +122,13 @@ async fn refuse(this: &Move, cx: &Cx) -> anyhow::Result<Vec<Mend>> {
         refuse_older(cx, &before.host, [&before.platform, &after.platform])?;
     }
     if let Some(name) = &before.database {
-        let mariadb = cx.spoke.need_mariadb()?;
+        let service = cx.spoke.database(before.engine)?;
         anyhow::ensure!(
-            mariadb.comment_of(name).await?.as_ref() == Some(&before.owner),
+            service.comment_of(name).await?.as_ref() == Some(&before.owner),
             "the database {name} is gone, or is another than the one of this site"
         );
         let own = Dir::open(&cx.spoke.config.state_dir)?;
-        mariadb.room_to_copy(name, &own).await?;
+        service.room_to_copy(name, &own).await?;
     }
     let (Some(old), Some(code)) = (this.old.code(), new.code()) else {
         return Ok(Vec::new());
@@ -236,6 +236,7 @@ fn copy_database(mut plan: Plan, this: &Move, dumped: Arc<OnceLock<Dumped>>) -> 
             })
             .step(DumpDatabase {
                 name: name.clone(),
+                engine: this.before.engine,
                 dumped,
             });
     }
@@ -249,7 +250,10 @@ fn copy_database(mut plan: Plan, this: &Move, dumped: Arc<OnceLock<Dumped>>) -> 
                 site: Arc::clone(&this.new),
                 name: name.clone(),
             })
-            .step(CreateDatabase(name.clone()))
+            .step(CreateDatabase {
+                name: name.clone(),
+                engine: this.after.engine,
+            })
             .step(ImportDatabase {
                 site: Arc::clone(&this.new),
                 name: name.clone(),

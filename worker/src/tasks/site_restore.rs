@@ -116,6 +116,13 @@ fn judge(manifest: &Manifest, entry: &SiteEntry) -> anyhow::Result<()> {
         manifest.database.is_some() == entry.database.is_some(),
         "either {host} has a database and the backup has none, or the other way round"
     );
+    anyhow::ensure!(
+        manifest.database.is_none() || manifest.engine == entry.engine,
+        "the backup is of a site whose data are in {}, and those of {host} are in {}: what the one has dumped the other \
+         cannot read",
+        manifest.engine.title(),
+        entry.engine.title()
+    );
     let folder = Path::new(&manifest.folder);
     let mut parts = folder.components();
     let plain = parts.next() == Some(Component::RootDir)
@@ -148,8 +155,8 @@ async fn refuse(this: &Back, cx: &Cx) -> anyhow::Result<()> {
     back_on_the_web(this).compare(cx)?;
     let mut needs = vec![Need::new(&config.sites.root, this.contents.bytes)?];
     if let Some(name) = &before.database {
-        let mariadb = cx.spoke.need_mariadb()?;
-        let comment = mariadb.comment_of(name).await?;
+        let service = cx.spoke.database(before.engine)?;
+        let comment = service.comment_of(name).await?;
         anyhow::ensure!(
             comment.is_none_or(|comment| comment == before.owner),
             "the database {name} is another than the one of this site"
@@ -157,7 +164,7 @@ async fn refuse(this: &Back, cx: &Cx) -> anyhow::Result<()> {
         let dump = this.manifest.dump_bytes.unwrap_or_default();
         needs.push(Need::new(&config.state_dir, dump)?);
         // Indexes come on top of what a dump says.
-        needs.extend(mariadb.room_for(dump.saturating_mul(2)).await?);
+        needs.extend(service.room_for(dump.saturating_mul(2)).await?);
     }
     room::enough(&format!("restoring {}", site.host), &needs)
 }
@@ -210,7 +217,10 @@ fn beside(plan: Plan, this: &Back) -> Plan {
         site: Arc::clone(site),
         name: name.clone(),
     })
-    .step(CreateDatabase(name.clone()))
+    .step(CreateDatabase {
+        name: name.clone(),
+        engine: this.after.engine,
+    })
     .step(ImportDatabase {
         site: Arc::clone(site),
         name: name.clone(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use kolga_protocol::id::{Run, UnixMillis};
-use kolga_protocol::names::DatabaseName;
+use kolga_protocol::names::{DatabaseName, Engine};
 use kolga_protocol::naming::Https;
 use kolga_protocol::task;
 use kolga_protocol::task::site_verify::{Change, Entry, Output, Params};
@@ -17,7 +17,7 @@ use crate::files::blocking;
 use crate::layout;
 use crate::plan::Plan;
 use crate::registry::SiteEntry;
-use crate::services::mariadb::Mariadb;
+use crate::services::database::Rights;
 use crate::site::Site;
 use crate::steps::check_face::CheckFace;
 use crate::steps::drop_old_settings::DropOldSettings;
@@ -185,8 +185,8 @@ async fn look_at_database(
     cx: &Cx,
     problems: &mut Vec<String>,
 ) -> anyhow::Result<Option<Missing>> {
-    let mariadb: &Mariadb = cx.spoke.need_mariadb()?;
-    let owner = mariadb.comment_of(name).await?;
+    let service = cx.spoke.database(site.engine)?;
+    let owner = service.comment_of(name).await?;
     let owner = owner.with_context(|| {
         format!("the database {name} is gone: restore the site from a backup, or delete it")
     })?;
@@ -198,7 +198,23 @@ async fn look_at_database(
     let password = secrets
         .and_then(|secrets| secrets.database_password)
         .context("the site's secrets are gone")?;
-    let Some(rights) = mariadb.rights(name).await? else {
+    let rights = service.rights(name).await?;
+    if let (
+        Engine::Postgresql,
+        None
+        | Some(Rights {
+            on_its_own: false, ..
+        }),
+    ) = (site.engine, &rights)
+    {
+        // To make it anew would not make what is in there its own.
+        problems.push(format!(
+            "the database {name} does not belong to a user of its name: make one, let it in by \
+             `GRANT {name} TO` the worker's account, and give it the database and what is in there (REASSIGN OWNED)"
+        ));
+        return Ok(None);
+    }
+    let Some(rights) = rights else {
         return Ok(Some(Missing::User));
     };
     if !rights.elsewhere.is_empty() {
@@ -207,12 +223,19 @@ async fn look_at_database(
             rights.elsewhere.join(", ")
         ));
     }
-    if !mariadb.lets_in(name, &password).await? {
-        problems.push(format!(
-            "the database user {name} has another password than the site: ALTER USER … IDENTIFIED BY what \
-             `kolga-worker secret show {}` prints",
-            site.host
-        ));
+    if !service.lets_in(name, &password).await? {
+        problems.push(match site.engine {
+            Engine::Mariadb => format!(
+                "the database user {name} has another password than the site: ALTER USER … IDENTIFIED BY what \
+                 `kolga-worker secret show {}` prints",
+                site.host
+            ),
+            Engine::Postgresql => format!(
+                "the database user {name} is not let in: it has another password than `kolga-worker secret show {}` \
+                 prints (\\password in psql), may not log in, or pg_hba.conf has no line for it",
+                site.host
+            ),
+        });
     }
     Ok((!rights.on_its_own).then_some(Missing::Rights))
 }

@@ -38,6 +38,6 @@ pub(super) fn wish_for(entry: &SiteEntry) -> site_install::Params {
         aliases: entry.names().others(),
         profile: entry.profile.clone(),
         platform: entry.platform.clone(),
-        options: entry.options.clone(),
+        options: entry.asked_options(),
     }
 }

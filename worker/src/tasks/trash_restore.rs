@@ -50,6 +50,7 @@ pub(super) fn plan(params: &trash_restore::Params, cx: &Cx) -> anyhow::Result<Pl
         plan = plan.step(UnlockDatabaseUser {
             name: name.clone(),
             owner: entry.owner.clone(),
+            engine: entry.engine,
         });
     }
     plan = plan.step(SwapVhost {

@@ -41,15 +41,15 @@ async fn drop_database(cx: &Cx, item: &Item) -> anyhow::Result<()> {
     let Some(name) = &item.entry.database else {
         return Ok(());
     };
-    let mariadb = cx.spoke.need_mariadb()?;
-    let comment = mariadb.comment_of(name).await?;
-    if comment.is_some_and(|comment| comment != item.entry.owner) {
+    let (service, owner) = (cx.spoke.database(item.entry.engine)?, &item.entry.owner);
+    let comment = service.comment_of(name).await?;
+    if comment.is_some_and(|comment| comment != *owner) {
         cx.log.warn(format!(
             "the database {name} is not the one that lay in the trash: it stays, and so does its user"
         ));
         return Ok(());
     }
-    mariadb.drop_database_of(name, &item.entry.owner).await?;
+    service.drop_database_of(name, owner).await?;
     fault::point("trash:database");
-    mariadb.drop_user(name).await
+    service.drop_user_of(name, Some(owner)).await
 }

@@ -42,12 +42,13 @@ pub fn discard(plan: Plan, cx: &Cx, discarded: Discarded) -> Plan {
 }
 
 fn discard_parts(plan: Plan, cx: &Cx, discarded: Discarded) -> Plan {
-    let database = discarded.entry.database.clone();
+    let (database, engine) = (discarded.entry.database.clone(), discarded.entry.engine);
     if cx.spoke.config.trash.keep_days > 0 {
         let plan = match database {
             Some(name) => plan.finally(LockDatabaseUser {
                 name,
                 owner: discarded.entry.owner.clone(),
+                engine,
             }),
             None => plan,
         };
@@ -57,9 +58,14 @@ fn discard_parts(plan: Plan, cx: &Cx, discarded: Discarded) -> Plan {
         Some(name) => plan
             .finally(DropDatabase {
                 name: name.clone(),
-                owner: discarded.entry.owner,
+                owner: discarded.entry.owner.clone(),
+                engine,
             })
-            .finally(DropDatabaseUser(name)),
+            .finally(DropDatabaseUser {
+                name,
+                owner: discarded.entry.owner,
+                engine,
+            }),
         None => plan,
     };
     plan.finally(EmptyTrash)

@@ -2,7 +2,8 @@
 
 use clap::Args;
 use kolga_protocol::names::{
-    HostName, OptionName, OptionValue, PlatformName, ProfileName, ServerName, SiteAlias,
+    DATABASE_OPTION, Engine, HostName, OptionName, OptionValue, PlatformName, ProfileName,
+    ServerName, SiteAlias,
 };
 
 use super::super::client::Client;
@@ -35,6 +36,9 @@ pub(in crate::cli) struct Install {
     /// --option pool=own
     #[arg(long)]
     own_pool: bool,
+    /// Where its data are to be, for a profile that takes both: mariadb or postgresql
+    #[arg(long, value_name = "DATABASE", value_parser = database)]
+    database: Option<(OptionName, OptionValue)>,
     #[command(flatten)]
     follow: Follow,
 }
@@ -49,7 +53,12 @@ impl Install {
             profile: self.profile,
             platform: self.platform,
             aliases: self.aliases,
-            options: self.options.into_iter().chain(own).collect(),
+            options: self
+                .options
+                .into_iter()
+                .chain(own)
+                .chain(self.database)
+                .collect(),
         };
         let answer: SiteAnswer = client.post("/v1/sites", &wish).await?;
         self.follow
@@ -72,9 +81,23 @@ pub(super) fn option(text: &str) -> Result<(OptionName, OptionValue), String> {
     Ok((name, value))
 }
 
+/// The choice of a database's server is an option like others.
+fn database(text: &str) -> Result<(OptionName, OptionValue), String> {
+    let engine: Engine = text.parse()?;
+    option(&format!("{DATABASE_OPTION}={engine}"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::option;
+    use super::{database, option};
+
+    #[test]
+    fn a_database_is_an_option_of_one_of_two_values() {
+        let (name, value) = database("postgresql").expect("there is such");
+        assert_eq!((name.as_str(), value.as_str()), ("database", "postgresql"));
+        let error = database("oracle").expect_err("there is not");
+        assert!(error.contains("mariadb or postgresql"), "{error}");
+    }
 
     #[test]
     fn an_option_is_a_name_and_a_value_that_may_hold_anything_printable() {

@@ -51,6 +51,7 @@ Examples:
   kolga site install hello.example.org --server web1 --profile static --follow
   kolga site install blog.example.org --server web1 --profile wordpress --platform wp \\
         --alias www.blog.example.org --option title='My blog' --follow
+  kolga site install shop.example.org --server web1 --profile php --database postgresql --follow
 
 The passwords of the site are made on its server and stay there; the result names the file, and
 `kolga-worker secret show HOST` prints it there.")]

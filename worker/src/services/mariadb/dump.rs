@@ -8,33 +8,22 @@
 //!
 //! Tasks that back up, restore, clone and migrate hand work here.
 
-use std::io::{BufWriter, Write};
-use std::time::Duration;
+use std::io::{BufWriter, Write as _};
 
 use anyhow::Context as _;
 use kolga_protocol::fault;
 use kolga_protocol::names::DatabaseName;
-use sha2::{Digest as _, Sha256};
 
 use super::Mariadb;
 use super::definer::WithoutDefiners;
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::process::Command;
-use crate::room::SPARE_BYTES;
 use crate::secrets::Secret;
+use crate::services::database::{Dumped, Measured, longest, room_for_dump};
 
 const DUMP: &str = "/usr/bin/mariadb-dump";
 const CLIENT: &str = "/usr/bin/mariadb";
-
-/// A dump.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dumped {
-    /// How long the file is.
-    pub bytes: u64,
-    /// Of the file, in hexadecimal digits.
-    pub sha256: String,
-}
 
 impl Mariadb {
     /// How many bytes the tables of this database take up on the server, indexes included: what a dump of it may
@@ -66,15 +55,7 @@ impl Mariadb {
         folder: &Dir,
         file: &str,
     ) -> anyhow::Result<Dumped> {
-        let (need, free) = (
-            self.size_of(name).await? + SPARE_BYTES,
-            folder.free_bytes()?,
-        );
-        anyhow::ensure!(
-            need <= free,
-            "the database {name} may need {need} bytes as a file, and {} has {free}",
-            folder.path().display()
-        );
+        room_for_dump(name, self.size_of(name).await?, folder)?;
         self.dump_as_user(
             cx,
             &self.user,
@@ -175,52 +156,4 @@ impl Mariadb {
 /// Has a program read this file and no other.
 fn defaults(folder: &Dir, account: &str) -> String {
     format!("--defaults-file={}", folder.path().join(account).display())
-}
-
-/// A task ends at its own limit before.
-fn longest(cx: &Cx) -> Duration {
-    Duration::from_secs(cx.spoke.config.limits.task_timeout_seconds)
-}
-
-/// What is written, and how much and what it is.
-pub(crate) struct Measured<W> {
-    file: W,
-    digest: Sha256,
-    bytes: u64,
-}
-
-impl<W: Write> Measured<W> {
-    pub(crate) fn new(file: W) -> Self {
-        Self {
-            file,
-            digest: Sha256::new(),
-            bytes: 0,
-        }
-    }
-
-    /// What it was, and what it was written to.
-    pub(crate) fn finish(self) -> (Dumped, W) {
-        let dumped = Dumped {
-            bytes: self.bytes,
-            sha256: hex(&self.digest.finalize()),
-        };
-        (dumped, self.file)
-    }
-}
-
-impl<W: Write> Write for Measured<W> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.file.write_all(bytes)?;
-        self.digest.update(bytes);
-        self.bytes += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
-    }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

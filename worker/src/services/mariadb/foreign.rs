@@ -8,12 +8,12 @@ use anyhow::Context as _;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use super::dump::Dumped;
 use super::server::Server;
 use super::{Mariadb, number};
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::secrets::Secret;
+use crate::services::database::Dumped;
 
 /// `ER_ACCESS_DENIED_ERROR` and `ER_DBACCESS_DENIED_ERROR`
 const DENIED: [u16; 2] = [1045, 1044];

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use kolga_protocol::names::DatabaseName;
+use kolga_protocol::names::{DatabaseName, Engine};
 use sqlx::ConnectOptions as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
@@ -86,6 +86,7 @@ impl Server {
             }
         };
         Database {
+            engine: Engine::Mariadb,
             socket,
             host,
             port,

@@ -13,7 +13,7 @@ use kolga_protocol::id::Run;
 use super::lines::reader;
 use super::{Made, Restic, longest};
 use crate::cx::Cx;
-use crate::services::mariadb::{Dumped, Measured};
+use crate::services::database::{Dumped, Measured};
 
 /// A backup that is no longer than this is read back as a whole: that costs less than two starts of restic.
 const SMALL: u64 = 64 * 1024 * 1024;

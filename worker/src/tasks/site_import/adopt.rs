@@ -85,7 +85,7 @@ async fn foreign(site: &Site, entry: &SiteEntry, cx: &Cx) -> anyhow::Result<Vec<
         None => found.push(format!("{folder} is gone")),
     }
     if let Some(name) = &entry.database {
-        let comment = cx.spoke.need_mariadb()?.comment_of(name).await?;
+        let comment = cx.spoke.database(entry.engine)?.comment_of(name).await?;
         match comment {
             Some(comment) if comment == entry.owner => {}
             Some(_) => found.push(format!(
@@ -114,6 +114,7 @@ fn output(params: &Params, site: &Site, entry: SiteEntry, cx: &Cx) -> anyhow::Re
         Some(name) => cx.spoke.registry.platforms.load(name)?,
         None => None,
     };
+    let options = entry.asked_options();
     Ok(Output {
         url: format!("{}/", site.url),
         path: site.folder.display().to_string(),
@@ -121,7 +122,7 @@ fn output(params: &Params, site: &Site, entry: SiteEntry, cx: &Cx) -> anyhow::Re
         profile: entry.profile,
         platform: platform.map(|found| Box::new(platform_of(found, cx))),
         database: entry.database,
-        options: entry.options,
+        options,
         https: entry.https,
         enabled: entry.enabled,
         checked: params.check,

@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::profile::manifest::Script;
 use crate::registry::PlatformEntry;
 use crate::script::Former;
-use crate::services::mariadb::Dumped;
+use crate::services::database::Dumped;
 use crate::steps::check_face::CheckFace;
 use crate::steps::check_served::CheckServed;
 use crate::steps::clear_stage::ClearStage;
@@ -194,7 +194,10 @@ fn beside(
                 site: Arc::clone(site),
                 name: name.clone(),
             })
-            .step(CreateDatabase(name.clone()));
+            .step(CreateDatabase {
+                name: name.clone(),
+                engine: site.engine,
+            });
         if found.database.account.is_some() {
             plan = plan.step(ImportDatabase {
                 site: Arc::clone(site),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use kolga_protocol::id::UnixMillis;
-use kolga_protocol::names::{HostName, OptionName, OptionValue, SpokePath};
+use kolga_protocol::names::{Engine, HostName, OptionName, OptionValue, SpokePath};
 use kolga_protocol::naming::Https;
 use kolga_protocol::task::site_import::Params;
 
@@ -23,7 +23,7 @@ use crate::registry::{PlatformEntry, SiteEntry};
 use crate::room::{self, Need};
 use crate::script::Former;
 use crate::services::mariadb::{Account, Spot};
-use crate::site::{Site, free_database, refuse_taken_names};
+use crate::site::{Site, chosen, free_database, refuse_taken_names};
 use crate::steps::reserve_site::refuse_taken_places;
 
 /// What was found, and what is to be made of it.
@@ -71,7 +71,7 @@ pub(super) async fn look(params: &Params, from: &SpokePath, cx: &Cx) -> anyhow::
     let weighed = weigh(&source, &rules, cx).await?;
     problems.extend(weighed.problems);
     let weighed = weighed.taken;
-    let needs_database = profile.manifest.needs.database;
+    let needs_database = profile.manifest.needs.database.any();
     let off = match (
         params.disabled,
         database.off.as_ref().or(rules.stays_off.as_ref()),
@@ -80,12 +80,19 @@ pub(super) async fn look(params: &Params, from: &SpokePath, cx: &Cx) -> anyhow::
         (true, None) => Some("it was asked for so".to_owned()),
         (false, None) => None,
     };
+    let (engine, asked) = chosen(&profile, &params.options, spoke)?;
     let mut all = defaults;
-    all.extend(params.options.clone());
+    all.extend(asked);
     all.extend(options);
     if all.keys().any(|name| name.as_str() == OPTION) {
         problems.push(format!(
             "a site shares a pool when it is imported: leave the option {OPTION} out"
+        ));
+    }
+    if rules.settings.is_some() && engine != Engine::Mariadb {
+        problems.push(format!(
+            "its data would have to come into {}, and they are only taken over out of MariaDB into MariaDB",
+            engine.title()
         ));
     }
     let entry = SiteEntry {
@@ -97,6 +104,7 @@ pub(super) async fn look(params: &Params, from: &SpokePath, cx: &Cx) -> anyhow::
             true => Some(free_database(spoke, host, cx.run)?),
             false => None,
         },
+        engine,
         aliases: Vec::new(),
         main: None,
         redirects: Vec::new(),

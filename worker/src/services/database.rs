@@ -1,0 +1,264 @@
+//! The database server of a site, whichever it is: what steps ask of one, told to [`super::mariadb`] or to
+//! [`super::postgresql`].
+//!
+//! A site's entry names its [`Engine`], and so does the record of each step that needs it; [`crate::spoke::Spoke::database`]
+//! gives the [`Service`] to it. What a site gets is the same everywhere: a database and a user of one name, who has all rights
+//! there and none elsewhere, both with the mark of the run that made them where the server can keep one.
+
+mod dumped;
+mod room;
+
+use std::time::Duration;
+
+use kolga_protocol::names::{DatabaseName, Engine};
+
+use super::mariadb::Mariadb;
+use super::postgresql::Postgresql;
+use crate::cx::Cx;
+use crate::files::Dir;
+use crate::profile::template::Database;
+use crate::secrets::Secret;
+pub use dumped::Dumped;
+pub(crate) use dumped::{Measured, hex};
+pub(super) use room::room_for_dump;
+
+/// What a site's database user may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Whether it has all rights on its own database.
+    pub on_its_own: bool,
+    /// On what else it has any.
+    pub elsewhere: Vec<String>,
+}
+
+/// One of a spoke's database servers.
+#[derive(Clone, Copy, Debug)]
+pub enum Service<'a> {
+    /// Of MariaDB.
+    Mariadb(&'a Mariadb),
+    /// Of PostgreSQL.
+    Postgresql(&'a Postgresql),
+}
+
+/// Asks the one or the other.
+macro_rules! ask {
+    ($service:expr, $it:ident => $asked:expr) => {
+        match $service {
+            Service::Mariadb($it) => $asked,
+            Service::Postgresql($it) => $asked,
+        }
+    };
+}
+
+/// How long a program that dumps or imports may run: a task ends at its own limit before.
+pub(super) fn longest(cx: &Cx) -> Duration {
+    Duration::from_secs(cx.spoke.config.limits.task_timeout_seconds)
+}
+
+impl Service<'_> {
+    /// Which it is.
+    #[must_use]
+    pub fn engine(self) -> Engine {
+        match self {
+            Self::Mariadb(_) => Engine::Mariadb,
+            Self::Postgresql(_) => Engine::Postgresql,
+        }
+    }
+
+    /// The server's version.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub async fn version(self) -> anyhow::Result<String> {
+        ask!(self, it => it.version().await)
+    }
+
+    /// Whether there is a database of this name.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn has_database(self, name: &DatabaseName) -> anyhow::Result<bool> {
+        ask!(self, it => it.has_database(name).await)
+    }
+
+    /// The comment of the database of this name, which is its owner when the worker made it; `None` when there is no
+    /// such database.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn comment_of(self, name: &DatabaseName) -> anyhow::Result<Option<String>> {
+        ask!(self, it => it.comment_of(name).await)
+    }
+
+    /// Whether there is a user of this name.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn has_user(self, name: &DatabaseName) -> anyhow::Result<bool> {
+        ask!(self, it => it.has_user(name).await)
+    }
+
+    /// What the user of this name may do, as far as it is about databases. `None` when there is no such user.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn rights(self, name: &DatabaseName) -> anyhow::Result<Option<Rights>> {
+        ask!(self, it => it.rights(name).await)
+    }
+
+    /// Whether the user of this name is let in with this password.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub async fn lets_in(self, name: &DatabaseName, password: &Secret) -> anyhow::Result<bool> {
+        ask!(self, it => it.lets_in(name, password).await)
+    }
+
+    /// Whether the user of this name is kept out.
+    ///
+    /// # Errors
+    /// When there is no such user, or the server cannot be asked.
+    pub async fn is_locked(self, name: &DatabaseName) -> anyhow::Result<bool> {
+        ask!(self, it => it.is_locked(name).await)
+    }
+
+    /// Makes a database that belongs to `owner`, such as `run.to_string()`.
+    ///
+    /// # Errors
+    /// When there is one of this name, or the worker's account may not.
+    pub async fn create_database(self, name: &DatabaseName, owner: &str) -> anyhow::Result<()> {
+        ask!(self, it => it.create_database(name, owner).await)
+    }
+
+    /// Drops a database when it is `owner`'s. Says whether it was. Somebody else's stays.
+    ///
+    /// # Errors
+    /// When the server cannot be asked, or the worker's account may not.
+    pub async fn drop_database_of(self, name: &DatabaseName, owner: &str) -> anyhow::Result<bool> {
+        ask!(self, it => it.drop_database_of(name, owner).await)
+    }
+
+    /// Makes a user that belongs to `owner`, as far as the server can note that of a user.
+    ///
+    /// # Errors
+    /// When there is one of this name, or the worker's account may not. Never tells the password.
+    pub async fn create_user(
+        self,
+        name: &DatabaseName,
+        password: &Secret,
+        owner: &str,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Mariadb(it) => it.create_user(name, password).await,
+            Self::Postgresql(it) => it.create_user(name, password, owner).await,
+        }
+    }
+
+    /// Drops a user and its rights; there need not be one. What the server notes as somebody else's stays; where an
+    /// older release has noted nothing, there is no `owner` to compare.
+    ///
+    /// # Errors
+    /// When the worker's account may not.
+    pub async fn drop_user_of(
+        self,
+        name: &DatabaseName,
+        owner: Option<&str>,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Mariadb(it) => it.drop_user(name).await,
+            Self::Postgresql(it) => it.drop_user_of(name, owner).await,
+        }
+    }
+
+    /// Keeps a user out who was let in, or lets him in again; there need not be one. Connections that are open
+    /// stay open.
+    ///
+    /// # Errors
+    /// When the worker's account may not.
+    pub async fn lock_user(self, name: &DatabaseName, locked: bool) -> anyhow::Result<()> {
+        ask!(self, it => it.lock_user(name, locked).await)
+    }
+
+    /// Keeps a user out, and ends what connections it has; how many there were.
+    ///
+    /// # Errors
+    /// When the server does not do it.
+    pub async fn close_to_user(
+        self,
+        name: &DatabaseName,
+        password: &Secret,
+    ) -> anyhow::Result<usize> {
+        match self {
+            Self::Mariadb(it) => it.close_to_user(name, password).await,
+            Self::Postgresql(it) => it.close_to_user(name).await,
+        }
+    }
+
+    /// Gives the user of this name all rights on the database of this name and on no other. A PostgreSQL's user has them
+    /// since the database is its own from the first moment.
+    ///
+    /// # Errors
+    /// When one of both is missing, or the worker's account may not.
+    pub async fn grant(self, name: &DatabaseName) -> anyhow::Result<()> {
+        match self {
+            Self::Mariadb(it) => it.grant(name).await,
+            Self::Postgresql(_) => Ok(()),
+        }
+    }
+
+    /// Takes back what [`Self::grant`] gave; it need not have been given.
+    ///
+    /// # Errors
+    /// When the worker's account may not.
+    pub async fn revoke(self, name: &DatabaseName) -> anyhow::Result<()> {
+        match self {
+            Self::Mariadb(it) => it.revoke(name).await,
+            Self::Postgresql(_) => Ok(()),
+        }
+    }
+
+    /// How many bytes the database takes up on the server, indexes included: what a dump of it may come to, and what
+    /// the same database takes beside it.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn size_of(self, name: &DatabaseName) -> anyhow::Result<u64> {
+        ask!(self, it => it.size_of(name).await)
+    }
+
+    /// Dumps a database into a new file of a folder of the worker's own, as it is at one moment. On an error the file
+    /// may be there, half written.
+    ///
+    /// # Errors
+    /// When there is too little room, there is a file already, or the program fails or is stopped.
+    pub async fn dump(
+        self,
+        cx: &Cx,
+        name: &DatabaseName,
+        folder: &Dir,
+        file: &str,
+    ) -> anyhow::Result<Dumped> {
+        ask!(self, it => it.dump(cx, name, folder, file).await)
+    }
+
+    /// Imports a dump of a folder of the worker's own into an empty database, as the user of the same name.
+    ///
+    /// # Errors
+    /// When something is in the database, or the program fails or is stopped.
+    pub async fn import(
+        self,
+        cx: &Cx,
+        name: &DatabaseName,
+        password: &Secret,
+        folder: &Dir,
+        file: &str,
+    ) -> anyhow::Result<()> {
+        ask!(self, it => it.import(cx, name, password, folder, file).await)
+    }
+
+    /// What a site's settings say of the server, and of the account that the site has there.
+    #[must_use]
+    pub fn settings(self, name: &DatabaseName, password: &Secret) -> Database {
+        ask!(self, it => it.server().settings(name, password))
+    }
+}

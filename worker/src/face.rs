@@ -38,6 +38,16 @@ impl Face {
         }
     }
 
+    /// The same in one word, for names of files.
+    #[must_use]
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Site => "site",
+            Self::Disabled => "disabled",
+            Self::Maintenance => "maintenance",
+        }
+    }
+
     /// The template of its vhost; the site's own is its profile's.
     pub(crate) fn template(self) -> Option<&'static str> {
         match self {

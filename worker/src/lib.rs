@@ -4,6 +4,7 @@
 //! a time per object, and executes its plan of steps, which [`tasks`] made, against the [`spoke`]'s
 //! services; [`outgoing`] sends what was reported from the journal's spool to the hub.
 
+pub mod aside;
 pub mod check;
 pub mod cli;
 pub mod code;

@@ -4,6 +4,7 @@
 
 use kolga_protocol::task::Output;
 
+use crate::steps::drop_aside::DropAside;
 use crate::step::{AnyFinalStep, AnyStep, FinalStep, Listed, Step};
 
 /// The steps of one task in their order, and how its result is made.
@@ -31,6 +32,16 @@ impl Plan {
     #[must_use]
     pub fn step(mut self, step: impl Step + Listed) -> Self {
         self.steps.push(Box::new(step));
+        self
+    }
+
+    /// The plan with a final step, before all others, for what its steps leave aside.
+    #[must_use]
+    pub fn closed(mut self) -> Self {
+        let asides: Vec<_> = self.steps.iter().flat_map(|step| step.aside()).collect();
+        if !asides.is_empty() {
+            self.finals.insert(0, Box::new(DropAside(asides)));
+        }
         self
     }
 

@@ -21,6 +21,7 @@ use serde::Deserialize as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::aside::Aside;
 use crate::cx::Cx;
 
 /// A step that can be undone.
@@ -43,6 +44,12 @@ pub trait Step: Send + Sync + 'static {
         cx: &Cx,
         record: &Self::Record,
     ) -> impl Future<Output = anyhow::Result<()>> + Send;
+
+    /// What `apply` leaves aside instead of destroying it, so that `undo` needs no room on any disk. It goes with the
+    /// task's success, past the point of no return ([`crate::plan::Plan::closed`]); `undo` puts it back.
+    fn aside(&self) -> Vec<Aside> {
+        Vec::new()
+    }
 
     /// Takes back whatever `apply` did or half did. Not interrupted by `cx.stop`.
     fn undo(cx: &Cx, record: &Self::Record) -> impl Future<Output = Result<(), UndoError>> + Send;
@@ -99,6 +106,8 @@ pub trait AnyStep: Send + Sync {
         cx: &'a Cx,
         record: &'a serde_json::Value,
     ) -> BoxFuture<'a, anyhow::Result<()>>;
+    /// [`Step::aside`].
+    fn aside(&self) -> Vec<Aside>;
 }
 
 impl<S: Step> AnyStep for S {
@@ -120,6 +129,10 @@ impl<S: Step> AnyStep for S {
             Step::apply(self, cx, &record).await
         }
         .boxed()
+    }
+
+    fn aside(&self) -> Vec<Aside> {
+        Step::aside(self)
     }
 }
 

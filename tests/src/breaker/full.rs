@@ -4,20 +4,16 @@
 use super::Breaker;
 use super::points::steps;
 use crate::hub::TASK;
-use crate::scenario::SERVER;
 use crate::wait::{HUB, until_every};
-use crate::worker::command;
 
 /// Steps that another scenario of this run has met a full disk with already.
 const KNOWN: usize = 1;
-/// Steps whose undo has to write a text back, and so waits for room (docs/RELIABILITY.md).
-const NEED_ROOM: [&str; 2] = ["swap_vhost", "move_site_folder"];
 
 impl Breaker {
     /// Fills the disks before each step. Nothing for scenarios that have none of their own.
     ///
     /// # Panics
-    /// When anything is left, another undo than those that have to write is stuck, or the reason is not told.
+    /// When anything is left, an undo is stuck, or the reason is not told.
     pub(super) async fn fill_everywhere(&mut self) {
         if self.disks.is_none() {
             return;
@@ -70,17 +66,9 @@ impl Breaker {
             succeeded || told.contains("no space left"),
             "{fault}: {shown:#}"
         );
-        let (shown, outcome) = match shown["state"] == "stuck" {
-            true => {
-                assert!(NEED_ROOM.contains(&&*at), "{fault}: {shown:#}");
-                let told = command(&self.stack, SERVER, &["journal", "retry-undo", &task]);
-                assert!(told.status.success(), "{fault}: {told:?}");
-                let shown = self.hub.ended(&task).await;
-                let outcome = format!("stuck in {at}, and once there is room {}", shown["state"]);
-                (shown, outcome)
-            }
-            false if succeeded => (shown, "succeeded, needing no room".to_owned()),
-            false => (shown, format!("failed in {at}")),
+        let outcome = match succeeded {
+            true => "succeeded, needing no room".to_owned(),
+            false => format!("failed in {at}"),
         };
         self.judge(&fault, &shown, before, &["failed", "succeeded"])
             .await;

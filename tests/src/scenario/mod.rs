@@ -405,8 +405,15 @@ impl Scenario {
     #[must_use]
     pub fn meets_a_full_disk(self) -> bool {
         match self.kind {
-            Kind::SiteInstall | Kind::SiteMigrate | Kind::SiteClone => self.profile == Some("php"),
-            Kind::SiteBackup | Kind::SiteNames => self.profile == Some("static"),
+            Kind::SiteInstall | Kind::SiteClone => self.profile == Some("php"),
+            // One with another name, and one with another platform.
+            Kind::SiteMigrate => self.profile != Some("static"),
+            Kind::SiteBackup
+            | Kind::SiteNames
+            | Kind::SiteEnable
+            | Kind::SiteDisable
+            | Kind::SiteVerify
+            | Kind::TrashRestore => self.profile == Some("static"),
             Kind::SiteRestore | Kind::PlatformBuild => self.profile == Some("wordpress"),
             Kind::SiteDelete => self.profile == Some("php"),
             _ => false,

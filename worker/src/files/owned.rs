@@ -14,6 +14,11 @@ use kolga_protocol::fault;
 pub const MARK: &str = ".kolga-owner";
 const MARK_BYTES: u64 = 4096;
 
+/// The name under which the mark of the owner before `owner` is kept.
+fn former(owner: &str) -> String {
+    format!("{MARK}.{owner}")
+}
+
 fn aside(name: &OsStr) -> OsString {
     let mut aside = OsString::from(".");
     aside.push(name);
@@ -77,6 +82,51 @@ impl Dir {
             self.shown(name)
         );
         folder.write_atomically(MARK, owner.as_bytes(), 0o444)
+    }
+
+    /// The same, and the mark that was there is kept, so that [`Dir::give_back`] needs no room.
+    ///
+    /// # Errors
+    /// As [`Dir::give_to`].
+    pub fn lend_to(&self, name: impl AsRef<OsStr>, owner: &str) -> anyhow::Result<()> {
+        let name = component(name.as_ref())?;
+        let folder = self.dir(name)?;
+        if folder.kind(MARK)? == Some(Kind::File) {
+            folder.link(MARK, former(owner))?;
+            fault::point("files:former_mark");
+        }
+        self.give_to(name, owner)
+    }
+
+    /// Gives the folder of this name, which was lent to `owner`, back to whose it was, who is called `former_owner`.
+    ///
+    /// # Errors
+    /// When the mark cannot be put back.
+    pub fn give_back(
+        &self,
+        name: impl AsRef<OsStr>,
+        owner: &str,
+        former_owner: &str,
+    ) -> anyhow::Result<()> {
+        let name = component(name.as_ref())?;
+        let folder = self.dir(name)?;
+        match folder.kind(former(owner))? {
+            Some(_) => folder.put_back(former(owner), MARK),
+            // Lent by a release that kept none.
+            None => self.give_to(name, former_owner),
+        }
+    }
+
+    /// Removes the mark that was kept when the folder of this name was lent to `owner`; neither has to be there.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn drop_former_mark(&self, name: impl AsRef<OsStr>, owner: &str) -> anyhow::Result<()> {
+        let name = component(name.as_ref())?;
+        match self.kind(name)? {
+            Some(Kind::Dir) => self.dir(name)?.remove_file(former(owner)),
+            _ => Ok(()),
+        }
     }
 
     /// Removes what a crash left of [`Dir::give_to`]; nothing has to be there.

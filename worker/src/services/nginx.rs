@@ -6,6 +6,7 @@
 
 mod answer;
 mod complaint;
+mod kept;
 pub mod snippet;
 mod stage;
 mod turn;
@@ -28,6 +29,7 @@ use turn::{Change, Turns};
 use workers::Workers;
 
 pub use answer::{Answer, Door};
+pub use kept::Kept;
 
 const LONGEST: u64 = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,8 +75,31 @@ impl Nginx {
     /// # Errors
     /// When nginx does not accept it or cannot be reloaded. What was there before is there again then.
     pub async fn publish(&self, cx: &Cx, host: &HostName, text: &str) -> anyhow::Result<()> {
-        let text = text.to_owned();
-        self.change(cx, host, Change::Publish(text)).await
+        let (text, keep) = (text.to_owned(), None);
+        self.change(cx, host, Change::Publish { text, keep }).await
+    }
+
+    /// The same, and what was there before is kept under another name, for [`Nginx::put_back`].
+    ///
+    /// # Errors
+    /// As [`Nginx::publish`].
+    pub async fn replace(
+        &self,
+        cx: &Cx,
+        host: &HostName,
+        text: &str,
+        keep: Kept,
+    ) -> anyhow::Result<()> {
+        let (text, keep) = (text.to_owned(), Some(keep));
+        self.change(cx, host, Change::Publish { text, keep }).await
+    }
+
+    /// Takes a site off the web; its file is kept under another name, for [`Nginx::put_back`].
+    ///
+    /// # Errors
+    /// When the file cannot be moved, nginx does not accept what is left, or cannot be reloaded.
+    pub async fn take_off(&self, cx: &Cx, host: &HostName, keep: Kept) -> anyhow::Result<()> {
+        self.change(cx, host, Change::TakeOff(keep)).await
     }
 
     /// Makes a site's file what it was, or takes it away, and reloads; also when the file is that already,
@@ -88,8 +113,23 @@ impl Nginx {
         host: &HostName,
         previous: Option<&str>,
     ) -> anyhow::Result<()> {
-        let previous = previous.map(str::to_owned);
-        self.change(cx, host, Change::Restore(previous)).await
+        self.put_back(cx, host, previous, None).await
+    }
+
+    /// The same, where what was there may have been kept: then it needs no room on the disk.
+    ///
+    /// # Errors
+    /// As [`Nginx::restore`].
+    pub async fn put_back(
+        &self,
+        cx: &Cx,
+        host: &HostName,
+        previous: Option<&str>,
+        kept: Option<&Kept>,
+    ) -> anyhow::Result<()> {
+        let (previous, kept) = (previous.map(str::to_owned), kept.cloned());
+        self.change(cx, host, Change::Restore { previous, kept })
+            .await
     }
 
     /// Tests what serves.

@@ -106,7 +106,7 @@ impl Work {
         fault::point("copy_source:copied");
         let found = survey(site, &top, self.web, platforms)?;
         for mend in &found.mends {
-            mend_one(&top, mend, stop)?;
+            mend_one(&top, mend, None, stop)?;
         }
         top.sync_file_system()?;
         Ok((taken, found.problems))

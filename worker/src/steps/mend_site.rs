@@ -1,19 +1,21 @@
 //! Step `mend_site`: folders, rights, links and files of a site become what [`crate::survey`] has found that
 //! they are to be.
 //!
-//! Undo needs the host and that very list: each entry says how it was before. What somebody else has put at a
-//! place meanwhile stays.
+//! Undo needs the host, the run and that very list: each entry says how it was before. A link that goes is kept aside until
+//! the task has succeeded, so that undo needs no room. What somebody else has put at a place meanwhile stays.
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use kolga_protocol::fault;
+use kolga_protocol::id::Run;
 use kolga_protocol::names::HostName;
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::make_site_folders::{make_link, split};
+use crate::aside::{self, Aside};
 use crate::cx::{Cx, Stop};
 use crate::files::{Dir, Kind, blocking};
 use crate::layout;
@@ -33,40 +35,55 @@ pub struct MendSite {
 pub struct Record {
     host: HostName,
     mends: Vec<Mend>,
+    /// Whose name links are kept under; none in a record of a release that kept none.
+    #[serde(default)]
+    run: Option<Run>,
 }
 
 impl Step for MendSite {
     const NAME: &'static str = "mend_site";
     type Record = Record;
 
-    async fn inspect(&self, _cx: &Cx) -> anyhow::Result<Record> {
+    async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         Ok(Record {
             host: self.host.clone(),
             mends: self.mends.clone(),
+            run: Some(cx.run),
         })
     }
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
         let top = layout::sites(&cx.spoke.config)?.dir(record.host.as_str())?;
-        let (mends, stop) = (record.mends.clone(), cx.stop.clone());
+        let (mends, stop, run) = (record.mends.clone(), cx.stop.clone(), record.run);
         blocking(move || {
             mends
                 .iter()
-                .try_for_each(|mend| mend_one(&top, mend, &stop))?;
+                .try_for_each(|mend| mend_one(&top, mend, run, &stop))?;
             top.sync_file_system()
         })
         .await
     }
 
+    fn aside(&self) -> Vec<Aside> {
+        let links = self.mends.iter().filter_map(|mend| match mend {
+            Mend::DropLink { path, .. } => Some(Aside::Link {
+                host: self.host.clone(),
+                path: path.clone(),
+            }),
+            _ => None,
+        });
+        links.collect()
+    }
+
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
-        let mends = record.mends.clone();
+        let (mends, run) = (record.mends.clone(), record.run);
         let undone = async {
             let sites = layout::sites(&cx.spoke.config)?;
             if sites.kind(record.host.as_str())?.is_none() {
                 return Ok(());
             }
             let top = sites.dir(record.host.as_str())?;
-            blocking(move || mends.iter().rev().try_for_each(|mend| undo_one(&top, mend))).await
+            blocking(move || mends.iter().rev().try_for_each(|mend| undo_one(&top, mend, run))).await
         };
         undone.await.map_err(|error| {
             let left = layout::site(&cx.spoke.config, &record.host);
@@ -75,7 +92,13 @@ impl Step for MendSite {
     }
 }
 
-pub(super) fn mend_one(top: &Dir, mend: &Mend, stop: &Stop) -> anyhow::Result<()> {
+/// Does one thing. A link that goes is kept aside under this run's name; without one it is gone.
+pub(super) fn mend_one(
+    top: &Dir,
+    mend: &Mend,
+    run: Option<Run>,
+    stop: &Stop,
+) -> anyhow::Result<()> {
     stop.check()?;
     match mend {
         Mend::MakeFolder { path, rights } => {
@@ -91,7 +114,10 @@ pub(super) fn mend_one(top: &Dir, mend: &Mend, stop: &Stop) -> anyhow::Result<()
             fault::point("mend_site:link");
             Ok(())
         }
-        Mend::DropLink { path, target } => drop_link(top, path, target),
+        Mend::DropLink { path, target } => match run {
+            Some(run) => put_aside(top, path, target, run),
+            None => drop_link(top, path, target),
+        },
         Mend::MakeFile { path, text, mode } => {
             let (folder, name) = split(top, path.as_ref())?;
             folder.write_new(&name, text.as_bytes(), *mode)
@@ -99,7 +125,7 @@ pub(super) fn mend_one(top: &Dir, mend: &Mend, stop: &Stop) -> anyhow::Result<()
     }
 }
 
-fn undo_one(top: &Dir, mend: &Mend) -> anyhow::Result<()> {
+fn undo_one(top: &Dir, mend: &Mend, run: Option<Run>) -> anyhow::Result<()> {
     match mend {
         Mend::MakeFolder { path, .. } => remove_folder(top, path),
         Mend::SetRights { path, from, .. } => {
@@ -115,6 +141,11 @@ fn undo_one(top: &Dir, mend: &Mend) -> anyhow::Result<()> {
         },
         Mend::DropLink { path, target } => {
             let (folder, name) = split(top, path.as_ref())?;
+            if let Some(run) = run
+                && aside::put_back(&folder, &name, run)?
+            {
+                return Ok(());
+            }
             match folder.kind(&name)? {
                 None => make_link(&folder, &name, target),
                 Some(_) => Ok(()),
@@ -145,7 +176,7 @@ fn folder(top: &Dir, path: &str) -> anyhow::Result<Dir> {
 }
 
 /// The folder in which something was to be made: where the task came to no more, there is none.
-fn parent_if_there(top: &Dir, path: &str) -> anyhow::Result<Option<Dir>> {
+pub(crate) fn parent_if_there(top: &Dir, path: &str) -> anyhow::Result<Option<Dir>> {
     let mut at = top.clone();
     for part in Path::new(path).parent().into_iter().flatten() {
         if at.kind(part)? != Some(Kind::Dir) {
@@ -163,6 +194,18 @@ fn drop_link(top: &Dir, path: &str, target: &Path) -> anyhow::Result<()> {
         folder.remove_file(&name)?;
     }
     Ok(())
+}
+
+/// Gives a link another name when it leads there.
+fn put_aside(top: &Dir, path: &str, target: &Path, run: Run) -> anyhow::Result<()> {
+    let (folder, name) = split(top, path.as_ref())?;
+    if folder.link_target(&name)?.as_deref() != Some(target) {
+        return Ok(());
+    }
+    match aside::beside(&name, run) {
+        Some(aside) => folder.move_to(&name, &folder, aside),
+        None => folder.remove_file(&name),
+    }
 }
 
 /// Removes a folder that was made, unless somebody has put something into it since: then it is his.

@@ -15,6 +15,7 @@ pub mod copy_site_files;
 pub mod copy_source;
 pub mod create_database;
 pub mod create_database_user;
+pub mod drop_aside;
 pub mod drop_database;
 pub mod drop_database_user;
 pub mod drop_old_settings;
@@ -199,6 +200,7 @@ steps! {
 }
 
 finals! {
+    drop_aside::DropAside,
     drop_database::DropDatabase,
     drop_database_user::DropDatabaseUser,
     drop_old_settings::DropOldSettings,

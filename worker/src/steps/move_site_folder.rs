@@ -1,13 +1,15 @@
 //! Step `move_site_folder`: a site's folder gets another name, by one rename, however much is in it, and says from then on
 //! that it is this run's. Where the name stays, only that.
 //!
-//! Undo needs both names, the run and the one whose it was: the mark in the folder tells how far it came.
+//! Undo needs both names, the run and the one whose it was: the mark in the folder tells how far it came. The former mark
+//! is kept beside it until the task has succeeded, so that undo only renames.
 
 use kolga_protocol::fault;
 use kolga_protocol::id::Run;
 use kolga_protocol::names::HostName;
 use serde::{Deserialize, Serialize};
 
+use crate::aside::Aside;
 use crate::cx::Cx;
 use crate::layout;
 use crate::step::{Step, UndoError};
@@ -63,7 +65,12 @@ impl Step for MoveSiteFolder {
             let to = layout::site(&cx.spoke.config, &record.to);
             cx.log.info(format!("its folder is {}", to.display()));
         }
-        sites.give_to(record.to.as_str(), &record.run.to_string())
+        sites.lend_to(record.to.as_str(), &record.run.to_string())
+    }
+
+    fn aside(&self) -> Vec<Aside> {
+        let host = self.to.clone();
+        vec![Aside::Mark { host }]
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
@@ -82,14 +89,15 @@ fn back(cx: &Cx, record: &Record) -> anyhow::Result<()> {
         // Never moved, or moved back: what has the other name is somebody else's.
         return sites.clean_mark(from);
     }
-    let owner = sites.owner_of(to)?;
-    if owner == Some(record.run.to_string()) {
-        sites.give_to(to, &record.owner)?;
+    let (owner, run) = (sites.owner_of(to)?, record.run.to_string());
+    if owner.as_ref() == Some(&run) {
+        sites.give_back(to, &run, &record.owner)?;
         fault::point("move_site_folder:given_back");
     } else if owner.as_ref() != Some(&record.owner) {
         return Ok(());
     }
     sites.clean_mark(to)?;
+    sites.drop_former_mark(to, &run)?;
     match from == to {
         true => Ok(()),
         false => sites.move_to(to, &sites, from),
@@ -99,7 +107,7 @@ fn back(cx: &Cx, record: &Record) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::Dir;
+    use crate::files::{Dir, MARK};
     use crate::steps::testing::site_context;
     use crate::testing::Scratch;
 
@@ -137,7 +145,10 @@ mod tests {
                     .move_to("www.example.org", &sites, to)
                     .expect("by half");
             }
-            std::fs::write(step_path(&sites, to).join("..kolga-owner.new"), "").expect("by half");
+            let half = step_path(&sites, to);
+            let (mark, former) = (half.join(MARK), half.join(format!("{MARK}.{}", cx.run)));
+            std::fs::hard_link(&mark, &former).expect("by half");
+            std::fs::write(half.join("..kolga-owner.new"), "").expect("by half");
             MoveSiteFolder::undo(&cx, &record)
                 .await
                 .expect("ran by half");
@@ -146,8 +157,20 @@ mod tests {
             assert_eq!(sites.names().expect("read"), [to]);
             let owner = sites.owner_of(to).expect("read");
             assert_eq!(owner, Some(cx.run.to_string()));
+            assert!(former.exists(), "so that undo needs no room");
             MoveSiteFolder::undo(&cx, &record).await.expect("ran whole");
             MoveSiteFolder::undo(&cx, &record).await.expect("twice");
+            as_before();
+            Step::apply(&step, &cx, &record).await.expect("whole");
+            for aside in Step::aside(&step) {
+                aside.drop_of(&cx, cx.run).expect("dropped");
+                aside.drop_of(&cx, cx.run).expect("twice");
+            }
+            let names = sites.dir(to).expect("there").names();
+            assert_eq!(names.expect("read"), [".kolga-owner", "page"]);
+            MoveSiteFolder::undo(&cx, &record)
+                .await
+                .expect("as a release that kept none");
             as_before();
         }
     }

@@ -2,7 +2,8 @@
 //! The file is tested aside, swapped in, tested among the others and loaded, or nothing is changed.
 //!
 //! Undo needs the host, the run, which the new file's first line names, and the text that was there before,
-//! which holds no secret.
+//! which holds no secret. What was there is kept beside it until the task has succeeded, so that undo only renames; the
+//! text is for what somebody has taken away meanwhile, and for records of a release that kept nothing.
 
 use std::sync::Arc;
 
@@ -10,8 +11,10 @@ use kolga_protocol::id::Run;
 use kolga_protocol::names::HostName;
 use serde::{Deserialize, Serialize};
 
+use crate::aside::Aside;
 use crate::cx::Cx;
 use crate::face::Face;
+use crate::services::nginx::Kept;
 use crate::site::{Site, VHOST_MARK, vhost_mark};
 use crate::step::{Step, UndoError};
 
@@ -32,6 +35,9 @@ pub struct Record {
     previous: Option<String>,
     /// Whether it says already what it is to say.
     same: bool,
+    /// Under which name it is kept.
+    #[serde(default)]
+    kept: Option<Kept>,
 }
 
 impl Step for SwapVhost {
@@ -45,6 +51,7 @@ impl Step for SwapVhost {
             run: cx.run,
             same,
             previous,
+            kept: Some(Kept::of(cx.run, self.face.word())),
         })
     }
 
@@ -55,7 +62,11 @@ impl Step for SwapVhost {
         let text = self
             .site
             .vhost_text(&cx.spoke, &record.run.to_string(), self.face)?;
-        cx.spoke.nginx.publish(cx, &record.host, &text).await?;
+        let nginx = &cx.spoke.nginx;
+        match &record.kept {
+            Some(kept) => nginx.replace(cx, &record.host, &text, kept.clone()).await?,
+            None => nginx.publish(cx, &record.host, &text).await?,
+        }
         cx.log.info(format!(
             "visitors of {} get {}",
             self.site.url,
@@ -64,22 +75,27 @@ impl Step for SwapVhost {
         Ok(())
     }
 
+    fn aside(&self) -> Vec<Aside> {
+        let why = self.face.word().to_owned();
+        vec![Aside::Vhost { why }]
+    }
+
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
         if record.same {
             return Ok(());
         }
-        let nginx = &cx.spoke.nginx;
+        let (nginx, kept) = (&cx.spoke.nginx, record.kept.as_ref());
         let mark = vhost_mark(&record.run.to_string());
         let undone = match nginx.vhost(&record.host) {
             // Neither what was there nor ours: somebody has put his own there meanwhile, and it stays.
             Ok(Some(text))
                 if !text.starts_with(&mark) && Some(&text) != record.previous.as_ref() =>
             {
-                nginx.restore(cx, &record.host, Some(&text)).await
+                nginx.put_back(cx, &record.host, Some(&text), kept).await
             }
             Ok(_) => {
                 let previous = record.previous.as_deref();
-                nginx.restore(cx, &record.host, previous).await
+                nginx.put_back(cx, &record.host, previous, kept).await
             }
             Err(error) => Err(error),
         };
@@ -116,6 +132,8 @@ impl SwapVhost {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
     use crate::steps::testing::{site, site_context};
     use crate::testing::Scratch;
@@ -138,14 +156,31 @@ mod tests {
         let record = Step::inspect(&step, &cx).await.expect("ours");
         SwapVhost::undo(&cx, &record).await.expect("never ran");
         let there = || std::fs::read_to_string(&path).expect("there");
-        assert_eq!(there(), before);
+        let inode = || std::fs::metadata(&path).expect("there").ino();
+        let as_before = |was: u64| {
+            assert_eq!(there(), before);
+            assert_eq!(inode(), was, "renamed, not written again");
+            let all = std::fs::read_dir(path.parent().expect("a folder"));
+            assert_eq!(all.expect("read").count(), 1, "nothing is left aside");
+        };
+        as_before(inode());
+        let kept = Kept::of(cx.run, step.face.word());
+        let kept = path.with_file_name(std::ffi::OsStr::new(kept.as_ref()));
+        let was = inode();
+        std::fs::hard_link(&path, &kept).expect("kept only");
+        SwapVhost::undo(&cx, &record).await.expect("kept only");
+        as_before(was);
 
         let owner = cx.run.to_string();
         let after = step.site.vhost_text(&cx.spoke, &owner, step.face);
         let after = after.expect("a text");
+        std::fs::rename(&path, &kept).expect("kept");
         std::fs::write(&path, &after).expect("swapped, not loaded");
         SwapVhost::undo(&cx, &record).await.expect("ran by half");
-        assert_eq!(there(), before);
+        as_before(was);
+        std::fs::write(&path, &after).expect("swapped by a release that kept nothing");
+        SwapVhost::undo(&cx, &record).await.expect("by the text");
+        let was = inode();
 
         Step::apply(&step, &cx, &record).await.expect("whole");
         assert_eq!(there(), after);
@@ -155,7 +190,14 @@ mod tests {
         );
         SwapVhost::undo(&cx, &record).await.expect("ran whole");
         SwapVhost::undo(&cx, &record).await.expect("twice");
-        assert_eq!(there(), before);
+        as_before(was);
+        Step::apply(&step, &cx, &record).await.expect("whole");
+        assert!(kept.exists(), "so that undo needs no room");
+        for aside in Step::aside(&step) {
+            aside.drop_of(&cx, cx.run).expect("dropped");
+            aside.drop_of(&cx, cx.run).expect("twice");
+        }
+        assert!(!kept.exists() && there() == after);
     }
 
     #[tokio::test]

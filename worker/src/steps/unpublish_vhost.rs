@@ -1,14 +1,19 @@
 //! Step `unpublish_vhost`: takes a site off the web.
 //!
 //! Undo needs the host and the file's text, which holds no secret: the file is made what it was, and
-//! nginx told, whether it was gone or not.
+//! nginx told, whether it was gone or not. It is kept under another name until the task has succeeded, so that this needs no room.
 
 use kolga_protocol::names::HostName;
 use serde::{Deserialize, Serialize};
 
+use crate::aside::Aside;
 use crate::cx::Cx;
+use crate::services::nginx::Kept;
 use crate::site::VHOST_MARK;
 use crate::step::{Step, UndoError};
+
+/// Why its file is kept.
+const WHY: &str = "taken-off";
 
 /// Takes a site off the web.
 pub struct UnpublishVhost(pub HostName);
@@ -19,6 +24,9 @@ pub struct Record {
     host: HostName,
     /// The file's text; `None` when there was none.
     text: Option<String>,
+    /// Under which name it is kept.
+    #[serde(default)]
+    kept: Option<Kept>,
 }
 
 impl Step for UnpublishVhost {
@@ -38,20 +46,35 @@ impl Step for UnpublishVhost {
         Ok(Record {
             host: self.0.clone(),
             text,
+            kept: Some(Kept::of(cx.run, WHY)),
         })
     }
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        cx.spoke.nginx.restore(cx, &record.host, None).await?;
+        let nginx = &cx.spoke.nginx;
+        match &record.kept {
+            Some(kept) => nginx.take_off(cx, &record.host, kept.clone()).await?,
+            None => nginx.restore(cx, &record.host, None).await?,
+        }
         cx.log
             .info(format!("nginx does not serve {} any more", record.host));
         Ok(())
     }
 
+    fn aside(&self) -> Vec<Aside> {
+        let why = WHY.to_owned();
+        vec![Aside::Vhost { why }]
+    }
+
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
         let nginx = &cx.spoke.nginx;
         nginx
-            .restore(cx, &record.host, record.text.as_deref())
+            .put_back(
+                cx,
+                &record.host,
+                record.text.as_deref(),
+                record.kept.as_ref(),
+            )
             .await
             .map_err(|error| {
                 let path = nginx.vhost_path(&record.host);
@@ -80,7 +103,10 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).expect("there"), text);
         Step::apply(&step, &cx, &record).await.expect("whole");
         assert!(!path.exists());
+        let kept = path.with_file_name(std::ffi::OsStr::new(Kept::of(cx.run, WHY).as_ref()));
+        assert!(kept.exists(), "so that undo needs no room");
         UnpublishVhost::undo(&cx, &record).await.expect("ran whole");
+        assert!(!kept.exists());
         UnpublishVhost::undo(&cx, &record).await.expect("twice");
         assert_eq!(std::fs::read_to_string(&path).expect("there"), text);
     }

@@ -55,6 +55,10 @@ pub fn instant(params: &Params) -> Option<Output> {
 /// # Errors
 /// When it is plain from the start that the task cannot be done, and why.
 pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
+    Ok(recipe(params, cx).await?.closed())
+}
+
+async fn recipe(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
     match params {
         Params::Ping(_) => Ok(ping::plan()),
         Params::PlatformBuild(params) => platform_build::plan(params, cx),

@@ -154,6 +154,42 @@ async fn a_failing_reload_puts_the_old_file_back() {
 }
 
 #[tokio::test]
+async fn what_a_change_kept_is_put_back_by_a_rename_when_nginx_does_not_load_it() {
+    use std::os::unix::fs::MetadataExt as _;
+    let scratch = Scratch::new();
+    let (cx, _) = counted(&scratch);
+    let (nginx, host) = (&cx.spoke.nginx, host("kept"));
+    nginx.publish(&cx, &host, "before").await.expect("new");
+    let is = || {
+        let found = std::fs::metadata(nginx.vhost_path(&host));
+        found.expect("there").ino()
+    };
+    let was = is();
+    let kept = Kept::of(cx.run, "a-test");
+    let refused = nginx.replace(&cx, &host, "rot", kept.clone()).await;
+    refused.expect_err("it is not loaded");
+    assert_eq!(is(), was, "the very file");
+    let replaced = nginx.replace(&cx, &host, "after", kept.clone()).await;
+    replaced.expect("loaded");
+    assert_eq!(nginx.vhost(&host).expect("read").as_deref(), Some("after"));
+    for _twice in 0..2 {
+        let back = nginx.put_back(&cx, &host, Some("before"), Some(&kept));
+        back.await.expect("put back");
+        assert_eq!(is(), was, "the very file");
+    }
+    nginx
+        .take_off(&cx, &host, kept.clone())
+        .await
+        .expect("taken off");
+    assert_eq!(nginx.vhost(&host).expect("read"), None);
+    let back = nginx.put_back(&cx, &host, Some("before"), Some(&kept));
+    back.await.expect("put back");
+    assert_eq!(is(), was, "the very file");
+    let names = nginx.sites_dir().expect("there").names();
+    assert_eq!(names.expect("read"), [std::ffi::OsString::from(file_name(&host))]);
+}
+
+#[tokio::test]
 async fn a_spoke_after_a_reload_shares_its_turn_with_the_one_before() {
     let scratch = Scratch::new();
     std::fs::create_dir(scratch.path().join("vhosts")).expect("made");

@@ -13,7 +13,7 @@ use kolga_protocol::names::HostName;
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tokio::time::Instant;
 
-use super::{Nginx, PATIENCE, file_name, unstoppable};
+use super::{Kept, Nginx, PATIENCE, file_name, unstoppable};
 use crate::config;
 use crate::cx::Cx;
 use crate::files::Dir;
@@ -21,10 +21,16 @@ use crate::files::Dir;
 /// What is to become of a site's file.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
-    /// This text is tested aside first; if nginx does not load it, what was there before is there again.
-    Publish(String),
-    /// What the file was, or nothing; also when it is that already.
-    Restore(Option<String>),
+    /// This text is tested aside first; if nginx does not load it, what was there before is there again. What was there
+    /// before is kept, if it is said under which name.
+    Publish { text: String, keep: Option<Kept> },
+    /// Nothing; what was there is kept.
+    TakeOff(Kept),
+    /// What the file was, or nothing; also when it is that already. It may have been kept.
+    Restore {
+        previous: Option<String>,
+        kept: Option<Kept>,
+    },
 }
 
 /// A change that waits for its turn.
@@ -175,8 +181,8 @@ impl Nginx {
     async fn one_by_one(&self, swapped: Vec<(Job, Option<String>)>) {
         let mut failed = Vec::new();
         for (index, (job, previous)) in swapped.iter().enumerate().rev() {
-            if matches!(job.change, Change::Publish(_))
-                && let Err(error) = self.write(&job.host, previous.as_deref())
+            if let Change::Publish { keep, .. } = &job.change
+                && let Err(error) = self.back(&job.host, previous.as_deref(), keep.as_ref())
             {
                 failed.push((index, error));
             }
@@ -185,11 +191,15 @@ impl Nginx {
             let error = failed.iter().position(|(at, _)| *at == index);
             let done = match (error.map(|at| failed.swap_remove(at).1), &job.change) {
                 (Some(error), _) => Err(error),
-                (None, Change::Publish(text)) => match self.write(&job.host, Some(text)) {
-                    Ok(()) => self.settle(&job, previous.as_deref()).await,
-                    Err(error) => Err(error),
-                },
-                (None, Change::Restore(_)) => self.settle(&job, None).await,
+                (None, Change::Publish { text, keep }) => {
+                    match self.swap(&job.host, text, keep.as_ref()) {
+                        Ok(()) => self.settle(&job, previous.as_deref()).await,
+                        Err(error) => Err(error),
+                    }
+                }
+                (None, Change::TakeOff(_) | Change::Restore { .. }) => {
+                    self.settle(&job, None).await
+                }
             };
             job.end(done);
         }
@@ -198,26 +208,26 @@ impl Nginx {
     /// Tests what is new aside and swaps the file; what was there before.
     async fn prepare(&self, job: &Job) -> anyhow::Result<Option<String>> {
         match &job.change {
-            Change::Publish(text) => {
+            Change::Publish { text, keep } => {
                 self.ensure_include()?;
                 self.stage_in_turn(&job.cx, &job.host, text).await?;
                 job.cx.stop.check()?;
                 let previous = self.vhost(&job.host)?;
                 // From here on it takes only moments, and a stop in between would leave a file that was never
                 // loaded, or the other way round.
-                self.write(&job.host, Some(text))?;
+                self.swap(&job.host, text, keep.as_ref())?;
                 fault::point("nginx:swapped");
                 Ok(previous)
             }
-            Change::Restore(text) => {
+            Change::TakeOff(keep) => {
                 self.clear_stage()?;
-                // What is there already needs no room: the disk may be full.
-                match self.vhost(&job.host).ok().as_ref() == Some(text) {
-                    true => self
-                        .sites_dir()?
-                        .remove_half_written(file_name(&job.host))?,
-                    false => self.write(&job.host, text.as_deref())?,
-                }
+                self.put_aside(&job.host, keep)?;
+                fault::point("nginx:taken_off");
+                Ok(None)
+            }
+            Change::Restore { previous, kept } => {
+                self.clear_stage()?;
+                self.back(&job.host, previous.as_deref(), kept.as_ref())?;
                 fault::point("nginx:put_back");
                 Ok(None)
             }
@@ -227,15 +237,15 @@ impl Nginx {
     /// Loads one change that is swapped in already.
     async fn settle(&self, job: &Job, previous: Option<&str>) -> anyhow::Result<()> {
         let cx = unstoppable(&job.cx);
-        if matches!(job.change, Change::Restore(_)) {
+        let Change::Publish { keep, .. } = &job.change else {
             return self.load(&cx, Some(&job.host)).await;
-        }
+        };
         let loaded = match fault::fail("nginx:load") {
             Ok(()) => self.load(&cx, Some(&job.host)).await,
             Err(ordered) => Err(ordered.into()),
         };
         if loaded.is_err()
-            && let Err(error) = self.put_back(&cx, &job.host, previous).await
+            && let Err(error) = self.load_before(&cx, &job.host, previous, keep.as_ref()).await
         {
             cx.log
                 .warn(format!("nginx could not be put back: {error:#}"));
@@ -243,18 +253,20 @@ impl Nginx {
         loaded
     }
 
-    async fn put_back(
+    /// After a change that was not loaded: what was there before is loaded again.
+    async fn load_before(
         &self,
         cx: &Cx,
         host: &HostName,
         previous: Option<&str>,
+        kept: Option<&Kept>,
     ) -> anyhow::Result<()> {
-        self.write(host, previous)?;
+        self.back(host, previous, kept)?;
         fault::point("nginx:put_back");
         self.load(cx, Some(host)).await
     }
 
-    fn write(&self, host: &HostName, text: Option<&str>) -> anyhow::Result<()> {
+    pub(super) fn write(&self, host: &HostName, text: Option<&str>) -> anyhow::Result<()> {
         let dir = self.sites_dir()?;
         match text {
             Some(text) => dir.write_atomically(file_name(host), text.as_bytes(), 0o644),

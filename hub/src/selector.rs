@@ -1,6 +1,6 @@
-//! Which servers or sites are meant: all, by name, by where they are and what they stand on, by label. Everything
-//! here is parsed at the border, from the command line and from JSON alike; `store::operations` asks it of each
-//! server or site.
+//! Which servers, sites or platforms are meant: all, by name, by where they are and what they stand on, by label.
+//! Everything here is parsed at the border, from the command line and from JSON alike; `store::operations` asks it of
+//! each of them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,10 +9,12 @@ use std::str::FromStr;
 use kolga_protocol::names::{HostName, PlatformName, ProfileName, ServerName};
 use serde::{Deserialize, Serialize};
 
-/// What a server or a site is marked with.
+use crate::wire::Each;
+
+/// What a server, a site or a platform is marked with.
 pub type Labels = BTreeMap<String, String>;
 
-/// Labels on one server or site at most.
+/// Labels on one of them at most.
 pub const MOST_LABELS: usize = 64;
 const LONGEST: usize = 63;
 
@@ -250,7 +252,7 @@ impl Glob {
     }
 }
 
-/// Which servers or sites. Everything that is said must hold.
+/// Which servers, sites or platforms. Everything that is said must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Selector {
@@ -263,10 +265,10 @@ pub struct Selector {
     /// Those on one of these servers; where servers are meant, these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on: Vec<Glob>,
-    /// Sites on this platform.
+    /// Sites on this platform; where platforms are meant, those of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<PlatformName>,
-    /// Sites of this kind.
+    /// Sites of this kind, or platforms for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<ProfileName>,
     /// With these labels, all of them.
@@ -275,11 +277,11 @@ pub struct Selector {
 }
 
 impl Selector {
-    /// What does not go together in it, as a sentence; `about_sites` says whether sites are meant.
+    /// What does not go together in it, as a sentence, where this is what is meant.
     ///
     /// # Errors
     /// The sentence.
-    pub fn check(&self, about_sites: bool) -> Result<(), &'static str> {
+    pub fn check(&self, each: Each) -> Result<(), &'static str> {
         let narrow = !self.on.is_empty()
             || self.platform.is_some()
             || self.profile.is_some()
@@ -292,12 +294,16 @@ impl Selector {
                 "it is not said which are meant: name sites, or give --all, --on, --platform, --profile or --label",
             );
         }
-        if !about_sites
-            && (!self.sites.is_empty() || self.platform.is_some() || self.profile.is_some())
-        {
-            return Err("such tasks are about servers: they are chosen by --all, --on and --label");
+        let of_sites = self.platform.is_some() || self.profile.is_some();
+        match each {
+            Each::Server if of_sites || !self.sites.is_empty() => {
+                Err("such tasks are about servers: they are chosen by --all, --on and --label")
+            }
+            Each::Platform if !self.sites.is_empty() => Err(
+                "such tasks are about platforms: they are chosen by --all, --on, --platform, --profile and --label",
+            ),
+            Each::Server | Each::Site | Each::Platform => Ok(()),
         }
-        Ok(())
     }
 
     /// Whether a server is meant, by its name.
@@ -416,13 +422,16 @@ mod tests {
     #[test]
     fn a_selector_must_say_something_and_nothing_that_contradicts() {
         let of = |text: &str| serde_json::from_str::<Selector>(text).expect("a selector");
-        assert!(of("{}").check(true).is_err());
-        assert!(of(r#"{"all": true}"#).check(true).is_ok());
+        assert!(of("{}").check(Each::Site).is_err());
+        assert!(of(r#"{"all": true}"#).check(Each::Site).is_ok());
         let both = r#"{"sites": ["a.example.org"], "on": ["web*"]}"#;
-        assert!(of(both).check(true).is_err());
+        assert!(of(both).check(Each::Site).is_err());
+        let named = of(r#"{"sites": ["a.example.org"]}"#);
+        assert!(named.check(Each::Site).is_ok() && named.check(Each::Platform).is_err());
         let platform =
             of(r#"{"platform": "wp61", "labels": ["env!=live"], "on": ["web*", "db1"]}"#);
-        assert!(platform.check(true).is_ok() && platform.check(false).is_err());
+        assert!(platform.check(Each::Site).is_ok() && platform.check(Each::Platform).is_ok());
+        assert!(platform.check(Each::Server).is_err());
         assert_eq!(
             platform.to_string(),
             "--on 'web*' --on db1 --platform wp61 --label 'env!=live'"

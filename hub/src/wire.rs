@@ -224,13 +224,16 @@ pub struct Platform {
     /// That it takes no new sites, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked: Option<Locked>,
+    /// What it is marked with.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// The last task that was asked for it.
     pub task: Option<TaskId>,
     /// When it was asked for.
     pub created_at: UnixMillis,
 }
 
-/// `POST /v1/servers/{name}/labels`, `POST /v1/sites/{host}/labels`
+/// `POST /v1/servers/{name}/labels`, `POST /v1/sites/{host}/labels`, `POST /v1/platforms/{server}/{name}/labels`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewLabels {

@@ -331,6 +331,10 @@ fn many_servers_are_one_operation_that_is_listed_shown_and_cancelled() {
             "--rename",
             "c.example.org",
         ],
+        &["platform", "verify"],
+        &["platform", "verify", "wp"],
+        &["platform", "verify", "wp", "--server", "web1", "--all"],
+        &["platform", "verify", "wp", "--platform", "wp"],
         &["run", "recipe"],
         &["run", "recipe", "--all", "--param", "site=a.example.org"],
         &["op", "start", "ping", "--label", "a=b=c"],
@@ -338,6 +342,8 @@ fn many_servers_are_one_operation_that_is_listed_shown_and_cancelled() {
         hub.run(2, wrong);
     }
     let none = hub.json(1, &["site", "migrate", "--platform", "old", "--to", "new"]);
+    assert_eq!(none["error"]["code"], "nothing_selected");
+    let none = hub.json(1, &["platform", "verify", "wp", "--all"]);
     assert_eq!(none["error"]["code"], "nothing_selected");
     let recipe = ["run", "clear", "--on", "web*", "--dry-run"];
     assert_eq!(

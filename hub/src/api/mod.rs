@@ -77,6 +77,10 @@ pub fn router(app: Arc<App>, token: Token, stop: CancellationToken) -> Router {
             "/v1/platforms/{server}/{name}/lock",
             post(objects::lock_platform).delete(objects::unlock_platform),
         )
+        .route(
+            "/v1/platforms/{server}/{name}/labels",
+            post(objects::label_platform),
+        )
         .route("/v1/sites", get(objects::sites).post(objects::add_site))
         .route(
             "/v1/sites/{host}",

@@ -97,6 +97,19 @@ pub(super) async fn unlock_platform(
     Ok(Json(unlocked.await?))
 }
 
+pub(super) async fn label_platform(
+    State(api): State<Api>,
+    Path((server, platform)): Path<(String, String)>,
+    Who(who): Who,
+    Body(new): Body<wire::NewLabels>,
+) -> Result<Json<wire::Platform>, ApiError> {
+    let (server, platform) = (name(&server)?, name(&platform)?);
+    let labelled = api
+        .app
+        .label_platform(&server, &platform, new.changes, &who);
+    Ok(Json(labelled.await?))
+}
+
 pub(super) async fn sites(
     State(api): State<Api>,
     Asked(part): Asked<Part>,

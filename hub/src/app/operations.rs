@@ -1,6 +1,6 @@
 //! Operations and labels: started, found, steered.
 
-use kolga_protocol::names::{HostName, ServerName};
+use kolga_protocol::names::{HostName, PlatformName, ServerName};
 
 use super::App;
 use crate::selector::LabelChange;
@@ -9,7 +9,7 @@ use crate::store::operations::start::{Start, Started, Work};
 use crate::store::operations::steer::{CancelOperation, Pause, ResumeOperation};
 use crate::store::operations::unknown;
 use crate::store::{Refusal, StoreError};
-use crate::wire::{NewOperation, Operation, OperationId, Server, Site};
+use crate::wire::{NewOperation, Operation, OperationId, Platform, Server, Site};
 
 /// Tasks of an operation that are open at once, unless it is said otherwise: few enough that what goes wrong with
 /// all of them goes wrong with few.
@@ -145,6 +145,22 @@ impl App {
         self.label(Labelled::Site(host.clone()), changes, who)
             .await?;
         self.site(host).await
+    }
+
+    /// Changes a platform's labels.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is not there, or the database failed.
+    pub async fn label_platform(
+        &self,
+        server: &ServerName,
+        name: &PlatformName,
+        changes: Vec<LabelChange>,
+        who: &str,
+    ) -> Result<Platform, StoreError> {
+        let of = Labelled::Platform(server.clone(), name.clone());
+        self.label(of, changes, who).await?;
+        self.platform(server, name).await
     }
 
     async fn label(

@@ -1,4 +1,4 @@
-//! Options that choose many sites or servers, and bound how fast an operation goes over them. Commands flatten them
+//! Options that choose many sites, servers or platforms, and bound how fast an operation goes over them. Commands flatten them
 //! beside their own, and hand them to [`Many::start`].
 
 use clap::Args;
@@ -30,11 +30,11 @@ pub(super) struct Many {
     #[arg(long, value_name = "SERVER")]
     on: Vec<Glob>,
 
-    /// Only sites on this platform
+    /// Only sites on this platform; where platforms are meant, those of this name
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformName>,
 
-    /// Only sites of this kind
+    /// Only sites of this kind, or platforms for them
     #[arg(long, value_name = "PROFILE")]
     profile: Option<ProfileName>,
 
@@ -106,6 +106,12 @@ impl Many {
             || !self.labels.is_empty()
     }
 
+    /// Platforms of this name, of what the options choose.
+    pub(super) fn with_platform(mut self, name: Option<PlatformName>) -> Self {
+        self.platform = self.platform.or(name);
+        self
+    }
+
     /// These servers, besides what the options say.
     pub(super) fn with_servers(mut self, names: Vec<Glob>) -> Self {
         self.on.extend(names);
@@ -162,10 +168,15 @@ fn list(screen: &Screen, chosen: &Targets) -> Result<(), Trouble> {
     if screen.is_json() {
         return Ok(screen.json(chosen)?);
     }
-    let mut table = Table::headed(["SERVER", "SITE"]);
+    let of_platforms = chosen.targets.iter().any(|it| it.platform.is_some());
+    let mut table = Table::headed(["SERVER", if of_platforms { "PLATFORM" } else { "SITE" }]);
     for target in &chosen.targets {
-        let site = target.site.as_ref().map_or("", AsRef::as_ref);
-        table.row([target.server.as_str().into(), site.into()]);
+        let site = target.site.as_ref().map(AsRef::as_ref);
+        let what: Option<&str> = site.or(target.platform.as_ref().map(AsRef::as_ref));
+        table.row([
+            target.server.as_str().into(),
+            what.unwrap_or_default().into(),
+        ]);
     }
     table.show(screen)?;
     let number = chosen.targets.len();

@@ -39,6 +39,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "operations",
         include_str!("../../migrations/0004_operations.sql"),
     ),
+    (
+        8,
+        "platforms of operations",
+        include_str!("../../migrations/0008_platforms_of_operations.sql"),
+    ),
     (9, "names", include_str!("../../migrations/0009_names.sql")),
 ];
 

@@ -1,10 +1,10 @@
-//! Operations over HTTP: many tasks of one sort over a set of servers or sites, how it goes, and each of its items.
+//! Operations over HTTP: many tasks of one sort over a set of servers, sites or platforms, how it goes, and each of its items.
 
 use std::fmt;
 use std::str::FromStr;
 
 use kolga_protocol::id::{TaskId, UnixMillis};
-use kolga_protocol::names::{HostName, ServerName};
+use kolga_protocol::names::{HostName, PlatformName, ServerName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -134,6 +134,8 @@ pub enum Each {
     Server,
     /// A site.
     Site,
+    /// A platform, on one server.
+    Platform,
 }
 
 /// `POST /v1/operations`
@@ -142,13 +144,13 @@ pub enum Each {
 pub struct NewOperation {
     /// The type of its tasks, `site.disable`.
     pub kind: String,
-    /// The parameters of that kind, but for `site`.
+    /// The parameters of that kind, but for what each task is about.
     #[serde(default)]
     pub params: Map<String, Value>,
     /// What each task is about, for a kind that can be about either (`recipe.run`): servers where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<Each>,
-    /// Which servers or sites.
+    /// Which servers, sites or platforms.
     pub select: Selector,
     /// Tasks that are open at once, at most; 4 where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,13 +166,16 @@ pub struct NewOperation {
     pub dry_run: bool,
 }
 
-/// A server, or a site on it.
+/// A server, or a site or a platform on it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Target {
     /// The server.
     pub server: ServerName,
     /// The site, where sites are meant.
     pub site: Option<HostName>,
+    /// The platform, where platforms are meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<PlatformName>,
 }
 
 /// What an operation would be carried out on.
@@ -194,9 +199,9 @@ pub struct Operation {
     pub id: OperationId,
     /// The type of its tasks.
     pub kind: String,
-    /// Their parameters, but for `site`.
+    /// Their parameters, but for what each is about.
     pub params: Value,
-    /// Which servers or sites were asked for.
+    /// What was asked for.
     pub select: Selector,
     /// Who asked for it.
     pub requested_by: String,
@@ -237,7 +242,7 @@ pub struct Counts {
     pub skipped: u64,
 }
 
-/// One server or site of an operation.
+/// One server, site or platform of an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// Its place in the operation, from 1.
@@ -246,6 +251,9 @@ pub struct Item {
     pub server: ServerName,
     /// The site, where the tasks are about sites.
     pub site: Option<HostName>,
+    /// The platform, where the tasks are about platforms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<PlatformName>,
     /// How it stands.
     pub state: ItemState,
     /// The newest task that was made for it.

@@ -206,7 +206,17 @@ async fn what_is_wrong_with_an_operation_is_told_before_there_is_one() {
             "bad_task",
         ),
         (
-            json!({"kind": "platform.delete", "select": {"all": true}}),
+            json!({"kind": "platform.build", "select": {"all": true}}),
+            400,
+            "bad_task",
+        ),
+        (
+            json!({"kind": "platform.verify", "select": {"platform": "typo"}}),
+            404,
+            "nothing_selected",
+        ),
+        (
+            json!({"kind": "trash.empty", "params": {"item": "x"}, "select": {"all": true}}),
             400,
             "bad_task",
         ),
@@ -296,5 +306,8 @@ async fn labels_are_set_and_removed_and_choose() {
     assert_eq!(answer, (400, "too_many_labels".to_owned()));
     let answer = refused(&hub, &labels("web9"), json!({"changes": ["a=b"]})).await;
     assert_eq!(answer, (404, "server_unknown".to_owned()));
+    let platform = "/v1/platforms/web1/wp/labels";
+    let answer = refused(&hub, platform, json!({"changes": ["a=b"]})).await;
+    assert_eq!(answer, (404, "platform_unknown".to_owned()));
     hub.end().await;
 }

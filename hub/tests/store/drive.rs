@@ -178,15 +178,9 @@ async fn objects(store: &Store) {
     crate::moving::every_way(store).await;
     crate::adopting::every_way(store).await;
     crate::cloning::every_way(store).await;
-    let build = make(store, build(&"shared".parse().expect("a platform"))).await;
-    let built = Output::PlatformBuild(platform_build::Output {
-        path: "/srv/shared".to_owned(),
-        version: None,
-        files: 1,
-        bytes: 1,
-        packages: None,
-    });
-    end(store, build, success(&built)).await;
+    let shared: PlatformName = "shared".parse().expect("a platform");
+    let task = make(store, build(&shared)).await;
+    end(store, task, success(&built(&shared))).await;
     let name = "plans.example.org";
     // Not installed, tried again in its place, deleted in vain, deleted.
     let first = make(store, install(name)).await;
@@ -375,6 +369,16 @@ async fn platforms(store: &Store) {
     store.write(forget).await.expect("it was never built");
 }
 
+fn built(name: &PlatformName) -> Output {
+    Output::PlatformBuild(platform_build::Output {
+        path: format!("/srv/{name}"),
+        version: None,
+        files: 1,
+        bytes: 1,
+        packages: None,
+    })
+}
+
 fn build(name: &PlatformName) -> Params {
     Params::PlatformBuild(platform_build::Params {
         platform: name.clone(),
@@ -395,9 +399,24 @@ async fn operations(store: &Store) -> TaskId {
         requested_by: "test".to_owned(),
     };
     let one = host("op1.example.org");
-    for of in [Labelled::Site(one), Labelled::Server(server("web1"))] {
+    let platform: PlatformName = "labelled".parse().expect("a platform");
+    let task = make(store, build(&platform)).await;
+    end(store, task, success(&built(&platform))).await;
+    for of in [
+        Labelled::Site(one),
+        Labelled::Platform(server("web1"), platform),
+        Labelled::Server(server("web1")),
+    ] {
         store.write(label(of)).await.expect("labelled");
     }
+    let verify = || start_of("platform.verify", chosen(serde_json::json!({"all": true})));
+    let of_platforms = started(store, verify()).await;
+    let stop = CancelOperation {
+        operation: of_platforms,
+        let_finish: true,
+        requested_by: "test".to_owned(),
+    };
+    store.write(stop).await.expect("no task was made");
     let pings = || start_of("ping", chosen(serde_json::json!({"labels": ["plans=yes"]})));
     let old = started(store, pings()).await;
     advance(store).await;

@@ -1,6 +1,7 @@
 //! The store's promises, proven over SQLite and over PostgreSQL by the same scenarios.
 
 mod adopting;
+mod choosing;
 mod cloning;
 mod database;
 mod drive;
@@ -117,6 +118,9 @@ scenarios! {
         an_operation_stops_after_so_many_failures_and_goes_on_when_resumed,
         a_cancelled_operation_makes_no_more_and_cancels_what_is_open,
         a_task_that_is_tried_again_by_itself_opens_its_operation_again,;
+    choosing:
+        a_target_that_none_of_the_chosen_can_have_is_refused_at_once,
+        an_operation_over_platforms_makes_a_task_for_each_that_is_there_still,;
     pruning:
         an_operation_is_forgotten_when_all_its_tasks_are_gone,
         old_tasks_go_whole_and_what_is_not_over_stays,

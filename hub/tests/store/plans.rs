@@ -13,7 +13,7 @@ use crate::database::Database;
 use crate::{drive, fill, recorder, sources};
 
 /// What may read more than it gives, and why that is right.
-const ALLOWED: [(&str, &str); 16] = [
+const ALLOWED: [(&str, &str); 17] = [
     (
         "WHERE site_name.name LIKE $1",
         "for a wildcard that somebody asks for: a row a name, never history",
@@ -29,6 +29,10 @@ const ALLOWED: [(&str, &str); 16] = [
     (
         "SELECT host, server, profile, platform, labels FROM site WHERE condition = 'ready'",
         "all sites, when an operation is made: labels and patterns are judged for each",
+    ),
+    (
+        "SELECT server, name, profile, labels FROM platform WHERE condition = 'ready'",
+        "all platforms, when an operation over them is made: labels and patterns are judged for each",
     ),
     (
         "DELETE FROM server WHERE name = $1",

@@ -1,4 +1,4 @@
-//! `kolga op`: operations over many sites or servers.
+//! `kolga op`: operations over many sites, servers or platforms.
 
 pub(super) mod progress;
 mod show;
@@ -25,12 +25,13 @@ use crate::wire::{
 /// What can be done with operations.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Carry out a kind of task on many sites or servers
+    /// Carry out a kind of task on many sites, servers or platforms
     #[command(after_help = "\
 Examples:
   kolga op start site.disable --all --on web1 --dry-run
   kolga op start site.enable --label env=test --at-once 8 --stop-after 3 --follow
   kolga op start server.verify --on 'web*' --wait
+  kolga op start platform.delete --all --platform wp-6.1 --dry-run
 
 The set is fixed when the operation is made. Tasks of sites that are busy, locked or gone when their turn comes
 are skipped, with the reason. With --follow or --wait the exit code is 0 when all succeeded, 4 when it stopped

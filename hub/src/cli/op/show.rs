@@ -125,7 +125,7 @@ pub(super) async fn not_well(
 }
 
 fn heading() -> Table {
-    Table::headed(["SITE OR SERVER", "SERVER", "STATE", "TASK", "REASON"])
+    Table::headed(["WHAT", "SERVER", "STATE", "TASK", "REASON"])
 }
 
 fn row(table: &mut Table, item: &Item) {
@@ -135,10 +135,9 @@ fn row(table: &mut Table, item: &Item) {
         ItemState::Skipped | ItemState::Cancelled => Style::Warn,
         ItemState::Waiting | ItemState::Made => Style::Plain,
     };
-    let what = item
-        .site
-        .as_ref()
-        .map_or(item.server.as_str(), AsRef::as_ref);
+    let site: Option<&str> = item.site.as_ref().map(AsRef::as_ref);
+    let what = site.or(item.platform.as_ref().map(AsRef::as_ref));
+    let what = what.unwrap_or(item.server.as_str());
     let task = item.task.map(|id| id.to_string()).unwrap_or_default();
     let reason = item.reason.as_deref().unwrap_or_default();
     table.row([

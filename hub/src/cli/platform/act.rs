@@ -1,4 +1,4 @@
-//! Commands that name one platform: verify it, delete it, lock it, unlock it.
+//! Commands that act on platforms: verify one or many, delete one, lock it, unlock it.
 
 use clap::Args;
 use kolga_protocol::names::{OptionValue, PlatformName, ServerName};
@@ -7,6 +7,7 @@ use reqwest::Method;
 
 use super::super::client::Client;
 use super::super::follow::Follow;
+use super::super::many::{CHOOSERS, Many, Work};
 use super::super::screen::Screen;
 use super::super::trouble::Trouble;
 use crate::wire::{NewLock, Platform, TaskAnswer};
@@ -30,15 +31,35 @@ impl Named {
 /// `kolga platform verify`
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Verify {
+    /// Its name
+    #[arg(required_unless_present_any = CHOOSERS, conflicts_with = "platform")]
+    name: Option<PlatformName>,
+    /// The server that it is on; without it, options that choose are one operation over many
+    #[arg(long, value_name = "SERVER", requires = "name", conflicts_with_all = CHOOSERS)]
+    server: Option<ServerName>,
     #[command(flatten)]
-    platform: Named,
+    many: Many,
     #[command(flatten)]
     follow: Follow,
 }
 
 impl Verify {
     pub(super) async fn run(self, client: &Client, screen: &Screen) -> Result<(), Trouble> {
-        let path = format!("{}/verify", self.platform.path());
+        let (name, server) = match (self.name, self.server) {
+            (Some(name), Some(server)) => (name, server),
+            (name, _) if self.many.chooses() => {
+                let many = self.many.with_platform(name);
+                let work = Work::of(Kind::PlatformVerify, serde_json::Map::new());
+                return many.start(work, self.follow, client, screen).await;
+            }
+            _ => {
+                return Err(Trouble::Usage {
+                    message: "it is not said on which server the platform is".to_owned(),
+                    hint: "Give --server, or --all for every server that has it.".to_owned(),
+                });
+            }
+        };
+        let path = format!("{}/verify", Named { name, server }.path());
         let answer: TaskAnswer = client.act(Method::POST, &path).await?;
         let follow = self.follow;
         follow.conclude(client, screen, &answer.task, &answer).await

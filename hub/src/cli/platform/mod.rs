@@ -9,6 +9,7 @@ use kolga_protocol::names::{
 
 use super::client::Client;
 use super::follow::Follow;
+use super::label::{self, Changes};
 use super::page::{self, Part};
 use super::screen::{Screen, Style};
 use super::table::{Cell, Table};
@@ -49,9 +50,11 @@ only from where its operator allows it ([composer] in its worker.toml), and runs
     #[command(after_help = "\
 Example:
   kolga platform verify wp --server web1 --wait
+  kolga platform verify wp --all --follow              on every server that has it, as one operation
+  kolga platform verify --on 'web*' --profile wordpress --wait
 
 Modes of files and folders are set right; all else that differs is told and left as it is.")]
-    Verify(Verify),
+    Verify(Box<Verify>),
     /// Delete a platform that no site uses
     #[command(
         visible_alias = "rm",
@@ -69,6 +72,14 @@ Example:
     Lock(Lock),
     /// Let a platform take new sites again
     Unlock(Named),
+    /// Mark a platform, for --label to choose by
+    #[command(after_help = "Example:\n  kolga platform label wp-6.1 --server web1 state=old owner-")]
+    Label {
+        #[command(flatten)]
+        platform: Named,
+        #[command(flatten)]
+        changes: Changes,
+    },
 }
 
 /// `kolga platform add`
@@ -112,6 +123,10 @@ impl Command {
             Self::Delete(delete) => delete.run(client, screen).await,
             Self::Lock(lock) => lock.run(client, screen).await,
             Self::Unlock(named) => act::unlock(named, client, screen).await,
+            Self::Label { platform, changes } => {
+                let labels = |platform: &Platform| &platform.labels;
+                changes.make(&platform.path(), labels, client, screen).await
+            }
             Self::Show(named) => {
                 let platform: Platform = client.get(&named.path(), &[]).await?;
                 if screen.is_json() {
@@ -198,6 +213,7 @@ fn describe(platform: &Platform) -> Table {
         );
     }
     table.pair_if("version", platform.version.as_deref());
+    table.pair_if("labels", label::shown(&platform.labels));
     table.pair("source", platform.source.as_str());
     table.pair_if("path", platform.path.as_deref());
     table.pair("asked for", instant(platform.created_at));

@@ -4,7 +4,7 @@
 
 use kolga_protocol::fault;
 use kolga_protocol::id::TaskId;
-use kolga_protocol::names::{HostName, ServerName};
+use kolga_protocol::names::ServerName;
 use kolga_protocol::task::Params;
 use sqlx::Row;
 
@@ -12,7 +12,7 @@ use super::super::bulk::Bulk;
 use super::super::create::{Wanted, insert};
 use super::super::tx::{Operation, Outcome, Tx};
 use super::super::{objects, servers};
-use super::start::params_for;
+use super::start::{About, params_for};
 use super::{Running, Shift, count, signed};
 use crate::wire::{ItemState, OperationId};
 
@@ -181,7 +181,7 @@ impl Running {
         turns: &mut Vec<Turn>,
     ) -> Result<(), sqlx::Error> {
         let items = sqlx::query(
-            "SELECT place, site FROM operation_item
+            "SELECT place, site, platform FROM operation_item
               WHERE operation = $1 AND server = $2 AND state = 'waiting' ORDER BY place LIMIT $3",
         )
         .bind(self.id.to_string())
@@ -192,8 +192,14 @@ impl Running {
         let known = servers::known(tx, server).await?;
         for item in items {
             let site: Option<String> = item.try_get("site")?;
+            let platform: Option<String> = item.try_get("platform")?;
+            let about = match (&site, &platform) {
+                (Some(host), _) => About::Site(host),
+                (None, Some(name)) => About::Platform(name),
+                (None, None) => About::Server,
+            };
             let outcome = match &known {
-                Ok(()) => self.claim(tx, server, site.as_deref()).await?,
+                Ok(()) => self.claim(tx, server, about).await?,
                 Err(refusal) => Err(refusal.message.clone()),
             };
             turns.push(Turn {
@@ -210,14 +216,10 @@ impl Running {
         &self,
         tx: &mut Tx<'_>,
         server: &ServerName,
-        site: Option<&str>,
+        about: About<'_>,
     ) -> Result<Result<(TaskId, Params), String>, sqlx::Error> {
-        let site: Option<HostName> = match site.map(str::parse).transpose() {
-            Ok(site) => site,
-            Err(error) => return Ok(Err(error.to_string())),
-        };
         // Of another release, it may know other kinds.
-        let params = match params_for(&self.kind, &self.params, site.as_ref()) {
+        let params = match params_for(&self.kind, &self.params, about) {
             Ok(params) => params,
             Err(error) => return Ok(Err(error.to_string())),
         };

@@ -1,4 +1,4 @@
-//! Operations: many tasks of one sort over a set of servers or sites. [`start`] fixes the set, [`advance`] makes
+//! Operations: many tasks of one sort over a set of servers, sites or platforms. [`start`] fixes the set, [`advance`] makes
 //! tasks as there is room, `ends` notes how each ended in the transaction that ends it, [`steer`] pauses, resumes
 //! and cancels, [`prune`] forgets. Handed work by `app` and `mover`.
 //!
@@ -7,6 +7,7 @@
 
 pub mod advance;
 pub(super) mod ends;
+mod judge;
 pub mod prune;
 mod select;
 pub mod start;

@@ -1,6 +1,6 @@
-//! Which servers or sites a selector means, as the lists are now.
+//! Which servers, sites or platforms a selector means, as the lists are now.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use kolga_protocol::names::{HostName, ServerName};
 use sqlx::Row;
@@ -11,21 +11,30 @@ use super::super::objects::unknown_site;
 use super::super::servers;
 use super::super::tx::{Outcome, Refusal, Tx};
 use crate::selector::{Labels, Selector};
-use crate::wire::Target;
+use crate::wire::{Each, Target};
 
 static NAMED: Bulk = Bulk::new(
-    "SELECT host, server FROM site WHERE host IN (VALUES",
+    "SELECT host, server, profile FROM site WHERE host IN (VALUES",
     1,
     ")",
 );
 
-/// The targets, by server and name, each once.
-pub(super) async fn targets(
+/// What is meant.
+#[derive(Default)]
+pub(super) struct Chosen {
+    /// By server and name, each once.
+    pub(super) targets: Vec<Target>,
+    /// The kinds of the sites that are meant, server by server, and one of each.
+    pub(super) profiles: BTreeMap<(ServerName, String), HostName>,
+}
+
+/// What a selector means.
+pub(super) async fn choose(
     tx: &mut Tx<'_>,
     select: &Selector,
-    about_sites: bool,
-) -> Result<Outcome<Vec<Target>>, sqlx::Error> {
-    if let Err(reason) = select.check(about_sites) {
+    each: Each,
+) -> Result<Outcome<Chosen>, sqlx::Error> {
+    if let Err(reason) = select.check(each) {
         let hint = "see `kolga op start --help`".to_owned();
         return Ok(Err(Refusal::invalid(
             "bad_selector",
@@ -42,23 +51,25 @@ pub(super) async fn targets(
             return Ok(Err(refusal));
         }
     }
-    let mut targets = if !select.sites.is_empty() {
+    let mut chosen = if !select.sites.is_empty() {
         match named(tx, &select.sites).await? {
-            Ok(targets) => targets,
+            Ok(chosen) => chosen,
             Err(refusal) => return Ok(Err(refusal)),
         }
-    } else if about_sites {
-        sites(tx, select).await?
     } else {
-        whole_servers(tx, select).await?
+        match each {
+            Each::Site => sites(tx, select).await?,
+            Each::Platform => platforms(tx, select).await?,
+            Each::Server => whole_servers(tx, select).await?,
+        }
     };
-    targets.sort_unstable();
-    targets.dedup();
-    if targets.is_empty() {
-        let (what, list) = if about_sites {
-            ("site that is ready", "site")
-        } else {
-            ("server", "server")
+    chosen.targets.sort_unstable();
+    chosen.targets.dedup();
+    if chosen.targets.is_empty() {
+        let (what, list) = match each {
+            Each::Site => ("site that is ready", "site"),
+            Each::Platform => ("platform that is ready", "platform"),
+            Each::Server => ("server", "server"),
         };
         return Ok(Err(Refusal::not_found(
             "nothing_selected",
@@ -66,33 +77,37 @@ pub(super) async fn targets(
             format!("see `kolga {list} list`, or try it with --dry-run"),
         )));
     }
-    Ok(Ok(targets))
+    Ok(Ok(chosen))
 }
 
 /// Sites by name: also those that are busy now, whose turn may come when they are not.
-async fn named(tx: &mut Tx<'_>, hosts: &[HostName]) -> Result<Outcome<Vec<Target>>, sqlx::Error> {
+async fn named(tx: &mut Tx<'_>, hosts: &[HostName]) -> Result<Outcome<Chosen>, sqlx::Error> {
     let rows = NAMED
         .fetch(tx.connection, hosts, |query, host| {
             query.bind(host.to_string())
         })
         .await?;
-    let targets = rows.iter().map(target).collect::<Result<Vec<_>, _>>()?;
-    let found: HashSet<&HostName> = targets.iter().filter_map(|it| it.site.as_ref()).collect();
+    let mut chosen = Chosen::default();
+    for row in &rows {
+        chosen.add_site(row)?;
+    }
+    let targets = chosen.targets.iter();
+    let found: HashSet<&HostName> = targets.filter_map(|it| it.site.as_ref()).collect();
     let missing = hosts.iter().find(|host| !found.contains(host));
     Ok(match missing {
         Some(host) => Err(unknown_site(host)),
-        None => Ok(targets),
+        None => Ok(chosen),
     })
 }
 
 /// Sites that are there, of which the selector says the rest.
-async fn sites(tx: &mut Tx<'_>, select: &Selector) -> Result<Vec<Target>, sqlx::Error> {
+async fn sites(tx: &mut Tx<'_>, select: &Selector) -> Result<Chosen, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT host, server, profile, platform, labels FROM site WHERE condition = 'ready' ORDER BY host",
     )
     .fetch_all(&mut *tx.connection)
     .await?;
-    let mut found = Vec::new();
+    let mut chosen = Chosen::default();
     for row in &rows {
         let profile: String = row.try_get("profile")?;
         let platform: Option<String> = row.try_get("platform")?;
@@ -104,36 +119,75 @@ async fn sites(tx: &mut Tx<'_>, select: &Selector) -> Result<Vec<Target>, sqlx::
             )
             && select.takes_labels(&labels(row)?)
         {
-            let target = target(row)?;
-            if select.takes_server(&target.server) {
-                found.push(target);
+            let server: String = row.try_get("server")?;
+            if select.takes_server(&parse(&server)?) {
+                chosen.add_site(row)?;
             }
         }
     }
-    Ok(found)
+    Ok(chosen)
 }
 
-async fn whole_servers(tx: &mut Tx<'_>, select: &Selector) -> Result<Vec<Target>, sqlx::Error> {
+/// Platforms that are there, of which the selector says the rest.
+async fn platforms(tx: &mut Tx<'_>, select: &Selector) -> Result<Chosen, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT server, name, profile, labels FROM platform WHERE condition = 'ready' ORDER BY server, name",
+    )
+    .fetch_all(&mut *tx.connection)
+    .await?;
+    let mut chosen = Chosen::default();
+    for row in &rows {
+        let text = |column| row.try_get::<String, _>(column);
+        let (server, name, profile) = (text("server")?, text("name")?, text("profile")?);
+        let server = parse(&server)?;
+        let fits = |wanted: Option<&str>, is: &str| wanted.is_none_or(|wanted| wanted == is);
+        if fits(select.platform.as_ref().map(AsRef::as_ref), &name)
+            && fits(select.profile.as_ref().map(AsRef::as_ref), &profile)
+            && select.takes_server(&server)
+            && select.takes_labels(&labels(row)?)
+        {
+            chosen.targets.push(Target {
+                server,
+                site: None,
+                platform: Some(parse(&name)?),
+            });
+        }
+    }
+    Ok(chosen)
+}
+
+async fn whole_servers(tx: &mut Tx<'_>, select: &Selector) -> Result<Chosen, sqlx::Error> {
     let rows = sqlx::query("SELECT name, labels FROM server ORDER BY name")
         .fetch_all(&mut *tx.connection)
         .await?;
-    let mut found = Vec::new();
+    let mut chosen = Chosen::default();
     for row in &rows {
         let name: String = row.try_get("name")?;
         let server = parse(&name)?;
         if select.takes_server(&server) && select.takes_labels(&labels(row)?) {
-            found.push(Target { server, site: None });
+            chosen.targets.push(Target {
+                server,
+                site: None,
+                platform: None,
+            });
         }
     }
-    Ok(found)
+    Ok(chosen)
 }
 
-fn target(row: &AnyRow) -> Result<Target, sqlx::Error> {
-    let (host, server): (String, String) = (row.try_get("host")?, row.try_get("server")?);
-    Ok(Target {
-        server: parse(&server)?,
-        site: Some(parse(&host)?),
-    })
+impl Chosen {
+    fn add_site(&mut self, row: &AnyRow) -> Result<(), sqlx::Error> {
+        let text = |column| row.try_get::<String, _>(column);
+        let (host, server, profile) = (text("host")?, text("server")?, text("profile")?);
+        let (server, host): (ServerName, HostName) = (parse(&server)?, parse(&host)?);
+        self.targets.push(Target {
+            server: server.clone(),
+            site: Some(host.clone()),
+            platform: None,
+        });
+        self.profiles.entry((server, profile)).or_insert(host);
+        Ok(())
+    }
 }
 
 fn labels(row: &AnyRow) -> Result<Labels, sqlx::Error> {

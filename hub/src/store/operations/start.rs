@@ -1,14 +1,14 @@
-//! Starts an operation: its set of servers or sites is chosen and written down in one transaction, and is the
+//! Starts an operation: its set of servers, sites or platforms is chosen and written down in one transaction, and is the
 //! operation's from then on, whatever comes and goes later.
 
-use kolga_protocol::names::HostName;
 use kolga_protocol::task::{Kind, Params};
 use serde_json::{Map, Value};
 
 use super::super::bulk::Bulk;
 use super::super::rows::json;
 use super::super::tx::{Operation, Outcome, Refusal, Tx, plain};
-use super::select::targets;
+use super::judge::refuse_for_all;
+use super::select::choose;
 use super::signed;
 use crate::selector::Selector;
 use crate::wire::{Each, ItemState, OperationId, OperationState, Target};
@@ -21,9 +21,9 @@ pub const MOST_PARALLEL: u32 = 1000;
 /// Starts an operation, or only says what it would be carried out on.
 #[derive(Clone, Debug)]
 pub struct Start {
-    /// Its tasks, without the site that each is about.
+    /// Its tasks, without what each is about.
     pub work: Work,
-    /// Which servers or sites.
+    /// Which servers, sites or platforms.
     pub select: Selector,
     /// Tasks that are open at once, at most.
     pub parallel: u32,
@@ -37,12 +37,12 @@ pub struct Start {
     pub requested_by: String,
 }
 
-/// Tasks that differ in nothing but the server or the site.
+/// Tasks that differ in nothing but what each is about.
 #[derive(Clone, Debug)]
 pub struct Work {
-    kind: Kind,
-    params: Map<String, Value>,
-    each: Each,
+    pub(super) kind: Kind,
+    pub(super) params: Map<String, Value>,
+    pub(super) each: Each,
 }
 
 impl Work {
@@ -70,11 +70,12 @@ impl Work {
         else {
             return Err(unfit(kind, each));
         };
-        if let Some(name) = ITS_OWN.iter().find(|name| params.contains_key(**name)) {
+        let (one, its_own) = its_own(known, each);
+        if let Some(name) = its_own.iter().find(|name| params.contains_key(**name)) {
             return Err(Refusal::invalid(
                 "bad_task",
-                format!("{name} is for one site, and cannot be said of many {kind} tasks"),
-                "leave it out: an operation names the site of each of its tasks itself".to_owned(),
+                format!("{name} is for one {one}, and cannot be said of many {kind} tasks"),
+                format!("leave it out: an operation names the {one} of each of its tasks itself"),
             ));
         }
         let work = Self {
@@ -83,23 +84,33 @@ impl Work {
             each,
         };
         // What is wrong with the parameters is told now, not once for each of the sites.
-        let someone = "example.org".parse::<HostName>().ok();
-        work.for_site(someone.as_ref().filter(|_| each == Each::Site))
-            .map_err(|error| wrong(&error))?;
+        work.for_one(match each {
+            Each::Server => About::Server,
+            Each::Site => About::Site("example.org"),
+            Each::Platform => About::Platform("example"),
+        })
+        .map_err(|error| wrong(&error))?;
         Ok(work)
     }
 
     /// The parameters of one of its tasks.
-    pub(super) fn for_site(
+    pub(super) fn for_one(
         &self,
-        site: Option<&HostName>,
+        about: About<'_>,
     ) -> Result<Params, kolga_protocol::task::PayloadError> {
-        params_for(self.kind.as_str(), &self.params, site)
+        params_for(self.kind.as_str(), &self.params, about)
     }
 }
 
-/// Parameters that fit one site only: which it is, and the name that it is to have (`site.migrate`).
-const ITS_OWN: [&str; 2] = ["site", "host"];
+/// Parameters that fit one only, and one what: which it is, and the name that it is to have (`site.migrate`); what lies in
+/// one server's trash.
+fn its_own(kind: Kind, each: Each) -> (&'static str, &'static [&'static str]) {
+    match each {
+        Each::Platform => ("platform", &["platform"]),
+        Each::Server if kind == Kind::TrashEmpty => ("server", &["item"]),
+        Each::Server | Each::Site => ("site", &["site", "host"]),
+    }
+}
 
 /// What tasks of a kind can be about, many at once. None for those that make something, which has to be named, and
 /// for those whose parameters fit one site only; a new kind is of these until somebody has thought about it.
@@ -121,6 +132,7 @@ fn about(kind: Kind) -> &'static [Each] {
         | Kind::SiteHttps
         | Kind::SiteMigrate
         | Kind::SiteDelete => &[Each::Site],
+        Kind::PlatformVerify | Kind::PlatformDelete => &[Each::Platform],
         Kind::RecipeRun => &[Each::Server, Each::Site],
         _ => &[],
     }
@@ -130,24 +142,35 @@ fn unfit(kind: &str, each: Option<Each>) -> Refusal {
     let about = match each {
         Some(Each::Server) => " about servers",
         Some(Each::Site) => " about sites",
+        Some(Each::Platform) => " about platforms",
         None => "",
     };
     Refusal::invalid(
         "bad_task",
         format!("an operation cannot be made of {kind} tasks{about}"),
-        "its tasks are of one kind, about servers or about sites that are there".to_owned(),
+        "its tasks are of one kind, about servers, or about sites or platforms that are there".to_owned(),
     )
+}
+
+/// What one task is about.
+#[derive(Clone, Copy)]
+pub(super) enum About<'a> {
+    Server,
+    Site(&'a str),
+    Platform(&'a str),
 }
 
 /// The parameters of one of the tasks of an operation.
 pub(super) fn params_for(
     kind: &str,
     shared: &Map<String, Value>,
-    site: Option<&HostName>,
+    about: About<'_>,
 ) -> Result<Params, kolga_protocol::task::PayloadError> {
     let mut params = shared.clone();
-    if let Some(site) = site {
-        params.insert("site".to_owned(), site.as_str().into());
+    match about {
+        About::Server => {}
+        About::Site(host) => drop(params.insert("site".to_owned(), host.into())),
+        About::Platform(name) => drop(params.insert("platform".to_owned(), name.into())),
     }
     Params::from_json(kind, params.into())
 }
@@ -162,8 +185,8 @@ pub struct Started {
 }
 
 static INSERT_ITEMS: Bulk = Bulk::new(
-    "INSERT INTO operation_item (operation, place, server, site, state) VALUES",
-    5,
+    "INSERT INTO operation_item (operation, place, server, site, platform, state) VALUES",
+    6,
     "",
 );
 static INSERT_SERVERS: Bulk = Bulk::new(
@@ -185,10 +208,15 @@ impl Operation for Start {
                 None,
             )));
         }
-        let targets = match targets(tx, &self.select, self.work.each == Each::Site).await? {
-            Ok(targets) => targets,
+        let chosen = match choose(tx, &self.select, self.work.each).await? {
+            Ok(chosen) => chosen,
             Err(refusal) => return Ok(Err(refusal)),
         };
+        // What can succeed for none of them is told now, not once for each.
+        if let Err(refusal) = refuse_for_all(tx, &self.work, &chosen).await? {
+            return Ok(Err(refusal));
+        }
+        let targets = chosen.targets;
         if targets.len() > MOST {
             return Ok(Err(Refusal::invalid(
                 "too_many",
@@ -256,6 +284,7 @@ impl Start {
                     .bind(*place)
                     .bind(target.server.to_string())
                     .bind(target.site.as_ref().map(ToString::to_string))
+                    .bind(target.platform.as_ref().map(ToString::to_string))
                     .bind(ItemState::Waiting.as_str())
             })
             .await?;

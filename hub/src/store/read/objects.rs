@@ -10,7 +10,7 @@ use crate::store::{Store, StoreError};
 use crate::wire::{Condition, Platform, Site};
 
 const PLATFORM: &str = "SELECT server, name, profile, source, condition, version, path, locked,
-    task, created_at FROM platform";
+    labels, task, created_at FROM platform";
 const SITE: &str =
     "SELECT host, server, profile, platform, main, aliases, redirects, https, options, condition,
     enabled, locked, verified, labels, url, task, created_at FROM site";
@@ -109,6 +109,7 @@ fn platform(row: &AnyRow) -> Result<Platform, StoreError> {
         version: row.try_get("version")?,
         path: row.try_get("path")?,
         locked: locked.map(|text| from_json("a lock", &text)).transpose()?,
+        labels: from_json("labels", &text("labels")?)?,
         task: Some(parse("a task id", &text("task")?)?),
         created_at: UnixMillis(row.try_get("created_at")?),
     })

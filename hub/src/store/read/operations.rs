@@ -11,7 +11,7 @@ use crate::wire::{Counts, Item, ItemState, Operation, OperationId, OperationStat
 
 const COLUMNS: &str = "SELECT id, kind, params, selector, requested_by, created_at, parallel, per_server, stop_after,
     state, reason, total, waiting, open, succeeded, failed, cancelled, skipped, finished_at FROM operation";
-const ITEM: &str = "SELECT i.place, i.server, i.site, i.state, i.task, i.reason, t.failure
+const ITEM: &str = "SELECT i.place, i.server, i.site, i.platform, i.state, i.task, i.reason, t.failure
     FROM operation_item i LEFT JOIN task t ON t.id = i.task WHERE i.operation = $1 AND i.place > $2";
 
 /// So many of the newest operations are looked through for an id that ends in a given way.
@@ -146,6 +146,7 @@ fn operation(row: &AnyRow) -> Result<Operation, StoreError> {
 fn item(row: &AnyRow) -> Result<Item, StoreError> {
     let server: String = row.try_get("server")?;
     let site: Option<String> = row.try_get("site")?;
+    let platform: Option<String> = row.try_get("platform")?;
     let task: Option<String> = row.try_get("task")?;
     let state: String = row.try_get("state")?;
     let reason: Option<String> = row.try_get("reason")?;
@@ -157,6 +158,9 @@ fn item(row: &AnyRow) -> Result<Item, StoreError> {
         place: u64::try_from(row.try_get::<i64, _>("place")?).map_err(|e| corrupt("place", e))?,
         server: parse("a server", &server)?,
         site: site.map(|host| parse("a host name", &host)).transpose()?,
+        platform: platform
+            .map(|name| parse("a platform", &name))
+            .transpose()?,
         state: parse("a state", &state)?,
         task: task.map(|id| parse("a task id", &id)).transpose()?,
         reason: reason.or(failure.map(|failure| failure.message)),

@@ -24,6 +24,8 @@ pub enum Object {
     Recipe(RecipeName),
     /// The operator's recipes, all of them: what only some of them may do at the same time.
     Recipes,
+    /// Its backups: those that there are.
+    Backups,
 }
 
 impl fmt::Display for Object {
@@ -35,6 +37,7 @@ impl fmt::Display for Object {
             Self::Trash => f.write_str("trash"),
             Self::Recipe(name) => write!(f, "recipe:{name}"),
             Self::Recipes => f.write_str("recipes"),
+            Self::Backups => f.write_str("backups"),
         }
     }
 }

@@ -566,6 +566,13 @@ fn sample(kind: Kind) -> (Params, Output) {
                 site: Some("www.example.org".parse().expect("a name")),
             }),
             Output::BackupList(backup_list::Output {
+                pruned: Some(backup_list::Pruned {
+                    at: UnixMillis(1_700_000_000_000),
+                    kept: 3,
+                    gone: 2,
+                    failure: None,
+                }),
+                prunes_at: Some(UnixMillis(1_700_086_400_000)),
                 backups: vec![backup_list::Backup {
                     id: "4b3feb53".to_owned(),
                     site: "www.example.org".parse().expect("a name"),

@@ -9,7 +9,7 @@ use kolga_tests::hub::{Hub, Request, Settings};
 use kolga_tests::scenario::{self, SERVER};
 use kolga_tests::stack::Stack;
 use kolga_tests::worker::{Orders, Worker};
-use kolga_tests::world::clear;
+use kolga_tests::world::{clear, repository};
 use serde_json::{Value, json};
 
 struct Scene {
@@ -219,7 +219,30 @@ async fn a_link_logs_in_once_and_no_forged_old_or_strange_one_does() {
     let last = scene.token(host).await;
     assert!(!file.exists());
     assert!(scene.follow(host, &last).await.is_some());
+    a_restore_makes_open_links_worthless(&scene, other).await;
     scene.end(&[host, other]).await;
+}
+
+/// Those of before the backup and those of after it: who could log in at the site as it was cannot at the one that came back.
+async fn a_restore_makes_open_links_worthless(scene: &Scene, host: &str) {
+    let early = scene.token(host).await;
+    let made = scene.on_site(host, "site.backup", json!({})).await;
+    assert_eq!(made["state"], "succeeded", "{made:#}");
+    let late = scene.token(host).await;
+    for open in [&early, &late] {
+        assert!(scene.kept(host, open).exists(), "it is good still");
+    }
+    let backup = json!({"backup": made["output"]["backup"]});
+    let restored = scene.on_site(host, "site.restore", backup).await;
+    assert_eq!(restored["state"], "succeeded", "{restored:#}");
+    for open in [&early, &late] {
+        assert!(!scene.kept(host, open).exists(), "it came back");
+        assert_eq!(scene.follow(host, open).await, None);
+    }
+    let fresh = scene.token(host).await;
+    let cookies = scene.follow(host, &fresh).await.expect("it lets in");
+    assert!(scene.is_in(host, &cookies, &WORDPRESS).await);
+    drop(std::fs::remove_dir_all(repository(&scene.stack, SERVER)));
 }
 
 #[tokio::test]

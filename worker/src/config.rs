@@ -4,6 +4,7 @@
 //!
 //! [`crate::cli`] loads it; [`crate::spoke`] is made from it.
 
+mod backups;
 mod composer;
 mod mariadb;
 mod postgresql;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use kolga_protocol::names::ServerName;
 use serde::Deserialize;
 
+pub use backups::{Backups, Sftp};
 pub use composer::Composer;
 pub use mariadb::{Mariadb, RemoteMariadb};
 pub use postgresql::{Postgresql, RemotePostgresql};
@@ -368,53 +370,6 @@ impl Pools {
     }
 }
 
-/// A restic repository. Nothing in here is a secret; the files that it names are.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Backups {
-    /// Where, as restic says it: an absolute path, or `sftp:…`, `rest:…`, `s3:…`. Made at the first backup.
-    pub repository: String,
-    /// A file with the password that everything in it is encrypted with; nobody else may read it. Without it
-    /// the backups are worth nothing, so keep a copy elsewhere.
-    pub password_file: PathBuf,
-    /// A file of lines `NAME=value` that restic gets as environment, as its S3 backend wants its keys; nobody
-    /// else may read it.
-    pub environment_file: Option<PathBuf>,
-    /// Of each site, the newest backup of so many days, weeks and months is kept when backups are pruned.
-    #[serde(default = "keep_daily")]
-    pub keep_daily: u32,
-    /// Weeks, which begin on Monday.
-    #[serde(default = "keep_weekly")]
-    pub keep_weekly: u32,
-    /// Months.
-    #[serde(default = "keep_monthly")]
-    pub keep_monthly: u32,
-    /// The worker's own folder below which backups can be extracted; without it none can.
-    pub extract_to: Option<PathBuf>,
-}
-
-impl Backups {
-    /// The folder that the repository is, when it is one of this machine.
-    #[must_use]
-    pub fn folder(&self) -> Option<&Path> {
-        let path = self.repository.strip_prefix("local:");
-        let path = Path::new(path.unwrap_or(&self.repository));
-        path.is_absolute().then_some(path)
-    }
-}
-
-fn keep_daily() -> u32 {
-    7
-}
-
-fn keep_weekly() -> u32 {
-    4
-}
-
-fn keep_monthly() -> u32 {
-    6
-}
-
 fn www_data() -> String {
     "www-data".to_owned()
 }
@@ -550,15 +505,10 @@ impl Config {
             folders.extend(environment.map(|it| ("backups.environment_file", it)));
             let extract_to = backups.extract_to.as_ref();
             folders.extend(extract_to.map(|it| ("backups.extract_to", it)));
-            let remote = ["sftp:", "rest:", "s3:"];
-            if backups.folder().is_none()
-                && !remote.iter().any(|it| backups.repository.starts_with(it))
-            {
-                problems.push(
-                    "backups.repository must be an absolute path, or begin with sftp:, rest: or s3:"
-                        .into(),
-                );
-            }
+            folders.extend(backups.ssh_key.as_ref().map(|it| ("backups.ssh_key", it)));
+            let hosts = backups.ssh_known_hosts.as_ref();
+            folders.extend(hosts.map(|it| ("backups.ssh_known_hosts", it)));
+            problems.extend(backups.problems());
         }
         for (name, path) in folders {
             // These reach configuration files of nginx, so they are as plain as names are.

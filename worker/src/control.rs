@@ -2,16 +2,18 @@
 //! the running worker. JSON, one line each way, over a Unix socket that only the worker's own user (and
 //! root) may use.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kolga_protocol::id::Run;
+use kolga_protocol::task::backup_list::Pruned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::cron::pruning;
 use crate::intake::IntakeStatus;
 use crate::journal::Reader;
 use crate::run::{Runner, RunnerStatus};
@@ -77,6 +79,9 @@ pub struct Status {
     pub spooled: i64,
     /// What has not ended.
     pub runner: RunnerStatus,
+    /// What became of it when backups were pruned by themselves last.
+    #[serde(default)]
+    pub pruned: Option<Pruned>,
 }
 
 /// What the socket answers from.
@@ -93,6 +98,8 @@ pub struct Controls {
     pub pause: watch::Sender<bool>,
     /// For the size of the spool.
     pub reader: Reader,
+    /// The worker's own folder.
+    pub state_dir: PathBuf,
 }
 
 /// Listens. A socket that a dead worker left is replaced; the lock on the state directory has told that no
@@ -202,6 +209,7 @@ impl Controls {
             supervision: self.supervision.clone(),
             spooled: self.reader.overview().await?.spooled,
             runner: self.runner.status().await,
+            pruned: pruning::last(&self.state_dir)?,
         })
     }
 }

@@ -84,6 +84,7 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
         intake: shown,
         pause,
         reader: Reader::open(&journal_path).await?,
+        state_dir: spoke.config.state_dir.clone(),
     };
     let controlling = tokio::spawn(control::serve(listener, controls, abort.clone()));
 

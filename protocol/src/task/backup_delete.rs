@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Task;
 use super::backup_list::Backup;
 use crate::names::{BackupName, HostName};
-use crate::object::{Claim, Lane};
+use crate::object::{Claim, Lane, Object};
 
 /// Which backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,6 @@ impl Task for Params {
     type Output = Output;
 
     fn claims(&self) -> Vec<Claim> {
-        Vec::new()
+        vec![Claim::exclusive(Object::Backups)]
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Task;
 use crate::names::{BackupName, FolderName, HostName};
-use crate::object::{Claim, Lane};
+use crate::object::{Claim, Lane, Object};
 
 /// Which backup, and where to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +39,6 @@ impl Task for Params {
     type Output = Output;
 
     fn claims(&self) -> Vec<Claim> {
-        Vec::new()
+        vec![Claim::shared(Object::Backups)]
     }
 }

@@ -23,6 +23,23 @@ pub struct Output {
     pub backups: Vec<Backup>,
     /// How many more there are.
     pub more: u32,
+    /// What became of it when the spoke pruned them by itself last; none where it never has.
+    pub pruned: Option<Pruned>,
+    /// When it does so next; none where it does not.
+    pub prunes_at: Option<UnixMillis>,
+}
+
+/// Backups that were pruned by the spoke itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// When it began.
+    pub at: UnixMillis,
+    /// How many were to stay.
+    pub kept: u32,
+    /// How many were to go.
+    pub gone: u32,
+    /// Why they did not go.
+    pub failure: Option<String>,
 }
 
 /// One backup.
@@ -37,7 +54,7 @@ pub struct Backup {
 }
 
 impl Task for Params {
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
     const LANE: Lane = Lane::Light;
     const REPEATABLE: bool = true;
     const GROWS: bool = false;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Task;
 use super::backup_list::Backup;
 use crate::names::HostName;
-use crate::object::{Claim, Lane};
+use crate::object::{Claim, Lane, Object};
 
 /// Whose backups, and what is kept. What is left out is as the spoke's configuration has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ impl Task for Params {
     type Output = Output;
 
     fn claims(&self) -> Vec<Claim> {
-        Vec::new()
+        vec![match self.dry_run {
+            true => Claim::shared(Object::Backups),
+            false => Claim::exclusive(Object::Backups),
+        }]
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Task;
 use crate::id::UnixMillis;
 use crate::names::{BackupName, HostName};
-use crate::object::{Claim, Lane};
+use crate::object::{Claim, Lane, Object};
 
 /// Which backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,6 @@ impl Task for Params {
     type Output = Output;
 
     fn claims(&self) -> Vec<Claim> {
-        Vec::new()
+        vec![Claim::shared(Object::Backups)]
     }
 }

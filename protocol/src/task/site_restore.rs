@@ -50,6 +50,9 @@ impl Task for Params {
     type Output = Output;
 
     fn claims(&self) -> Vec<Claim> {
-        vec![Claim::exclusive(Object::Site(self.site.clone()))]
+        vec![
+            Claim::exclusive(Object::Site(self.site.clone())),
+            Claim::shared(Object::Backups),
+        ]
     }
 }

@@ -3,7 +3,9 @@
 //! not his.
 
 mod delete;
+mod far;
 mod keep;
+mod remote;
 mod restore;
 mod scene;
 

@@ -17,7 +17,7 @@ use sqlx::Executor as _;
 use super::scene::Scene;
 
 impl Scene {
-    async fn on_site(&self, host: &str, kind: &str, params: Value) -> Value {
+    pub async fn on_site(&self, host: &str, kind: &str, params: Value) -> Value {
         let body = json!({"kind": kind, "params": params});
         let request = Request::post(&format!("/v1/sites/{host}/tasks"), body);
         self.hub.ended(&self.hub.ask(&request).await).await

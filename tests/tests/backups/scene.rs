@@ -28,7 +28,11 @@ impl Scene {
     pub async fn with_trash(name: &str, days: i64) -> Self {
         let stack = Stack::load();
         clear(&stack, SERVER).await;
-        let stack = stack.with_setting(SERVER, "trash", "keep_days", days.into());
+        Self::on(name, stack.with_setting(SERVER, "trash", "keep_days", days.into())).await
+    }
+
+    /// On a spoke of this stack, which has been cleared.
+    pub async fn on(name: &str, stack: Stack) -> Self {
         let hub = Hub::with_servers(&stack, &Settings::default(), &[SERVER]).await;
         let worker = Worker::start(&stack, SERVER, &Orders::default()).await;
         let restored = PathBuf::from(stack.text("/dir")).join(format!("restored-{name}"));

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use kolga_protocol::id::UnixMillis;
 use kolga_protocol::message::printable;
 use kolga_protocol::names::Engine;
 
@@ -60,6 +61,14 @@ fn print(status: &Status) {
         say!("  defers    {}", printable(&deferral.reason));
     }
     say!("  to send   {} batches of reports", status.spooled);
+    if let Some(pruned) = &status.pruned {
+        let ago = (UnixMillis::now().0 - pruned.at.0).max(0) / 60_000;
+        let how = match &pruned.failure {
+            None => format!("{} backups went, {} stay", pruned.gone, pruned.kept),
+            Some(failure) => format!("failed: {failure}"),
+        };
+        say!("  pruned    {ago} min ago: {}", printable(&how));
+    }
     for attempt in &status.runner.attempts {
         let what = match attempt.objects.as_slice() {
             [] => attempt.kind.clone(),

@@ -1,18 +1,21 @@
-//! What sites do at regular times: the script that their profile's `[cron]` names, run by the worker itself and
-//! not through the queue. docs/decisions/0013-cron.md says why.
+//! What is done at regular times: by sites, the script that their profile's `[cron]` names, run by the worker itself and
+//! not through the queue (docs/decisions/0013-cron.md says why); and [`pruning`] of backups.
 //!
 //! One task of the worker sleeps until the first site is due, and not at all when none has a `[cron]`; sites are
 //! run one after the other. For a run the runner gives the site away like to a task ([`Runner::turn`]), so the two
 //! never overlap; a site that a task has, or that waits for a person, is asked again a minute later. A disabled
 //! site rests. What a script says is kept when it fails and goes into the worker's own log.
 
+mod at;
 mod every;
 mod kept;
 mod plan;
+pub mod pruning;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use kolga_protocol::object::Object;
 use tokio::sync::watch;
 
 use crate::cx::{Cx, Stop, StopCause};
@@ -24,6 +27,7 @@ use crate::spoke::Spoke;
 use kept::Kept;
 use plan::{Timetable, now};
 
+pub use at::At;
 pub use every::Every;
 
 /// The script's name in the site's folder while it runs.
@@ -47,11 +51,18 @@ pub async fn run(mut spokes: watch::Receiver<Arc<Spoke>>, runner: Runner) {
             );
         }
         while let Some(entry) = timetable.due(now()) {
-            match runner.turn(entry.host.clone()).await {
+            match runner.turn(Object::Site(entry.host.clone())).await {
                 Some(turn) => {
                     once(&spoke, &entry, turn).await;
                 }
                 None => timetable.postpone(&entry.host, now() + LATER),
+            }
+        }
+        if timetable.prunes(now()) {
+            match runner.turn(Object::Backups).await {
+                // It may take long, and sites are not to wait for it; the runner waits for it when the worker ends.
+                Some(turn) => drop(tokio::spawn(pruning::once(Arc::clone(&spoke), turn))),
+                None => timetable.postpone_pruning(now() + LATER),
             }
         }
         let pause = timetable.pause(now()).map(Duration::from_secs);

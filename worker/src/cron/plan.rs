@@ -1,4 +1,4 @@
-//! Which site is due when. Read anew when the spoke's book of sites has changed, which one look at its folder
+//! Which site is due when, and the pruning of backups. Read anew when the spoke's book of sites has changed, which one look at its folder
 //! tells.
 
 use std::collections::BTreeMap;
@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use kolga_protocol::names::HostName;
 
 use super::every::Every;
+use super::pruning;
 use crate::registry::SiteEntry;
 use crate::spoke::Spoke;
 
@@ -29,6 +30,8 @@ pub(super) struct Timetable {
     rows: BTreeMap<HostName, Row>,
     /// Of which spoke, and when its book was changed.
     of: Option<(Arc<Spoke>, Option<SystemTime>)>,
+    /// When backups are pruned next.
+    prune: Option<u64>,
 }
 
 impl Timetable {
@@ -41,6 +44,10 @@ impl Timetable {
             .is_some_and(|(of, at)| Arc::ptr_eq(of, spoke) && at.is_some() && *at == changed);
         if same {
             return Ok(());
+        }
+        let is_new = self.of.as_ref().is_none_or(|(of, _)| !Arc::ptr_eq(of, spoke));
+        if is_new {
+            self.prune = pruning::next(&spoke.config, now());
         }
         let mut before = std::mem::take(&mut self.rows);
         if spoke.config.cron.enabled {
@@ -75,6 +82,26 @@ impl Timetable {
         Some(row.entry.clone())
     }
 
+    /// Whether it is time to prune backups; the next time comes when it comes.
+    pub(super) fn prunes(&mut self, now: u64) -> bool {
+        let Some((at, (spoke, _))) = self.prune.zip(self.of.as_ref()) else {
+            return false;
+        };
+        let next = pruning::next(&spoke.config, now);
+        // The clock was set back since.
+        self.prune = next.map(|next| at.min(next));
+        let is_due = at <= now;
+        if is_due {
+            self.prune = next;
+        }
+        is_due
+    }
+
+    /// Backups could not be pruned this time.
+    pub(super) fn postpone_pruning(&mut self, at: u64) {
+        self.prune = self.prune.map(|next| next.min(at));
+    }
+
     /// It could not be this time.
     pub(super) fn postpone(&mut self, host: &HostName, at: u64) {
         if let Some(row) = self.rows.get_mut(host) {
@@ -84,7 +111,8 @@ impl Timetable {
 
     /// Seconds until the next is due; `None` when nothing ever is.
     pub(super) fn pause(&self, now: u64) -> Option<u64> {
-        let next = self.rows.values().map(|row| row.at).min()?;
+        let sites = self.rows.values().map(|row| row.at);
+        let next = sites.chain(self.prune).min()?;
         Some(next.saturating_sub(now))
     }
 }

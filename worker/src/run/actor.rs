@@ -144,8 +144,8 @@ impl Actor {
                 let verdict = self.abandon(run, &comment).await;
                 answer(reply, verdict);
             }
-            Command::Turn(host, reply) => {
-                let turn = self.turn(host);
+            Command::Turn(object, reply) => {
+                let turn = self.turn(object);
                 answer(reply, turn);
             }
             Command::Status(reply) => answer(reply, self.status()),

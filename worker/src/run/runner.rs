@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kolga_protocol::id::Run;
 use kolga_protocol::message::{Deferral, TaskMessage};
-use kolga_protocol::names::HostName;
+use kolga_protocol::object::Object;
 use kolga_protocol::task::Params;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -42,7 +42,7 @@ pub(super) enum Command {
     Cancel(Run, String, oneshot::Sender<CancelOutcome>),
     RetryUndo(Run, oneshot::Sender<Verdict>),
     Abandon(Run, String, oneshot::Sender<Verdict>),
-    Turn(HostName, oneshot::Sender<Option<Turn>>),
+    Turn(Object, oneshot::Sender<Option<Turn>>),
     Status(oneshot::Sender<RunnerStatus>),
     Reload(Arc<Spoke>),
     Drain,
@@ -110,11 +110,11 @@ impl Runner {
             .unwrap_or_else(|_| Err("the worker is stopping".to_owned()))
     }
 
-    /// Gives a site away to what is no task, for as long as the turn is kept; `None` when a task has it or waits
+    /// Gives an object away to what is no task, for as long as the turn is kept; `None` when a task has it or waits
     /// for it, or the worker is stopping.
-    pub async fn turn(&self, host: HostName) -> Option<Turn> {
+    pub async fn turn(&self, object: Object) -> Option<Turn> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Turn(host, reply));
+        self.send(Command::Turn(object, reply));
         answer.await.ok().flatten()
     }
 

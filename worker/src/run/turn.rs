@@ -1,8 +1,7 @@
-//! A site given away like to a task, to what is none: a run of its cron. It is in no journal and takes no place in
-//! a lane; it holds its site until the [`Turn`] is dropped.
+//! A site, or something else, given away like to a task, to what is none: a run of its cron, backups that go by
+//! themselves. It is in no journal and takes no place in a lane; it holds its object until the [`Turn`] is dropped.
 
 use kolga_protocol::id::{Attempt, Run, TaskId};
-use kolga_protocol::names::HostName;
 use kolga_protocol::object::{Claim, Lane, Object};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -10,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 use super::actor::Actor;
 use super::attempt::End;
 
-/// A site for oneself.
+/// An object for oneself.
 #[derive(Debug)]
 pub struct Turn {
     /// A name for what is done with it, as no task has.
     pub run: Run,
     /// Fires when the worker stops at once.
     pub halt: CancellationToken,
-    /// Dropped with it, which gives the site back.
+    /// Dropped with it, which gives the object back.
     _back: oneshot::Sender<()>,
 }
 
@@ -34,13 +33,13 @@ impl Turn {
 }
 
 impl Actor {
-    /// Gives the site away when nobody has it or waits for it.
-    pub(super) fn turn(&mut self, host: HostName) -> Option<Turn> {
+    /// Gives the object away when nobody has it or waits for it.
+    pub(super) fn turn(&mut self, object: Object) -> Option<Turn> {
         if self.draining {
             return None;
         }
         let run = Run::new(TaskId::generate(), Attempt::FIRST);
-        let claim = Claim::exclusive(Object::Site(host));
+        let claim = Claim::exclusive(object);
         self.schedule.add(run, &[claim], Lane::Light, false);
         if !self.schedule.holds_all(run) {
             self.schedule.remove(run);
@@ -62,7 +61,7 @@ impl Actor {
         })
     }
 
-    /// Takes the site back, if that is what has ended.
+    /// Takes the object back, if that is what has ended.
     pub(super) fn turned(&mut self, run: Run) -> bool {
         let was = self.turns.remove(&run);
         if was {

@@ -20,6 +20,7 @@ mod lines;
 pub mod policy;
 mod read_back;
 mod restore;
+mod ssh;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +50,8 @@ const RESTIC: &str = "/usr/bin/restic";
 const CACHE: &str = "restic-cache";
 /// How the folder in which restic runs is called by restic.
 const STAGE: &str = "/proc/self/cwd";
+/// What restic asks when what it looks for is not there; or when it cannot tell.
+const NO_REPOSITORY: &str = "Is there a repository at the following location?";
 /// No list of snapshots or files is longer.
 const LONGEST: usize = 256 * 1024 * 1024;
 
@@ -144,6 +147,11 @@ impl Restic {
                 .capture(cx)
                 .await?;
             if !asked.status.success() {
+                let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+                if !said.contains(NO_REPOSITORY) {
+                    let reached = asked.success(RESTIC).map(drop);
+                    return reached.context("the repository cannot be reached");
+                }
                 let made = self.command(cx)?.arg("init").capture(cx).await?;
                 let made = made.success(RESTIC);
                 made.context("the repository cannot be made")?;
@@ -277,11 +285,17 @@ impl Restic {
             .arg("--password-file=/dev/stdin")
             .env("RESTIC_REPOSITORY", &self.config.repository)
             .stdin(password);
+        if let Some(ssh) = self.ssh_command(cx)? {
+            command = command.arg("-o").arg(format!("sftp.command={ssh}"));
+        }
         command = match self.config.folder() {
             Some(_) => command.arg("--no-cache"),
-            None => command
-                .arg("--cache-dir")
-                .arg(cx.spoke.config.state_dir.join(CACHE)),
+            None => {
+                let cache = cx.spoke.config.state_dir.join(CACHE);
+                // One that is confined could not make it.
+                Dir::open_or_make(&cache, 0o700)?;
+                command.arg("--cache-dir").arg(cache)
+            }
         };
         if let Some(file) = &self.config.environment_file {
             for (name, value) in lines::environment(file)? {
@@ -298,13 +312,17 @@ impl Restic {
         };
         match self.config.folder() {
             Some(folder) => to.write.push(folder.to_owned()),
-            None => to.write.push(cx.spoke.config.state_dir.join(CACHE)),
-        }
-        if self.config.repository.starts_with("sftp:") {
-            let own = cx.spoke.config.state_dir.join(".ssh");
-            to.read.extend([own, PathBuf::from("/etc/ssh")]);
+            None => self.reach(cx, &mut to),
         }
         to
+    }
+
+    /// What a confined restic needs besides to reach what is not a folder of this machine.
+    fn reach(&self, cx: &Cx, to: &mut Confinement) {
+        to.write.push(cx.spoke.config.state_dir.join(CACHE));
+        if self.config.is_sftp() {
+            to.read.extend(self.ssh_files(cx));
+        }
     }
 }
 

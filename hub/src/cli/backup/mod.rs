@@ -4,6 +4,7 @@
 mod act;
 
 use clap::Subcommand;
+use kolga_protocol::message::printable;
 use kolga_protocol::names::{HostName, ServerName};
 use kolga_protocol::task::backup_list::{self, Backup};
 use kolga_protocol::task::{Kind, Output};
@@ -148,9 +149,21 @@ fn show(output: &backup_list::Output, screen: &Screen) -> Result<(), Trouble> {
         return Ok(screen.json(output)?);
     }
     if output.backups.is_empty() {
-        return Ok(screen.line("No backups here. Make one with: kolga site backup HOST")?);
+        screen.line("No backups here. Make one with: kolga site backup HOST")?;
+    } else {
+        table(&output.backups, output.more as usize, screen)?;
     }
-    table(&output.backups, output.more as usize, screen)
+    if let Some(pruned) = &output.pruned {
+        let how = match &pruned.failure {
+            None => format!("{} went, {} stay", pruned.gone, pruned.kept),
+            Some(failure) => format!("failed: {}", printable(failure)),
+        };
+        screen.line(&format!("Pruned by the server itself {} ago: {how}", age(pruned.at)))?;
+    }
+    if let Some(at) = output.prunes_at {
+        screen.line(&format!("The server prunes them next at {}", instant(at)))?;
+    }
+    Ok(())
 }
 
 /// Backups as a list, and how many more there are.

@@ -1,9 +1,11 @@
 //! Which backups of a site are kept: so many of the last days, weeks and months in which there are some, the newest of each,
 //! and always the newest of all. Days are those of UTC, weeks begin on Monday.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kolga_protocol::id::UnixMillis;
+use kolga_protocol::names::HostName;
+use kolga_protocol::task::backup_list::Backup;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
@@ -44,6 +46,28 @@ impl Policy {
         }
         kept
     }
+
+    /// Of these backups, those that are not kept, the newest first. Each site is judged by itself.
+    #[must_use]
+    pub fn outdated(self, all: Vec<Backup>) -> Vec<Backup> {
+        let mut sites: BTreeMap<HostName, Vec<Backup>> = BTreeMap::new();
+        for backup in all {
+            sites.entry(backup.site.clone()).or_default().push(backup);
+        }
+        let mut gone = Vec::new();
+        for mut backups in sites.into_values() {
+            backups.sort_by_key(newest_first);
+            let times: Vec<_> = backups.iter().map(|backup| backup.at).collect();
+            let judged = backups.into_iter().zip(self.kept(&times));
+            gone.extend(judged.filter(|(_, kept)| !kept).map(|(backup, _)| backup));
+        }
+        gone.sort_by_key(newest_first);
+        gone
+    }
+}
+
+fn newest_first(backup: &Backup) -> std::cmp::Reverse<(i64, String)> {
+    std::cmp::Reverse((backup.at.0, backup.id.clone()))
 }
 
 /// The week of a day since 1970, which began on a Thursday.
@@ -105,6 +129,30 @@ mod tests {
             "periods without any do not count"
         );
         assert!(kept((9, 9, 9), &[]).is_empty());
+    }
+
+    #[test]
+    fn each_site_is_judged_by_itself_and_what_goes_is_named_the_newest_first() {
+        let backup = |id: &str, site: &str, day: i64| Backup {
+            id: id.to_owned(),
+            site: site.parse().expect("a host"),
+            at: UnixMillis(day * DAY),
+        };
+        let all = vec![
+            backup("1", "a.test", 1),
+            backup("2", "b.test", 1),
+            backup("3", "a.test", 2),
+            backup("4", "a.test", 3),
+            backup("5", "b.test", 9),
+        ];
+        let policy = Policy {
+            daily: 1,
+            weekly: 0,
+            monthly: 0,
+        };
+        let gone = policy.outdated(all);
+        let gone: Vec<&str> = gone.iter().map(|backup| &*backup.id).collect();
+        assert_eq!(gone, ["3", "2", "1"]);
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! Snapshots back onto the disk. restic writes by path, and what it writes is a tenant's: it is confined to the folder
 //! that the worker has made for it, which nobody else can enter, and reads nothing but the repository.
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 use kolga_protocol::fault;
 
-use super::{CACHE, Restic, longest};
+use super::{Restic, longest};
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::process::Confinement;
@@ -49,11 +47,7 @@ impl Restic {
         };
         match self.config.folder() {
             Some(folder) => to.read.push(folder.to_owned()),
-            None => to.write.push(cx.spoke.config.state_dir.join(CACHE)),
-        }
-        if self.config.repository.starts_with("sftp:") {
-            let own = cx.spoke.config.state_dir.join(".ssh");
-            to.read.extend([own, PathBuf::from("/etc/ssh")]);
+            None => self.reach(cx, &mut to),
         }
         fault::point("restic:restore");
         let restored = self

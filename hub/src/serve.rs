@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::inbox::Inbox;
 use crate::janitor::Janitor;
 use crate::presence::Presences;
+use crate::store::operations::preparing::RemoveHalf;
 use crate::store::{Alive, Policy, Store};
 use crate::sweeper::Sweeper;
 use crate::topology::Topology;
@@ -120,6 +121,8 @@ impl Hub {
         })?;
         let address = listener.local_addr()?;
         let (store, writer) = Store::open(&config.store_url(), policy(&config)).await?;
+        // What the hub before was writing down when it died; nobody has seen it.
+        while store.write(RemoveHalf).await? {}
 
         let stop = CancellationToken::new();
         let links = CancellationToken::new();

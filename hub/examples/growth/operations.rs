@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use kolga_hub::selector::Selector;
 use kolga_hub::store::Store;
 use kolga_hub::store::operations::advance::Advance;
+use kolga_hub::store::operations::prune::PruneOperations;
 use kolga_hub::store::operations::start::{Start, Work};
 use kolga_hub::store::outbox::Take;
 use kolga_hub::store::published::{Fate, Published};
@@ -28,10 +29,11 @@ const LOOKED_AT: usize = 10;
 /// Measures one size after the other, and prints the table.
 pub async fn table(store: &Store, sizes: &[u32]) -> anyhow::Result<()> {
     println!(
-        "| sites | start, ms | first tasks, µs each | last tasks, µs each |\n|---:|---:|---:|---:|"
+        "| sites | start, ms | longest that another waited, ms | first tasks, µs each | last tasks, µs each |\n\
+         |---:|---:|---:|---:|---:|"
     );
     for &sites in sizes {
-        let started = start(store, sites).await?;
+        let (started, waited) = start(store, sites).await?;
         let mut rounds = Vec::new();
         while let Some(each) = round(store).await? {
             rounds.push(each);
@@ -40,8 +42,9 @@ pub async fn table(store: &Store, sizes: &[u32]) -> anyhow::Result<()> {
         let first = middle(rounds[..ends].to_vec());
         let last = middle(rounds[rounds.len() - ends..].to_vec());
         println!(
-            "| {sites} | {:.1} | {} | {} |",
+            "| {sites} | {:.1} | {:.1} | {} | {} |",
             started.as_secs_f64() * 1000.0,
+            waited.as_secs_f64() * 1000.0,
             first.as_micros(),
             last.as_micros()
         );
@@ -49,7 +52,8 @@ pub async fn table(store: &Store, sizes: &[u32]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn start(store: &Store, sites: u32) -> anyhow::Result<Duration> {
+/// How long it takes, and how long somebody else waits for the writer meanwhile, at most.
+async fn start(store: &Store, sites: u32) -> anyhow::Result<(Duration, Duration)> {
     let hosts = (0..sites).map(|number| format!("blog{number}.example.org").parse());
     let start = Start {
         work: Work::new("site.disable", serde_json::Map::new(), None)?,
@@ -64,8 +68,29 @@ async fn start(store: &Store, sites: u32) -> anyhow::Result<Duration> {
         requested_by: "growth".to_owned(),
     };
     let began = Instant::now();
-    store.write(start).await?;
-    Ok(began.elapsed())
+    let starting = store.start(start);
+    tokio::pin!(starting);
+    let mut longest = Duration::ZERO;
+    loop {
+        let asked = Instant::now();
+        // It looks for what is not there, and so takes no time of its own.
+        let another = store.write(PruneOperations);
+        tokio::pin!(another);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut starting => {
+                    done?;
+                    return Ok((began.elapsed(), longest));
+                }
+                written = &mut another => {
+                    written?;
+                    longest = longest.max(asked.elapsed());
+                    break;
+                }
+            }
+        }
+    }
 }
 
 /// As many as may be open are made, sent, and end; how long for each, if there were any.

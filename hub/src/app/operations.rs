@@ -34,7 +34,7 @@ impl App {
             dry_run: new.dry_run,
             requested_by: who.to_owned(),
         };
-        self.store.write(start).await
+        self.store.start(start).await
     }
 
     /// One operation.

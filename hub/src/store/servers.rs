@@ -2,7 +2,7 @@
 
 use kolga_protocol::id::UnixMillis;
 use kolga_protocol::names::ServerName;
-use sqlx::Row;
+use sqlx::{AnyConnection, Row};
 
 use super::tx::{Operation, Outcome, Refusal, Tx, plain};
 
@@ -115,9 +115,17 @@ pub(super) async fn known(
     tx: &mut Tx<'_>,
     server: &ServerName,
 ) -> Result<Outcome<()>, sqlx::Error> {
+    is_known(tx.connection, server).await
+}
+
+/// The same, over any connection.
+pub(super) async fn is_known(
+    connection: &mut AnyConnection,
+    server: &ServerName,
+) -> Result<Outcome<()>, sqlx::Error> {
     let found: Option<i64> = sqlx::query_scalar("SELECT created_at FROM server WHERE name = $1")
         .bind(server.as_str())
-        .fetch_optional(&mut *tx.connection)
+        .fetch_optional(connection)
         .await?;
     Ok(found.map(drop).ok_or_else(|| unknown(server)))
 }

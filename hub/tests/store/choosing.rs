@@ -1,8 +1,10 @@
 //! What operations are over besides sites and servers, and what is refused for all that is chosen, at once.
 
 use kolga_hub::store::labels::{Labelled, SetLabels};
+use kolga_hub::store::operations::preparing::RemoveHalf;
 use kolga_hub::store::operations::start::{Start, Work};
 use kolga_hub::store::platforms::LockPlatform;
+use kolga_hub::store::servers::AddServer;
 use kolga_hub::store::{Refusal, Store, StoreError};
 use kolga_hub::wire::{ItemState, OperationState};
 use kolga_protocol::names::PlatformName;
@@ -27,7 +29,7 @@ fn migrate(to: &str, select: serde_json::Value) -> Start {
 }
 
 async fn refused(store: &Store, start: Start) -> Refusal {
-    match store.write(start).await {
+    match store.start(start).await {
         Err(StoreError::Refused(refusal)) => refusal,
         other => panic!("not refused: {other:?}"),
     }
@@ -109,7 +111,7 @@ pub async fn an_operation_over_platforms_makes_a_task_for_each_that_is_there_sti
             dry_run: true,
             ..start_of("platform.verify", chosen(select.clone()))
         };
-        let targets = store.write(start).await.expect("chosen").targets;
+        let targets = store.start(start).await.expect("chosen").targets;
         let names = targets.iter().filter_map(|target| target.platform.as_ref());
         let names: Vec<&str> = names.map(|name| name.as_str()).collect();
         assert_eq!(names, wanted, "{select}");
@@ -145,4 +147,43 @@ pub async fn an_operation_over_platforms_makes_a_task_for_each_that_is_there_sti
     let over = shown(store, id).await;
     assert_eq!(over.state, OperationState::Finished);
     assert_eq!(over.counts.succeeded, 2);
+}
+
+/// Over so many servers that it is written in several pieces, in the middle of which the hub dies.
+pub async fn an_operation_is_whole_or_not_there(store: &Store) {
+    let added = (0..3000).map(|number| {
+        store.write(AddServer {
+            name: server(&format!("n{number}")),
+            requested_by: "test".to_owned(),
+        })
+    });
+    for added in futures_util::future::join_all(added).await {
+        added.expect("added");
+    }
+    let start = || start_of("ping", chosen(json!({"on": ["n*"]})));
+    let rows = || store.counters().read().rows;
+    let before = rows();
+    {
+        let starting = store.start(start());
+        tokio::pin!(starting);
+        while rows() == before {
+            tokio::select! {
+                biased;
+                _ = &mut starting => panic!("it was whole at once"),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+    assert_eq!(store.operations(None, 100).await.expect("read"), []);
+    advance(store).await;
+    let mut pieces = 0;
+    while store.write(RemoveHalf).await.expect("removed") {
+        pieces += 1;
+    }
+    assert!(pieces > 2, "{pieces} pieces");
+    let id = started(store, start()).await;
+    assert!(!store.write(RemoveHalf).await.expect("looked"));
+    advance(store).await;
+    let counts = shown(store, id).await.counts;
+    assert_eq!((counts.total, counts.open, counts.waiting), (3000, 4, 2996));
 }

@@ -9,6 +9,7 @@ use kolga_hub::store::doubt::{CheckDue, NextCheck, Unknown};
 use kolga_hub::store::labels::{Labelled, SetLabels};
 use kolga_hub::store::locks::SetSiteLock;
 use kolga_hub::store::objects::Forget;
+use kolga_hub::store::operations::preparing::RemoveHalf;
 use kolga_hub::store::operations::prune::PruneOperations;
 use kolga_hub::store::operations::steer::{CancelOperation, Pause, ResumeOperation};
 use kolga_hub::store::platforms::{ForgetPlatform, LockPlatform};
@@ -411,6 +412,7 @@ async fn operations(store: &Store) -> TaskId {
     }
     let verify = || start_of("platform.verify", chosen(serde_json::json!({"all": true})));
     let of_platforms = started(store, verify()).await;
+    assert!(!store.write(RemoveHalf).await.expect("looked"));
     let stop = CancelOperation {
         operation: of_platforms,
         let_finish: true,

@@ -120,7 +120,8 @@ scenarios! {
         a_task_that_is_tried_again_by_itself_opens_its_operation_again,;
     choosing:
         a_target_that_none_of_the_chosen_can_have_is_refused_at_once,
-        an_operation_over_platforms_makes_a_task_for_each_that_is_there_still,;
+        an_operation_over_platforms_makes_a_task_for_each_that_is_there_still,
+        an_operation_is_whole_or_not_there,;
     pruning:
         an_operation_is_forgotten_when_all_its_tasks_are_gone,
         old_tasks_go_whole_and_what_is_not_over_stays,

@@ -40,7 +40,7 @@ pub fn start_of(kind: &str, select: Selector) -> Start {
 }
 
 pub async fn started(store: &Store, start: Start) -> OperationId {
-    let Started { id, .. } = store.write(start).await.expect("it is started");
+    let Started { id, .. } = store.start(start).await.expect("it is started");
     id.expect("it is no dry run")
 }
 
@@ -137,7 +137,7 @@ pub async fn the_set_of_an_operation_is_fixed_when_it_is_made(store: &Store) {
     ] {
         let mut start = start_of("site.disable", chosen(select.clone()));
         start.dry_run = true;
-        let targets = store.write(start).await.expect("chosen").targets;
+        let targets = store.start(start).await.expect("chosen").targets;
         let hosts = targets.iter().filter_map(|target| target.site.as_ref());
         let hosts: Vec<String> = hosts.map(ToString::to_string).collect();
         let wanted: Vec<String> = wanted.iter().map(|&number| host(number)).collect();
@@ -150,7 +150,7 @@ pub async fn the_set_of_an_operation_is_fixed_when_it_is_made(store: &Store) {
         (json!({"sites": [host(1), host(9)]}), "site_unknown"),
         (json!({}), "bad_selector"),
     ] {
-        let refused = store.write(start_of("site.disable", chosen(select))).await;
+        let refused = store.start(start_of("site.disable", chosen(select))).await;
         let Err(StoreError::Refused(refusal)) = refused else {
             panic!("{refused:?}");
         };

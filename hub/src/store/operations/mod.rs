@@ -8,6 +8,7 @@
 pub mod advance;
 pub(super) mod ends;
 mod judge;
+pub mod preparing;
 pub mod prune;
 mod select;
 pub mod start;
@@ -65,7 +66,7 @@ impl Running {
         let row = sqlx::query(
             "SELECT kind, params, requested_by, parallel, per_server, stop_after, state, reason, total, waiting, open,
                     succeeded, failed, cancelled, skipped, forgiven, finished_at
-               FROM operation WHERE id = $1",
+               FROM operation WHERE id = $1 AND total > 0",
         )
         .bind(id.to_string())
         .fetch_optional(&mut *tx.connection)

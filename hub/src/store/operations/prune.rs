@@ -28,7 +28,13 @@ impl Operation for PruneOperations {
         .fetch_optional(&mut *tx.connection)
         .await?;
         let Some(old) = old else { return Ok(Ok(false)) };
-        let id: String = old.try_get("id")?;
+        remove_piece(tx, old.try_get("id")?).await?;
+        Ok(Ok(true))
+    }
+}
+
+/// Removes some of the items of an operation; when there is none any more, the operation.
+pub(super) async fn remove_piece(tx: &mut Tx<'_>, id: String) -> Result<(), sqlx::Error> {
         let gone = sqlx::query(
             "DELETE FROM operation_item WHERE operation = $1
                 AND place < (SELECT min(place) FROM operation_item WHERE operation = $1) + $2",
@@ -49,6 +55,5 @@ impl Operation for PruneOperations {
                     .await?;
             }
         }
-        Ok(Ok(true))
-    }
+        Ok(())
 }

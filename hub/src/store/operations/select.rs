@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use kolga_protocol::names::{HostName, ServerName};
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use super::super::bulk::Bulk;
 use super::super::objects::unknown_site;
 use super::super::servers;
-use super::super::tx::{Outcome, Refusal, Tx};
+use super::super::tx::{Outcome, Refusal};
 use crate::selector::{Labels, Selector};
 use crate::wire::{Each, Target};
 
@@ -30,7 +30,7 @@ pub(super) struct Chosen {
 
 /// What a selector means.
 pub(super) async fn choose(
-    tx: &mut Tx<'_>,
+    connection: &mut AnyConnection,
     select: &Selector,
     each: Each,
 ) -> Result<Outcome<Chosen>, sqlx::Error> {
@@ -44,7 +44,7 @@ pub(super) async fn choose(
     }
     for name in select.on.iter().filter_map(|glob| glob.exact()) {
         let known = match name.parse::<ServerName>() {
-            Ok(name) => servers::known(tx, &name).await?,
+            Ok(name) => servers::is_known(connection, &name).await?,
             Err(error) => Err(Refusal::invalid("bad_name", error.to_string(), None)),
         };
         if let Err(refusal) = known {
@@ -52,15 +52,15 @@ pub(super) async fn choose(
         }
     }
     let mut chosen = if !select.sites.is_empty() {
-        match named(tx, &select.sites).await? {
+        match named(connection, &select.sites).await? {
             Ok(chosen) => chosen,
             Err(refusal) => return Ok(Err(refusal)),
         }
     } else {
         match each {
-            Each::Site => sites(tx, select).await?,
-            Each::Platform => platforms(tx, select).await?,
-            Each::Server => whole_servers(tx, select).await?,
+            Each::Site => sites(connection, select).await?,
+            Each::Platform => platforms(connection, select).await?,
+            Each::Server => whole_servers(connection, select).await?,
         }
     };
     chosen.targets.sort_unstable();
@@ -81,9 +81,9 @@ pub(super) async fn choose(
 }
 
 /// Sites by name: also those that are busy now, whose turn may come when they are not.
-async fn named(tx: &mut Tx<'_>, hosts: &[HostName]) -> Result<Outcome<Chosen>, sqlx::Error> {
+async fn named(connection: &mut AnyConnection, hosts: &[HostName]) -> Result<Outcome<Chosen>, sqlx::Error> {
     let rows = NAMED
-        .fetch(tx.connection, hosts, |query, host| {
+        .fetch(connection, hosts, |query, host| {
             query.bind(host.to_string())
         })
         .await?;
@@ -101,11 +101,11 @@ async fn named(tx: &mut Tx<'_>, hosts: &[HostName]) -> Result<Outcome<Chosen>, s
 }
 
 /// Sites that are there, of which the selector says the rest.
-async fn sites(tx: &mut Tx<'_>, select: &Selector) -> Result<Chosen, sqlx::Error> {
+async fn sites(connection: &mut AnyConnection, select: &Selector) -> Result<Chosen, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT host, server, profile, platform, labels FROM site WHERE condition = 'ready' ORDER BY host",
     )
-    .fetch_all(&mut *tx.connection)
+    .fetch_all(connection)
     .await?;
     let mut chosen = Chosen::default();
     for row in &rows {
@@ -129,11 +129,11 @@ async fn sites(tx: &mut Tx<'_>, select: &Selector) -> Result<Chosen, sqlx::Error
 }
 
 /// Platforms that are there, of which the selector says the rest.
-async fn platforms(tx: &mut Tx<'_>, select: &Selector) -> Result<Chosen, sqlx::Error> {
+async fn platforms(connection: &mut AnyConnection, select: &Selector) -> Result<Chosen, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT server, name, profile, labels FROM platform WHERE condition = 'ready' ORDER BY server, name",
     )
-    .fetch_all(&mut *tx.connection)
+    .fetch_all(connection)
     .await?;
     let mut chosen = Chosen::default();
     for row in &rows {
@@ -156,9 +156,9 @@ async fn platforms(tx: &mut Tx<'_>, select: &Selector) -> Result<Chosen, sqlx::E
     Ok(chosen)
 }
 
-async fn whole_servers(tx: &mut Tx<'_>, select: &Selector) -> Result<Chosen, sqlx::Error> {
+async fn whole_servers(connection: &mut AnyConnection, select: &Selector) -> Result<Chosen, sqlx::Error> {
     let rows = sqlx::query("SELECT name, labels FROM server ORDER BY name")
-        .fetch_all(&mut *tx.connection)
+        .fetch_all(connection)
         .await?;
     let mut chosen = Chosen::default();
     for row in &rows {

@@ -1,19 +1,19 @@
-//! Starts an operation: its set of servers, sites or platforms is chosen and written down in one transaction, and is the
-//! operation's from then on, whatever comes and goes later.
+//! Starts an operation: its set of servers, sites or platforms is chosen at one moment, and is the operation's from then on,
+//! whatever comes and goes later. [`super::preparing`] writes it down.
+
+use std::sync::Arc;
 
 use kolga_protocol::task::{Kind, Params};
 use serde_json::{Map, Value};
 
-use super::super::bulk::Bulk;
-use super::super::rows::json;
-use super::super::tx::{Operation, Outcome, Refusal, Tx, plain};
-use super::judge::refuse_for_all;
+use super::super::tx::Refusal;
+use super::super::{Store, StoreError};
+use super::preparing::{Begin, GoOn, Plan};
 use super::select::choose;
-use super::signed;
 use crate::selector::Selector;
-use crate::wire::{Each, ItemState, OperationId, OperationState, Target};
+use crate::wire::{Each, OperationId, Target};
 
-/// Items of one operation at most: bounds the time that everybody else waits for the writer.
+/// Items of one operation at most.
 const MOST: usize = 100_000;
 /// Tasks of one operation that may be open at once.
 pub const MOST_PARALLEL: u32 = 1000;
@@ -184,124 +184,48 @@ pub struct Started {
     pub targets: Vec<Target>,
 }
 
-static INSERT_ITEMS: Bulk = Bulk::new(
-    "INSERT INTO operation_item (operation, place, server, site, platform, state) VALUES",
-    6,
-    "",
-);
-static INSERT_SERVERS: Bulk = Bulk::new(
-    "INSERT INTO operation_server (operation, server, waiting, open) VALUES",
-    4,
-    "",
-);
-
-impl Operation for Start {
-    type Answer = Started;
-
-    async fn apply(&self, tx: &mut Tx<'_>) -> Result<Outcome<Started>, sqlx::Error> {
-        if !(1..=MOST_PARALLEL).contains(&self.parallel) || self.per_server == Some(0) {
-            return Ok(Err(Refusal::invalid(
+impl Store {
+    /// Starts an operation, or only says what it would be carried out on. The set is chosen in one reading of the lists;
+    /// then it is written down piece by piece, and nobody sees the operation before all of it is.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the selector is wrong, nothing is meant, nothing of it could succeed, or the database failed.
+    pub async fn start(&self, start: Start) -> Result<Started, StoreError> {
+        if !(1..=MOST_PARALLEL).contains(&start.parallel) || start.per_server == Some(0) {
+            return Err(Refusal::invalid(
                 "bad_count",
                 format!(
                     "between 1 and {MOST_PARALLEL} tasks can be open at once, and at least 1 on each server"
                 ),
                 None,
-            )));
+            )
+            .into());
         }
-        let chosen = match choose(tx, &self.select, self.work.each).await? {
-            Ok(chosen) => chosen,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        // What can succeed for none of them is told now, not once for each.
-        if let Err(refusal) = refuse_for_all(tx, &self.work, &chosen).await? {
-            return Ok(Err(refusal));
-        }
-        let targets = chosen.targets;
-        if targets.len() > MOST {
-            return Ok(Err(Refusal::invalid(
+        let mut reading = self.reads.begin().await?;
+        let chosen = choose(&mut reading, &start.select, start.work.each).await?;
+        reading.rollback().await?;
+        let chosen = chosen?;
+        if chosen.targets.len() > MOST {
+            return Err(Refusal::invalid(
                 "too_many",
                 format!(
                     "{} are meant; one operation is of {MOST} at most",
-                    targets.len()
+                    chosen.targets.len()
                 ),
                 "make several, of some servers each: --on 'web1*'".to_owned(),
-            )));
+            )
+            .into());
         }
-        if self.dry_run {
-            return Ok(Ok(Started { id: None, targets }));
+        let id = (!start.dry_run).then(OperationId::generate);
+        let plan = Arc::new(Plan { id, start, chosen });
+        let mut written = self.write(Begin(Arc::clone(&plan))).await?;
+        while id.is_some() && written < plan.chosen.targets.len() {
+            let plan = Arc::clone(&plan);
+            written = self.write(GoOn { plan, written }).await?;
         }
-        let id = OperationId::generate();
-        self.write(tx, id, &targets).await?;
-        let total = targets.len();
-        let detail = format!("{} on {total}: {}", self.work.kind, self.select);
-        tx.audit(
-            &self.requested_by,
-            "operation.start",
-            &id.to_string(),
-            &detail,
-        )
-        .await?;
-        tx.effects.room = true;
-        Ok(Ok(Started {
-            id: Some(id),
-            targets,
-        }))
-    }
-}
-
-impl Start {
-    async fn write(
-        &self,
-        tx: &mut Tx<'_>,
-        id: OperationId,
-        targets: &[Target],
-    ) -> Result<(), sqlx::Error> {
-        let total = signed(targets.len() as u64);
-        sqlx::query(
-            "INSERT INTO operation (id, kind, params, selector, requested_by, created_at, parallel, per_server,
-                                    stop_after, state, total, waiting, open, succeeded, failed, cancelled, skipped)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 0, 0, 0, 0, 0)",
-        )
-        .bind(id.to_string())
-        .bind(self.work.kind.as_str())
-        .bind(json(&self.work.params).unwrap_or_default())
-        .bind(json(&self.select).unwrap_or_default())
-        .bind(plain(&self.requested_by))
-        .bind(tx.now.0)
-        .bind(i64::from(self.parallel))
-        .bind(self.per_server.map(i64::from))
-        .bind(i64::from(self.stop_after))
-        .bind(OperationState::Running.as_str())
-        .bind(total)
-        .execute(&mut *tx.connection)
-        .await?;
-        let operation = id.to_string();
-        let items: Vec<(i64, &Target)> = (1..).zip(targets).collect();
-        let mut written = INSERT_ITEMS
-            .execute(tx.connection, &items, |query, (place, target)| {
-                query
-                    .bind(operation.clone())
-                    .bind(*place)
-                    .bind(target.server.to_string())
-                    .bind(target.site.as_ref().map(ToString::to_string))
-                    .bind(target.platform.as_ref().map(ToString::to_string))
-                    .bind(ItemState::Waiting.as_str())
-            })
-            .await?;
-        // Targets are in the order of their servers.
-        let servers: Vec<&[Target]> = targets
-            .chunk_by(|one, next| one.server == next.server)
-            .collect();
-        written += INSERT_SERVERS
-            .execute(tx.connection, &servers, |query, items| {
-                query
-                    .bind(operation.clone())
-                    .bind(items[0].server.to_string())
-                    .bind(signed(items.len() as u64))
-                    .bind(0_i64)
-            })
-            .await?;
-        tx.effects.rows += written + 1;
-        Ok(())
+        Ok(Started {
+            id,
+            targets: plan.chosen.targets.clone(),
+        })
     }
 }

@@ -27,7 +27,7 @@ impl Store {
         before: Option<OperationId>,
         limit: u32,
     ) -> Result<Vec<Operation>, StoreError> {
-        let sql = format!("{COLUMNS} WHERE id < $1 ORDER BY id DESC LIMIT $2");
+        let sql = format!("{COLUMNS} WHERE id < $1 AND total > 0 ORDER BY id DESC LIMIT $2");
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(before.map_or_else(|| "g".to_owned(), |id| id.to_string()))
             .bind(i64::from(limit))
@@ -41,7 +41,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the database fails.
     pub async fn operation(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {
-        let sql = AssertSqlSafe(format!("{COLUMNS} WHERE id = $1"));
+        let sql = AssertSqlSafe(format!("{COLUMNS} WHERE id = $1 AND total > 0"));
         let row = sqlx::query(sql)
             .bind(id.to_string())
             .fetch_optional(&self.reads)

@@ -794,3 +794,18 @@ fn a_build_of_the_first_version_is_still_read_and_had_no_packages() {
     });
     assert_eq!(Output::from_payload(&output).expect("it is read"), wanted);
 }
+
+#[test]
+fn a_list_of_backups_of_the_first_version_is_still_read() {
+    let params = older("backup.list.params.1", Kind::BackupList, 1);
+    let wanted = Params::BackupList(backup_list::Params {
+        site: Some("www.example.org".parse().expect("a name")),
+    });
+    assert_eq!(Params::from_payload(&params).expect("it is read"), wanted);
+    let output = older("backup.list.output.1", Kind::BackupList, 1);
+    let Output::BackupList(output) = Output::from_payload(&output).expect("it is read") else {
+        panic!("another kind");
+    };
+    assert_eq!((output.backups.len(), output.more), (1, 3));
+    assert_eq!((output.pruned, output.prunes_at), (None, None));
+}

@@ -4,8 +4,8 @@
 
 use kolga_protocol::task::Output;
 
-use crate::steps::drop_aside::DropAside;
 use crate::step::{AnyFinalStep, AnyStep, FinalStep, Listed, Step};
+use crate::steps::drop_aside::DropAside;
 
 /// The steps of one task in their order, and how its result is made.
 pub struct Plan {

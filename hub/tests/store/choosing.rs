@@ -53,9 +53,24 @@ pub async fn a_target_that_none_of_the_chosen_can_have_is_refused_at_once(store:
     let everywhere = || json!({"all": true});
     for (to, select, code, says) in [
         ("typo", everywhere(), "platform_unknown", "web1, web2"),
-        ("typo", json!({"sites": ["a.test"]}), "platform_unknown", "server web1 has no platform"),
-        ("two", json!({"on": ["web2"]}), "platform_unknown", "server web2 has no platform"),
-        ("wiki", everywhere(), "other_profile", "profile mediawiki, and a.test is one of static"),
+        (
+            "typo",
+            json!({"sites": ["a.test"]}),
+            "platform_unknown",
+            "server web1 has no platform",
+        ),
+        (
+            "two",
+            json!({"on": ["web2"]}),
+            "platform_unknown",
+            "server web2 has no platform",
+        ),
+        (
+            "wiki",
+            everywhere(),
+            "other_profile",
+            "profile mediawiki, and a.test is one of static",
+        ),
         ("old", everywhere(), "platform_locked", "use two"),
     ] {
         for dry_run in [true, false] {
@@ -77,7 +92,10 @@ pub async fn a_target_that_none_of_the_chosen_can_have_is_refused_at_once(store:
     assert_eq!((counts.open, counts.skipped), (1, 2));
     let skipped = items(store, id, Some(ItemState::Skipped)).await;
     let reason = skipped[0].reason.as_deref().unwrap_or_default();
-    assert!(reason.contains("server web2 has no platform two"), "{reason}");
+    assert!(
+        reason.contains("server web2 has no platform two"),
+        "{reason}"
+    );
 }
 
 pub async fn an_operation_over_platforms_makes_a_task_for_each_that_is_there_still(store: &Store) {
@@ -97,12 +115,18 @@ pub async fn an_operation_over_platforms_makes_a_task_for_each_that_is_there_sti
         of: Labelled::Platform(server("web2"), platform("two")),
         ..set
     };
-    let nowhere = store.write(nowhere).await.map_err(|error| error.to_string());
+    let nowhere = store
+        .write(nowhere)
+        .await
+        .map_err(|error| error.to_string());
     assert!(nowhere.is_err_and(|error| error.contains("web2 has no platform two")));
 
     for (select, wanted) in [
         (json!({"all": true}), &["one", "two", "wiki"][..]),
-        (json!({"on": ["web*"], "profile": "static"}), &["one", "two"]),
+        (
+            json!({"on": ["web*"], "profile": "static"}),
+            &["one", "two"],
+        ),
         (json!({"platform": "wiki"}), &["wiki"]),
         (json!({"labels": ["state=old"]}), &["two"]),
         (json!({"labels": ["!state"], "all": true}), &["one", "wiki"]),
@@ -123,11 +147,17 @@ pub async fn an_operation_over_platforms_makes_a_task_for_each_that_is_there_sti
         let refusal = refused(store, start_of("platform.verify", chosen(select))).await;
         assert_eq!(refusal.code, code, "{refusal}");
     }
-    let named = [("platform".to_owned(), json!("one"))].into_iter().collect();
+    let named = [("platform".to_owned(), json!("one"))]
+        .into_iter()
+        .collect();
     let named = Work::new("platform.verify", named, None).expect_err("it names them itself");
     assert!(named.message.contains("for one platform"), "{named}");
 
-    let id = started(store, start_of("platform.delete", chosen(json!({"all": true})))).await;
+    let id = started(
+        store,
+        start_of("platform.delete", chosen(json!({"all": true}))),
+    )
+    .await;
     // What goes meanwhile is told.
     let gone = Params::PlatformDelete(platform_delete::Params {
         platform: platform("one"),

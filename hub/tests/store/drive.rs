@@ -464,7 +464,7 @@ async fn operations(store: &Store) -> TaskId {
     store.write(cancel).await.expect("it runs");
     let mut all = start_of("site.disable", chosen(serde_json::json!({"all": true})));
     all.dry_run = true;
-    store.write(all).await.expect("only asked");
+    store.start(all).await.expect("only asked");
     store.operations(None, 100).await.expect("read");
     let text = id.to_string();
     for part in [&text[..18], &text[24..]] {

@@ -1,8 +1,11 @@
 //! `backup.list`: what a spoke's backups hold of its sites, also of those that are gone.
+//!
+//! Version 1 knew nothing of spokes that prune by themselves.
 
 use serde::{Deserialize, Serialize};
 
-use super::Task;
+use super::{Older, Task};
+use crate::envelope::decode_body;
 use crate::id::UnixMillis;
 use crate::names::HostName;
 use crate::object::{Claim, Lane};
@@ -53,6 +56,13 @@ pub struct Backup {
     pub at: UnixMillis,
 }
 
+/// Version 1.
+#[derive(Deserialize)]
+struct Output1 {
+    backups: Vec<Backup>,
+    more: u32,
+}
+
 impl Task for Params {
     const VERSION: u16 = 2;
     const LANE: Lane = Lane::Light;
@@ -62,5 +72,21 @@ impl Task for Params {
 
     fn claims(&self) -> Vec<Claim> {
         Vec::new()
+    }
+
+    fn older(version: u16, body: &[u8]) -> Older<Self> {
+        (version == 1).then(|| decode_body(body))
+    }
+
+    fn older_output(version: u16, body: &[u8]) -> Older<Output> {
+        (version == 1).then(|| {
+            let Output1 { backups, more } = decode_body(body)?;
+            Ok(Output {
+                backups,
+                more,
+                pruned: None,
+                prunes_at: None,
+            })
+        })
     }
 }

@@ -64,7 +64,9 @@ impl Far {
         far.knows("another");
         far.give();
         let config = far.path("config").display().to_string();
-        far.argv = ["/usr/sbin/sshd", "-D", "-e", "-f", &config].map(str::to_owned).into();
+        far.argv = ["/usr/sbin/sshd", "-D", "-e", "-f", &config]
+            .map(str::to_owned)
+            .into();
         far.start().await;
         far
     }
@@ -73,8 +75,18 @@ impl Far {
     pub async fn rest(stack: &Stack, folder: &Path) -> Self {
         let mut far = Self::new(stack, "rest");
         far.give();
-        let (address, folder) = (format!("127.0.0.1:{}", far.port), folder.display().to_string());
-        let words = ["/usr/bin/rclone", "serve", "restic", "--addr", &address, &folder];
+        let (address, folder) = (
+            format!("127.0.0.1:{}", far.port),
+            folder.display().to_string(),
+        );
+        let words = [
+            "/usr/bin/rclone",
+            "serve",
+            "restic",
+            "--addr",
+            &address,
+            &folder,
+        ];
         far.argv = words.map(str::to_owned).into();
         far.start().await;
         far
@@ -95,7 +107,10 @@ impl Far {
     fn give(&self) {
         let uid = Some(self.stack.uid());
         let inside = std::fs::read_dir(&self.folder).expect("a folder").flatten();
-        for path in inside.map(|entry| entry.path()).chain([self.folder.clone()]) {
+        for path in inside
+            .map(|entry| entry.path())
+            .chain([self.folder.clone()])
+        {
             std::os::unix::fs::chown(&path, uid, None).expect("given");
             let mode = if path.is_dir() { 0o700 } else { 0o600 };
             let mode = std::fs::Permissions::from_mode(mode);
@@ -108,7 +123,14 @@ impl Far {
         let user = self.stack.text("/user").to_owned();
         let log = std::fs::File::create(self.path("log")).expect("a log");
         let child = Command::new("/usr/bin/setpriv")
-            .args(["--reuid", &user, "--regid", &user, "--init-groups", "--inh-caps=-all"])
+            .args([
+                "--reuid",
+                &user,
+                "--regid",
+                &user,
+                "--init-groups",
+                "--inh-caps=-all",
+            ])
             .args(["--pdeathsig", "KILL", "--"])
             .args(&self.argv)
             .current_dir("/")
@@ -122,9 +144,11 @@ impl Far {
             .expect("it starts");
         self.child = Some(child);
         let port = self.port;
-        until("the far host answers", std::time::Duration::from_secs(20), async || {
-            TcpStream::connect(("127.0.0.1", port)).ok()
-        })
+        until(
+            "the far host answers",
+            std::time::Duration::from_secs(20),
+            async || TcpStream::connect(("127.0.0.1", port)).ok(),
+        )
         .await;
     }
 

@@ -40,7 +40,10 @@ async fn fails(scene: &Scene) -> String {
     let ended = scene.backup(HOST).await;
     assert_eq!(ended["state"], "failed", "{ended:#}");
     assert_eq!(ended["failure"]["step"], "open_repository", "{ended:#}");
-    ended["failure"]["message"].as_str().expect("a reason").to_owned()
+    ended["failure"]["message"]
+        .as_str()
+        .expect("a reason")
+        .to_owned()
 }
 
 /// Made, listed, verified, restored, pruned.
@@ -56,7 +59,10 @@ async fn every_way(scene: &Scene) {
     let ids = listed["backups"].as_array().expect("a list").iter();
     let ids: Vec<&str> = ids.filter_map(|backup| backup["id"].as_str()).collect();
     assert_eq!(ids, [&*second, &*first]);
-    assert_eq!((&listed["pruned"], &listed["prunes_at"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&listed["pruned"], &listed["prunes_at"]),
+        (&Value::Null, &Value::Null)
+    );
     let verified = done(scene, "backup.verify", json!({"backup": first})).await;
     assert!(verified["files"].as_u64() > Some(1), "{verified}");
 
@@ -112,7 +118,10 @@ async fn a_tenant_carries_nothing_out(scene: &Scene) {
     stop.store(true, Ordering::Relaxed);
     swapper.join().expect("it ends");
     let swaps = swaps.load(Ordering::Relaxed);
-    println!("{swaps} swaps, {} backups made, {refused} refused", made.len());
+    println!(
+        "{swaps} swaps, {} backups made, {refused} refused",
+        made.len()
+    );
     assert!(swaps > 100, "only {swaps} swaps");
     for id in &made {
         scene.restore(id);
@@ -134,7 +143,10 @@ async fn a_repository_over_sftp_is_as_good_as_a_folder_and_only_on_the_host_that
     let (user, folder) = (stack.text("/user"), repository(&stack, SERVER));
     let address = format!("sftp://{user}@127.0.0.1:{}/{}", far.port, folder.display());
     let file = |name: &str| far.path(name).display().to_string();
-    let more = [("ssh_key", file("key")), ("ssh_known_hosts", file("known_hosts"))];
+    let more = [
+        ("ssh_key", file("key")),
+        ("ssh_known_hosts", file("known_hosts")),
+    ];
     let scene = scene("sftp", &address, &more).await;
     scene.install(HOST, "static").await;
 
@@ -147,7 +159,10 @@ async fn a_repository_over_sftp_is_as_good_as_a_folder_and_only_on_the_host_that
 
     far.stop();
     let why = fails(&scene).await;
-    assert!(why.contains("cannot be reached") && why.contains("Connection refused"), "{why}");
+    assert!(
+        why.contains("cannot be reached") && why.contains("Connection refused"),
+        "{why}"
+    );
     far.start().await;
     scene.backed_up(HOST).await;
     std::fs::remove_file(far.path("known_hosts")).expect("it was there");

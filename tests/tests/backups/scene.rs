@@ -28,7 +28,11 @@ impl Scene {
     pub async fn with_trash(name: &str, days: i64) -> Self {
         let stack = Stack::load();
         clear(&stack, SERVER).await;
-        Self::on(name, stack.with_setting(SERVER, "trash", "keep_days", days.into())).await
+        Self::on(
+            name,
+            stack.with_setting(SERVER, "trash", "keep_days", days.into()),
+        )
+        .await
     }
 
     /// On a spoke of this stack, which has been cleared.

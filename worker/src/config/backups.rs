@@ -93,7 +93,8 @@ impl Backups {
         };
         let port = port.map(str::parse).transpose().ok()?;
         let plain = |text: &str, more: &[u8]| {
-            let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b) || more.contains(&b);
+            let fits =
+                |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b) || more.contains(&b);
             !text.is_empty() && !text.starts_with('-') && text.bytes().all(fits)
         };
         if path.is_empty() || !plain(host, b":") || !user.is_none_or(|user| plain(user, b"")) {
@@ -153,9 +154,17 @@ mod tests {
     #[test]
     fn an_address_by_ssh_is_read_as_restic_reads_it() {
         for (address, destination, port) in [
-            ("sftp:kolga@backup.example.org:/srv/kolga", "kolga@backup.example.org", None),
+            (
+                "sftp:kolga@backup.example.org:/srv/kolga",
+                "kolga@backup.example.org",
+                None,
+            ),
             ("sftp:backup:kolga", "backup", None),
-            ("sftp://kolga@backup:2222//srv/kolga", "kolga@backup", Some(2222)),
+            (
+                "sftp://kolga@backup:2222//srv/kolga",
+                "kolga@backup",
+                Some(2222),
+            ),
             ("sftp://backup/kolga", "backup", None),
             ("sftp://kolga@[::1]:2222//srv", "kolga@::1", Some(2222)),
             ("sftp://[::1]//srv", "::1", None),

@@ -59,7 +59,7 @@ impl TryFrom<String> for At {
                 None => (None, first),
             };
             let (hours, minutes) = time.split_once(':')?;
-            let number = |text: &str, most: u64| {
+            let number = |text: &str, most: u64| -> Option<u64> {
                 let plain = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
                 text.parse().ok().filter(|&number| plain && number < most)
             };
@@ -69,7 +69,9 @@ impl TryFrom<String> for At {
                 seconds,
             })
         };
-        read().ok_or_else(|| format!("{text:?} is no time such as \"03:30\" or \"sunday 03:30\", by UTC"))
+        read().ok_or_else(|| {
+            format!("{text:?} is no time such as \"03:30\" or \"sunday 03:30\", by UTC")
+        })
     }
 }
 
@@ -120,8 +122,17 @@ mod tests {
     #[test]
     fn what_is_no_time_is_refused() {
         for wrong in [
-            "", "3:30", "24:00", "03:60", "0330", "Sunday 03:30", "sunday", "sunday  03:30",
-            "sunday 03:30 ", "+3:30", "03:30 sunday",
+            "",
+            "3:30",
+            "24:00",
+            "03:60",
+            "0330",
+            "Sunday 03:30",
+            "sunday",
+            "sunday  03:30",
+            "sunday 03:30 ",
+            "+3:30",
+            "03:30 sunday",
         ] {
             assert!(at(wrong).is_err(), "{wrong}");
         }

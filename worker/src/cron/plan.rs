@@ -45,7 +45,10 @@ impl Timetable {
         if same {
             return Ok(());
         }
-        let is_new = self.of.as_ref().is_none_or(|(of, _)| !Arc::ptr_eq(of, spoke));
+        let is_new = self
+            .of
+            .as_ref()
+            .is_none_or(|(of, _)| !Arc::ptr_eq(of, spoke));
         if is_new {
             self.prune = pruning::next(&spoke.config, now());
         }

@@ -150,6 +150,7 @@ impl Restic {
                 let said = String::from_utf8_lossy(&asked.stderr).into_owned();
                 if !said.contains(NO_REPOSITORY) {
                     let reached = asked.success(RESTIC).map(drop);
+                    let reached = self.ask_host(cx).await.and(reached);
                     return reached.context("the repository cannot be reached");
                 }
                 let made = self.command(cx)?.arg("init").capture(cx).await?;

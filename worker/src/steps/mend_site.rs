@@ -83,7 +83,13 @@ impl Step for MendSite {
                 return Ok(());
             }
             let top = sites.dir(record.host.as_str())?;
-            blocking(move || mends.iter().rev().try_for_each(|mend| undo_one(&top, mend, run))).await
+            blocking(move || {
+                mends
+                    .iter()
+                    .rev()
+                    .try_for_each(|mend| undo_one(&top, mend, run))
+            })
+            .await
         };
         undone.await.map_err(|error| {
             let left = layout::site(&cx.spoke.config, &record.host);

@@ -181,7 +181,9 @@ fn take_out(folder: &Dir, was: &Path) -> anyhow::Result<()> {
 }
 
 pub(super) fn mend(top: &Dir, mends: &[crate::survey::Mend], stop: &Stop) -> anyhow::Result<()> {
-    mends.iter().try_for_each(|mend| mend_one(top, mend, None, stop))
+    mends
+        .iter()
+        .try_for_each(|mend| mend_one(top, mend, None, stop))
 }
 
 #[cfg(test)]

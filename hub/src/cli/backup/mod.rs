@@ -158,7 +158,10 @@ fn show(output: &backup_list::Output, screen: &Screen) -> Result<(), Trouble> {
             None => format!("{} went, {} stay", pruned.gone, pruned.kept),
             Some(failure) => format!("failed: {}", printable(failure)),
         };
-        screen.line(&format!("Pruned by the server itself {} ago: {how}", age(pruned.at)))?;
+        screen.line(&format!(
+            "Pruned by the server itself {} ago: {how}",
+            age(pruned.at)
+        ))?;
     }
     if let Some(at) = output.prunes_at {
         screen.line(&format!("The server prunes them next at {}", instant(at)))?;

@@ -73,7 +73,9 @@ Example:
     /// Let a platform take new sites again
     Unlock(Named),
     /// Mark a platform, for --label to choose by
-    #[command(after_help = "Example:\n  kolga platform label wp-6.1 --server web1 state=old owner-")]
+    #[command(
+        after_help = "Example:\n  kolga platform label wp-6.1 --server web1 state=old owner-"
+    )]
     Label {
         #[command(flatten)]
         platform: Named,
@@ -124,8 +126,15 @@ impl Command {
             Self::Lock(lock) => lock.run(client, screen).await,
             Self::Unlock(named) => act::unlock(named, client, screen).await,
             Self::Label { platform, changes } => {
-                let labels = |platform: &Platform| &platform.labels;
-                changes.make(&platform.path(), labels, client, screen).await
+                let path = platform.path();
+                changes
+                    .make(
+                        &path,
+                        |platform: &Platform| &platform.labels,
+                        client,
+                        screen,
+                    )
+                    .await
             }
             Self::Show(named) => {
                 let platform: Platform = client.get(&named.path(), &[]).await?;

@@ -152,7 +152,8 @@ impl Plan {
         let Start { work, select, .. } = &self.start;
         let detail = format!("{} on {total}: {select}", work.kind);
         let who = &self.start.requested_by;
-        tx.audit(who, "operation.start", &operation, &detail).await?;
+        tx.audit(who, "operation.start", &operation, &detail)
+            .await?;
         tx.effects.room = true;
         Ok(())
     }
@@ -170,7 +171,9 @@ impl Operation for RemoveHalf {
         let half = sqlx::query("SELECT id FROM operation WHERE total = 0 LIMIT 1")
             .fetch_optional(&mut *tx.connection)
             .await?;
-        let Some(half) = half else { return Ok(Ok(false)) };
+        let Some(half) = half else {
+            return Ok(Ok(false));
+        };
         remove_piece(tx, half.try_get("id")?).await?;
         Ok(Ok(true))
     }

@@ -35,25 +35,25 @@ impl Operation for PruneOperations {
 
 /// Removes some of the items of an operation; when there is none any more, the operation.
 pub(super) async fn remove_piece(tx: &mut Tx<'_>, id: String) -> Result<(), sqlx::Error> {
-        let gone = sqlx::query(
-            "DELETE FROM operation_item WHERE operation = $1
+    let gone = sqlx::query(
+        "DELETE FROM operation_item WHERE operation = $1
                 AND place < (SELECT min(place) FROM operation_item WHERE operation = $1) + $2",
-        )
-        .bind(id.clone())
-        .bind(PIECE)
-        .execute(&mut *tx.connection)
-        .await?
-        .rows_affected();
-        if gone == 0 {
-            for sql in [
-                "DELETE FROM operation_server WHERE operation = $1",
-                "DELETE FROM operation WHERE id = $1",
-            ] {
-                sqlx::query(sql)
-                    .bind(id.clone())
-                    .execute(&mut *tx.connection)
-                    .await?;
-            }
+    )
+    .bind(id.clone())
+    .bind(PIECE)
+    .execute(&mut *tx.connection)
+    .await?
+    .rows_affected();
+    if gone == 0 {
+        for sql in [
+            "DELETE FROM operation_server WHERE operation = $1",
+            "DELETE FROM operation WHERE id = $1",
+        ] {
+            sqlx::query(sql)
+                .bind(id.clone())
+                .execute(&mut *tx.connection)
+                .await?;
         }
-        Ok(())
+    }
+    Ok(())
 }

@@ -81,7 +81,10 @@ pub(super) async fn choose(
 }
 
 /// Sites by name: also those that are busy now, whose turn may come when they are not.
-async fn named(connection: &mut AnyConnection, hosts: &[HostName]) -> Result<Outcome<Chosen>, sqlx::Error> {
+async fn named(
+    connection: &mut AnyConnection,
+    hosts: &[HostName],
+) -> Result<Outcome<Chosen>, sqlx::Error> {
     let rows = NAMED
         .fetch(connection, hosts, |query, host| {
             query.bind(host.to_string())
@@ -129,7 +132,10 @@ async fn sites(connection: &mut AnyConnection, select: &Selector) -> Result<Chos
 }
 
 /// Platforms that are there, of which the selector says the rest.
-async fn platforms(connection: &mut AnyConnection, select: &Selector) -> Result<Chosen, sqlx::Error> {
+async fn platforms(
+    connection: &mut AnyConnection,
+    select: &Selector,
+) -> Result<Chosen, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT server, name, profile, labels FROM platform WHERE condition = 'ready' ORDER BY server, name",
     )
@@ -156,7 +162,10 @@ async fn platforms(connection: &mut AnyConnection, select: &Selector) -> Result<
     Ok(chosen)
 }
 
-async fn whole_servers(connection: &mut AnyConnection, select: &Selector) -> Result<Chosen, sqlx::Error> {
+async fn whole_servers(
+    connection: &mut AnyConnection,
+    select: &Selector,
+) -> Result<Chosen, sqlx::Error> {
     let rows = sqlx::query("SELECT name, labels FROM server ORDER BY name")
         .fetch_all(connection)
         .await?;

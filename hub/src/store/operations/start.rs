@@ -148,7 +148,8 @@ fn unfit(kind: &str, each: Option<Each>) -> Refusal {
     Refusal::invalid(
         "bad_task",
         format!("an operation cannot be made of {kind} tasks{about}"),
-        "its tasks are of one kind, about servers, or about sites or platforms that are there".to_owned(),
+        "its tasks are of one kind, about servers, or about sites or platforms that are there"
+            .to_owned(),
     )
 }
 

@@ -186,7 +186,10 @@ async fn what_a_change_kept_is_put_back_by_a_rename_when_nginx_does_not_load_it(
     back.await.expect("put back");
     assert_eq!(is(), was, "the very file");
     let names = nginx.sites_dir().expect("there").names();
-    assert_eq!(names.expect("read"), [std::ffi::OsString::from(file_name(&host))]);
+    assert_eq!(
+        names.expect("read"),
+        [std::ffi::OsString::from(file_name(&host))]
+    );
 }
 
 #[tokio::test]

@@ -245,7 +245,9 @@ impl Nginx {
             Err(ordered) => Err(ordered.into()),
         };
         if loaded.is_err()
-            && let Err(error) = self.load_before(&cx, &job.host, previous, keep.as_ref()).await
+            && let Err(error) = self
+                .load_before(&cx, &job.host, previous, keep.as_ref())
+                .await
         {
             cx.log
                 .warn(format!("nginx could not be put back: {error:#}"));

@@ -4,14 +4,18 @@
 //! Confined like the restic that starts it, it may read its key and the known hosts besides.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use super::Restic;
 use crate::cx::Cx;
+use crate::process::Command;
 use crate::secrets::secret_file;
 
 const SSH: &str = "/usr/bin/ssh";
+/// For one question.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What a host has to be known by, and how long it may be silent: a minute, and 20 seconds at the beginning.
 const OPTIONS: &[&str] = &[
     "IdentitiesOnly=yes",
@@ -31,6 +35,23 @@ impl Restic {
     /// # Errors
     /// When the key is not there or others may read it, or there is no list of known hosts.
     pub(super) fn ssh_command(&self, cx: &Cx) -> anyhow::Result<Option<String>> {
+        // restic takes it apart at spaces; paths and hosts have none, which the configuration sees to.
+        Ok(self.ssh_argv(cx)?.map(|argv| argv.join(" ")))
+    }
+
+    /// Asks the host itself, when restic cannot get at what is there: restic does not wait for what `ssh` says.
+    ///
+    /// # Errors
+    /// When there is no way to the host, in `ssh`'s words.
+    pub(super) async fn ask_host(&self, cx: &Cx) -> anyhow::Result<()> {
+        let Some(argv) = self.ssh_argv(cx)? else {
+            return Ok(());
+        };
+        let asked = Command::from_argv(&argv)?.time_limit(PATIENCE);
+        asked.capture(cx).await?.success(SSH).map(drop)
+    }
+
+    fn ssh_argv(&self, cx: &Cx) -> anyhow::Result<Option<Vec<String>>> {
         let Some(host) = self.config.sftp() else {
             return Ok(None);
         };
@@ -55,16 +76,14 @@ impl Restic {
             words.extend(["-p".to_owned(), port.to_string()]);
         }
         words.extend(["-s".to_owned(), host.destination, "sftp".to_owned()]);
-        // restic takes it apart at spaces; paths and hosts have none, which the configuration sees to.
-        Ok(Some(words.join(" ")))
+        Ok(Some(words))
     }
 
     /// What `ssh` reads: its key, and the keys of hosts.
     pub(super) fn ssh_files(&self, cx: &Cx) -> [PathBuf; 2] {
         let own = cx.spoke.config.state_dir.join(".ssh");
-        let named = |path: &Option<PathBuf>, name: &str| {
-            path.clone().unwrap_or_else(|| own.join(name))
-        };
+        let named =
+            |path: &Option<PathBuf>, name: &str| path.clone().unwrap_or_else(|| own.join(name));
         [
             named(&self.config.ssh_key, "id_ed25519"),
             named(&self.config.ssh_known_hosts, "known_hosts"),

@@ -76,18 +76,15 @@ async fn start(store: &Store, sites: u32) -> anyhow::Result<(Duration, Duration)
         // It looks for what is not there, and so takes no time of its own.
         let another = store.write(PruneOperations);
         tokio::pin!(another);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut starting => {
-                    done?;
-                    return Ok((began.elapsed(), longest));
-                }
-                written = &mut another => {
-                    written?;
-                    longest = longest.max(asked.elapsed());
-                    break;
-                }
+        tokio::select! {
+            biased;
+            done = &mut starting => {
+                done?;
+                return Ok((began.elapsed(), longest));
+            }
+            written = &mut another => {
+                written?;
+                longest = longest.max(asked.elapsed());
             }
         }
     }

@@ -16,8 +16,8 @@ use kolga_protocol::task::{
     backup_prune, backup_verify, ping, platform_build, platform_delete, platform_verify,
     recipe_list, recipe_run, server_inventory, server_print, server_verify, site_backup,
     site_clone, site_delete, site_disable, site_enable, site_https, site_import, site_install,
-    site_login, site_migrate, site_names, site_restore, site_run, site_verify, trash_empty,
-    trash_list, trash_restore,
+    site_login, site_migrate, site_names, site_pool, site_restore, site_run, site_verify,
+    trash_empty, trash_list, trash_restore,
 };
 use uuid::Uuid;
 
@@ -415,6 +415,19 @@ fn sample(kind: Kind) -> (Params, Output) {
                 url: "http://example.org/".to_owned(),
                 names: some_names(),
                 changed: true,
+            }),
+        ),
+        Kind::SitePool => (
+            Params::SitePool(site_pool::Params {
+                site: "www.example.org".parse().expect("a name"),
+                own: true,
+            }),
+            Output::SitePool(site_pool::Output {
+                url: "http://www.example.org/".to_owned(),
+                user: "kolga-s01".to_owned(),
+                changed: true,
+                files: 3000,
+                bytes: 60_000_000,
             }),
         ),
         Kind::SiteHttps => (

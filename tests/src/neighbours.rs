@@ -141,7 +141,9 @@ impl Stranger {
             Kind::SiteEnable | Kind::SiteDisable | Kind::SiteNames | Kind::SiteHttps => {
                 vec![Self::VhostOfAnother]
             }
-            Kind::SiteMigrate => vec![Self::FolderOfAnother, Self::VhostOfAnother],
+            Kind::SiteMigrate | Kind::SitePool => {
+                vec![Self::FolderOfAnother, Self::VhostOfAnother]
+            }
             // Of the site that it is made of, and where the copy is to be.
             Kind::SiteClone => vec![Self::FolderOfAnother, Self::Folder, Self::Vhost],
         };

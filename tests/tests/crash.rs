@@ -128,6 +128,7 @@ scenarios! {
     site_backup_php = SiteBackup "php";
     site_backup_wordpress = SiteBackup "wordpress";
     site_https_static = SiteHttps "static";
+    site_pool_php = SitePool "php";
     site_names_static = SiteNames "static";
     site_names_wordpress = SiteNames "wordpress";
     site_restore_wordpress = SiteRestore "wordpress";

@@ -108,7 +108,8 @@ impl Site {
         let (own, options) = wanted_pool(&entry.options, &profile)?;
         let own_pool = match &entry.pool {
             Some(user) => Some(OnceLock::from(spoke.need_pools()?.get(user)?)),
-            None => None,
+            // One that comes from elsewhere finds its pool here.
+            None => own.then(OnceLock::new),
         };
         anyhow::ensure!(
             own == own_pool.is_some(),
@@ -131,6 +132,21 @@ impl Site {
             code,
             profile,
         })
+    }
+
+    /// The same site with a pool of its own, which step `open_pool` finds, or with the one that sites share.
+    ///
+    /// # Errors
+    /// When it runs no PHP.
+    pub fn with_own_pool(mut self, own: bool) -> anyhow::Result<Self> {
+        let name: OptionName = pools::OPTION.parse()?;
+        self.options.remove(&name);
+        if own {
+            self.options.insert(name, pools::OWN.parse()?);
+        }
+        wanted_pool(&self.options, &self.profile)?;
+        self.own_pool = own.then(OnceLock::new);
+        Ok(self)
     }
 
     /// The name that visitors are sent to.

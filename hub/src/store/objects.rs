@@ -7,7 +7,7 @@ use kolga_protocol::id::TaskId;
 use kolga_protocol::names::{HostName, ServerName, SiteAlias};
 use kolga_protocol::task::{
     Params, platform_build, site_backup, site_delete, site_disable, site_enable, site_https,
-    site_install, site_login, site_restore, site_run, site_verify,
+    site_install, site_login, site_pool, site_restore, site_run, site_verify,
 };
 use sqlx::{AnyConnection, Row};
 
@@ -62,6 +62,7 @@ pub(super) async fn claim(
         | Params::SiteEnable(site_enable::Params { site })
         | Params::SiteDisable(site_disable::Params { site })
         | Params::SiteHttps(site_https::Params { site, .. })
+        | Params::SitePool(site_pool::Params { site, .. })
         | Params::SiteLogin(site_login::Params { site, .. })
         | Params::SiteRestore(site_restore::Params { site, .. })
         | Params::SiteRun(site_run::Params { site, .. })

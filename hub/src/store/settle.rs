@@ -143,6 +143,7 @@ async fn settle_row(
         Params::SiteEnable(_)
         | Params::SiteDisable(_)
         | Params::SiteRun(_)
+        | Params::SitePool(_)
         | Params::SiteLogin(_) => {}
         Params::SiteInstall(params) => {
             let url = match output {

@@ -29,6 +29,7 @@ pub mod site_install;
 pub mod site_login;
 pub mod site_migrate;
 pub mod site_names;
+pub mod site_pool;
 pub mod site_restore;
 pub mod site_run;
 pub mod site_verify;
@@ -303,6 +304,7 @@ tasks! {
     BackupDelete = backup_delete, "backup.delete";
     BackupPrune = backup_prune, "backup.prune";
     BackupExtract = backup_extract, "backup.extract";
+    SitePool = site_pool, "site.pool";
 }
 
 impl Payload {

@@ -111,6 +111,8 @@ impl Scenario {
             Kind::SiteNames => vec![Some("static"), Some("wordpress")],
             // The steps are those of site.names.
             Kind::SiteHttps => vec![Some("static")],
+            // One with settings.
+            Kind::SitePool => vec![Some("php")],
             Kind::SiteEnable | Kind::SiteDisable | Kind::SiteVerify | Kind::SiteBackup => {
                 built_in.into_iter().map(Some).collect()
             }
@@ -183,7 +185,7 @@ impl Scenario {
                 || is_backup && name == backups::SNAPSHOTS
                 || is_build && name.contains("/try")
                 || extracts && name.contains(&format!("/{}", backups::EXTRACTED))
-                || own_pool && name.contains("/state/pools/")
+                || (own_pool || self.kind == Kind::SitePool) && name.contains("/state/pools/")
                 || keeps_trash && (name.contains("/.trash") || name.contains("/trash/"))
         }
     }
@@ -252,6 +254,7 @@ impl Scenario {
             Kind::SiteBackup => self.site_task(self.kind, json!({})),
             Kind::SiteNames => self.site_task(self.kind, self.other_names(true)),
             Kind::SiteHttps => self.site_task(self.kind, json!({"https": "redirect"})),
+            Kind::SitePool => self.site_task(self.kind, json!({"own": true})),
             Kind::SiteRestore => self.site_task(self.kind, json!({"backup": backups::only(stack)})),
             Kind::BackupVerify => task(json!({"backup": backups::only(stack)})),
             Kind::BackupDelete => {
@@ -350,6 +353,11 @@ impl Scenario {
             Kind::SiteEnable => self.on_the_site(hub, Kind::SiteDisable).await,
             Kind::SiteDisable => self.on_the_site(hub, Kind::SiteEnable).await,
             Kind::SiteNames => self.change_names(hub, false).await,
+            Kind::SitePool => {
+                let back = self.site_task(self.kind, json!({"own": false}));
+                let task = hub.ask(&back).await;
+                hub.succeeds(&task).await;
+            }
             Kind::SiteHttps => {
                 let off = self.site_task(Kind::SiteHttps, json!({"https": "off"}));
                 let task = hub.ask(&off).await;

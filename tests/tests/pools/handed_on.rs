@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kolga_tests::furnish::tree;
 use kolga_tests::scenario::trash;
 use serde_json::json;
 
@@ -186,4 +187,49 @@ async fn a_site_keeps_its_pool_when_it_is_restored_or_renamed_and_a_copy_has_ano
         assert_eq!(nothing, (&json!([]), &json!([])), "{verified:#}");
     }
     scene.end(&[NEXT, COPY]).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_site_that_is_there_gets_a_pool_to_itself_with_all_its_files_and_shares_one_again() {
+    let scene = Scene::new(0).await;
+    let folder = scene.install(ONE, false).await;
+    scene.install(NEXT, false).await;
+    let shared = scene.user(ONE).await;
+    let mine = folder.join("files/own/mine");
+    let made = scene.tries(ONE, "folder", folder.join("files/own")).await;
+    assert_eq!(made, true);
+    assert_eq!(scene.tries(ONE, "write", &mine).await, 6);
+    assert_eq!(
+        scene.tries(NEXT, "read", &mine).await,
+        "theirs",
+        "they share a pool"
+    );
+    let before = tree(&folder);
+
+    let told = scene.on_site(ONE, "site.pool", json!({"own": true})).await;
+    let own = scene.user(ONE).await;
+    assert_ne!(own, shared);
+    assert_eq!(
+        (&told["changed"], &told["user"]),
+        (&json!(true), &json!(scene.pool_of(own)))
+    );
+    assert_eq!(tree(&folder), before, "every path and byte");
+    for what in ["read", "write"] {
+        assert_eq!(scene.tries(NEXT, what, &mine).await, false, "{what}");
+    }
+    assert_eq!(scene.tries(ONE, "write", &mine).await, 6);
+    assert_eq!(scene.tries(ONE, "rows", "").await, "let in: 42");
+    let again = scene.on_site(ONE, "site.pool", json!({"own": true})).await;
+    assert_eq!(again["changed"], false);
+
+    scene.on_site(ONE, "site.pool", json!({"own": false})).await;
+    assert_eq!(scene.user(ONE).await, shared);
+    assert_eq!(scene.tries(ONE, "write", &mine).await, 6);
+    let verified = scene.on_site(ONE, "site.verify", json!({})).await;
+    let nothing = (&verified["changes"], &verified["problems"]);
+    assert_eq!(nothing, (&json!([]), &json!([])), "{verified:#}");
+    scene.install(COPY, true).await;
+    assert_eq!(scene.user(COPY).await, own, "its pool is free again");
+    scene.end(&[ONE, NEXT, COPY]).await;
 }

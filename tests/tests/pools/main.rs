@@ -4,3 +4,4 @@ mod apart;
 mod handed_on;
 mod rights;
 mod scene;
+mod scripts;

@@ -11,6 +11,7 @@ use kolga_tests::scenario::SERVER;
 use kolga_tests::stack::Stack;
 use kolga_tests::worker::{Orders, Worker};
 use kolga_tests::world::{cheapen, clear};
+use kolga_worker::files::user_id;
 use serde_json::{Value, json};
 
 const PROBE: &[u8] = include_bytes!("probe.php");
@@ -97,6 +98,21 @@ impl Scene {
     pub async fn user(&self, host: &str) -> u32 {
         let told = self.tries(host, "who", "").await;
         u32::try_from(told.as_u64().expect("a number")).expect("a user")
+    }
+
+    /// The user of a site's pool, as its worker's book has it.
+    pub fn pool_user(&self, host: &str) -> u32 {
+        let book = self.stack.spoke(SERVER, "state_dir").join("sites");
+        let entry = std::fs::read(book.join(format!("{host}.json"))).expect("an entry");
+        let entry: Value = serde_json::from_slice(&entry).expect("JSON");
+        user_id(entry["pool"].as_str().expect("a pool")).expect("a user")
+    }
+
+    /// The name of the pool whose user has this number.
+    pub fn pool_of(&self, user: u32) -> String {
+        let pools = pools(&self.stack).into_iter();
+        let mut of = pools.filter(|pool| user_id(pool).expect("a user") == user);
+        of.next().expect("a pool")
     }
 
     pub async fn on_site(&self, host: &str, kind: &str, params: Value) -> Value {

@@ -210,6 +210,31 @@ impl Dir {
         self.sync()
     }
 
+    /// Has what stands at `name` and what stands at `other_name` in another folder of the same file system change places, in one
+    /// move, durably.
+    ///
+    /// # Errors
+    /// When one of them is not there, or they are on different file systems.
+    pub fn exchange(
+        &self,
+        name: impl AsRef<OsStr>,
+        other: &Dir,
+        other_name: impl AsRef<OsStr>,
+    ) -> anyhow::Result<()> {
+        let name = component(name.as_ref())?;
+        let other_name = component(other_name.as_ref())?;
+        let (from, to) = (&*self.fd, &*other.fd);
+        rustix::fs::renameat_with(from, name, to, other_name, RenameFlags::EXCHANGE).with_context(
+            || {
+                let with = other.shown(other_name);
+                format!("cannot have {} and {with} change places", self.shown(name))
+            },
+        )?;
+        fault::point("files:exchanged");
+        other.sync()?;
+        self.sync()
+    }
+
     /// Gives a file another name in this folder beside the one it has. Never over anything.
     ///
     /// # Errors

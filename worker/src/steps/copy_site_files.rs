@@ -71,14 +71,7 @@ impl Step for CopySiteFiles {
         let owner = record.run.to_string();
         let target = sites.make_owned_dir(record.host.as_str(), 0o700, &owner)?;
         fault::point("copy_site_files:made");
-        let copying = Copying {
-            from: Arc::clone(&self.from),
-            site: Arc::clone(&self.site),
-            web: self.site.web(&cx.spoke)?,
-            was: self.from.web(&cx.spoke)?,
-            platforms: cx.spoke.config.sites.platforms.clone(),
-            stop: cx.stop.clone(),
-        };
+        let copying = Copying::new(&self.from, &self.site, cx)?;
         let log = cx.log.clone();
         let copied =
             blocking(move || copying.copy(&source, &target, &|line| log.warn(line))).await?;
@@ -96,7 +89,7 @@ impl Step for CopySiteFiles {
 }
 
 /// All that the work on a thread of its own needs.
-struct Copying {
+pub(super) struct Copying {
     from: Arc<Site>,
     site: Arc<Site>,
     web: Web,
@@ -107,7 +100,24 @@ struct Copying {
 }
 
 impl Copying {
-    fn copy(&self, source: &Dir, target: &Dir, warn: &dyn Fn(String)) -> anyhow::Result<Copied> {
+    pub(super) fn new(from: &Arc<Site>, site: &Arc<Site>, cx: &Cx) -> anyhow::Result<Self> {
+        Ok(Self {
+            web: site.web(&cx.spoke)?,
+            was: from.web(&cx.spoke)?,
+            from: Arc::clone(from),
+            site: Arc::clone(site),
+            platforms: cx.spoke.config.sites.platforms.clone(),
+            stop: cx.stop.clone(),
+        })
+    }
+
+    /// Copies, and settles who may do what in the copy.
+    pub(super) fn copy(
+        &self,
+        source: &Dir,
+        target: &Dir,
+        warn: &dyn Fn(String),
+    ) -> anyhow::Result<Copied> {
         let manifest = &self.site.profile.manifest;
         let mut check = || Ok(self.stop.check()?);
         let copied = target.copy_from(source, &|path| stays(manifest, path), &mut check)?;

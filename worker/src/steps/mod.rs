@@ -11,6 +11,7 @@ pub mod check_snapshot;
 pub mod clear_stage;
 pub mod close_database;
 pub mod close_pool;
+pub mod copy_beside;
 pub mod copy_site_files;
 pub mod copy_source;
 pub mod create_database;
@@ -64,6 +65,8 @@ pub mod settle_modes;
 pub mod settle_restored;
 pub mod stage_backup;
 pub mod swap_entry;
+pub mod swap_folders;
+pub mod swap_pool;
 pub mod swap_secrets;
 pub mod swap_settings;
 pub mod swap_vhost;
@@ -164,6 +167,9 @@ steps! {
     copy_site_files::CopySiteFiles,
     open_login::OpenLogin,
     open_pool::OpenPool,
+    copy_beside::CopyBeside,
+    swap_folders::SwapFolders,
+    swap_pool::SwapPool,
     check_face::CheckFace,
     swap_vhost::SwapVhost,
     swap_settings::SwapSettings,

@@ -28,6 +28,7 @@ mod site_install;
 mod site_login;
 mod site_migrate;
 mod site_names;
+mod site_pool;
 mod site_restore;
 mod site_run;
 mod site_verify;
@@ -74,6 +75,7 @@ async fn recipe(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::BackupExtract(params) => backup_extract::plan(params, cx).await,
         Params::SiteNames(params) => site_names::plan(params, cx).await,
         Params::SiteHttps(params) => site_https::plan(params, cx).await,
+        Params::SitePool(params) => site_pool::plan(params, cx).await,
         Params::SiteImport(params) => site_import::plan(params, cx).await,
         Params::SiteEnable(params) => site_enable::plan(params, cx),
         Params::SiteDisable(params) => site_enable::plan_disable(params, cx),

@@ -11,6 +11,7 @@ mod install;
 mod lock;
 mod login;
 mod migrate;
+mod pool;
 mod restore;
 mod run;
 mod verify;
@@ -39,6 +40,7 @@ use install::Install;
 use lock::{Lock, Unlock};
 use login::Login;
 use migrate::{Migrate, Rename};
+use pool::Pool;
 use restore::Restore;
 use run::Run;
 
@@ -196,6 +198,19 @@ The certificate and its key lie on the site's server, `fullchain.pem` and `privk
 the one that `[tls]` in its worker.toml names; they do not pass through here. Refused, with the reason, when they are
 not there, do not belong together, or are not good for every name of the site now.")]
     Https(Https),
+    /// Have a site's PHP run as a Unix user of its own, or share one
+    #[command(after_help = "\
+With a pool to itself no other site's PHP can read its files or settings. Its files are copied, so that all of them are the
+new user's to change; visitors get the maintenance page meanwhile, and when the site does not answer then, all is as
+before. Caches that its backups leave out stay behind. The server needs pools: OPERATIONS, Pools.
+
+Whoever could read its settings before knows the database's password: `kolga site backup`, then `kolga site restore`, gives it
+another.
+
+Examples:
+  kolga site pool blog.example.org --to own --follow
+  kolga site pool --all --on web1 --to own --at-once 1 --stop-after 1 --follow")]
+    Pool(Pool),
     /// Refuse tasks that change a site, until it is unlocked
     #[command(after_help = "\
 Verify, backup, clone and whatever else leaves the site as it is go on; nobody gets a login link. A task that was asked for before is not
@@ -249,6 +264,7 @@ impl Command {
             Self::Run(run) => run.run(client, screen).await,
             Self::Alias(alias) => alias.run(client, screen).await,
             Self::Https(https) => https.run(client, screen).await,
+            Self::Pool(pool) => pool.run(client, screen).await,
             Self::Lock(lock) => lock.run(client, screen).await,
             Self::Unlock(unlock) => unlock.run(client, screen).await,
             Self::List { server, part } => list(client, screen, server, part).await,

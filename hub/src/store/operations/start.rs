@@ -130,6 +130,7 @@ fn about(kind: Kind) -> &'static [Each] {
         | Kind::SiteDisable
         | Kind::SiteRun
         | Kind::SiteHttps
+        | Kind::SitePool
         | Kind::SiteMigrate
         | Kind::SiteDelete => &[Each::Site],
         Kind::PlatformVerify | Kind::PlatformDelete => &[Each::Platform],

@@ -382,6 +382,79 @@ async fn packages_that_do_not_go_with_this_php_are_refused_whatever_the_lock_say
     );
 }
 
+/// A zip archive of these files, as they are, in the one folder in which archives of repositories have them.
+fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+    let (mut archive, mut list) = (Vec::new(), Vec::new());
+    for (name, text) in files {
+        let name = format!("kolga-base-1a2b3c4/{name}");
+        let mut sum = flate2::Crc::new();
+        sum.update(text.as_bytes());
+        let (length, offset) = (text.len() as u32, archive.len() as u32);
+        // Version, flags, method, time and date: none of them says anything.
+        let mut about = vec![10, 0, 0, 0, 0, 0, 0, 0, 0x21, 0];
+        for number in [sum.sum(), length, length] {
+            about.extend(number.to_le_bytes());
+        }
+        about.extend((name.len() as u16).to_le_bytes());
+        about.extend([0, 0]);
+        archive.extend(b"PK\x03\x04");
+        archive.extend(&about);
+        archive.extend(name.as_bytes());
+        archive.extend(text.as_bytes());
+        list.extend(b"PK\x01\x02\x0a\0");
+        list.extend(&about);
+        list.extend([0; 10]);
+        list.extend(offset.to_le_bytes());
+        list.extend(name.as_bytes());
+    }
+    let (count, offset) = (files.len() as u16, archive.len() as u32);
+    archive.extend(&list);
+    archive.extend(b"PK\x05\x06\0\0\0\0");
+    archive.extend([count.to_le_bytes(), count.to_le_bytes()].concat());
+    archive.extend((list.len() as u32).to_le_bytes());
+    archive.extend(offset.to_le_bytes());
+    archive.extend([0, 0]);
+    archive
+}
+
+#[tokio::test]
+async fn an_archive_as_repositories_give_it_and_a_folder_of_the_code_are_packages_too() {
+    let scene = Scene::new(false).await;
+    let mut base = json!({"name": "kolga/base", "version": "2.0.0", "type": "library",
+        "autoload": {"psr-4": {"Kolga\\": "src/"}}});
+    let text = base.to_string();
+    let class = "<?php namespace Kolga; class Base {}\n";
+    let archive = scene.root.join("repository/base.zip");
+    let files = [("composer.json", &*text), ("src/Base.php", class)];
+    std::fs::write(&archive, zip(&files)).expect("a file");
+    // The address that such an archive has holds its commit, and there is no checksum.
+    base["dist"] = json!({"type": "zip", "url": format!("file://{}", archive.display()), "reference": "1a2b3c4"});
+    scene.publish(&[&base]);
+    scene.write(
+        "sources/app/packages/own/composer.json",
+        r#"{"name": "kolga/own", "version": "1.0.0"}"#,
+    );
+    scene.write("sources/app/packages/own/own.txt", "own");
+    let own = json!({"type": "path", "url": "packages/own"});
+    let repository = format!("file://{}", scene.root.join("repository").display());
+    let repositories =
+        json!([own, {"type": "composer", "url": repository}, {"packagist.org": false}]);
+    scene.lock(
+        &json!({"require": {"kolga/base": "*", "kolga/own": "*"}, "repositories": repositories}),
+    );
+
+    let built = scene.build().await.expect("built");
+    let said = scene.said();
+    assert_eq!(built.packages, Some(2), "{said}");
+    let told = "no checksum of 1 of them";
+    assert!(said.contains(told) && said.contains("kolga/base"), "{said}");
+    let read = |path: &str| std::fs::read_to_string(scene.built(path)).expect("there");
+    assert_eq!(read("vendor/kolga/base/src/Base.php"), class);
+    assert_eq!(read("vendor/kolga/own/own.txt"), "own");
+    let own = std::fs::symlink_metadata(scene.built("vendor/kolga/own")).expect("there");
+    assert!(own.is_dir(), "it is copied, and no link");
+}
+
 /// A plugin that tries to reach what is not the platform's, and says in the code what it could.
 fn plugin(scene: &Scene) -> Value {
     let secret = scene.root.join("state/secret");

@@ -64,7 +64,7 @@ impl Site {
     /// When the profile, the platform or the options do not go together, or a name is taken.
     pub fn new(params: &Params, spoke: &Spoke, run: Run) -> anyhow::Result<Self> {
         let profile = spoke.profiles.get(&params.profile)?.clone();
-        let (engine, options) = chosen(&profile, &params.options, spoke)?;
+        let (engine, options) = chosen(&profile, &params.options)?;
         let code = needed_code(spoke, params.platform.as_ref(), &profile)?;
         need_services(spoke, &profile, engine)?;
         refuse_taken_names(&spoke.registry, &params.site, &params.aliases)?;
@@ -324,20 +324,28 @@ fn need_services(spoke: &Spoke, profile: &Profile, engine: Engine) -> anyhow::Re
             needs.database,
             engine.title()
         );
-        spoke.database(engine)?;
+        let other = needs.database.all().find(|it| spoke.database(*it).is_ok());
+        spoke.database(engine).with_context(|| match other {
+            Some(other) => format!(
+                "the site would have its data in {}; {DATABASE_OPTION}={other} puts them into this spoke's {}",
+                engine.title(),
+                other.title()
+            ),
+            None => "the site needs a database".to_owned(),
+        })?;
     }
     Ok(())
 }
 
 /// In which server a new site is to have its data, and what its options are besides: the one that was asked for by the
-/// option `database`, or the first of those that its profile takes and this spoke has.
+/// option `database`, or the first that its profile takes. What this spoke has plays no part in it, so that the same options
+/// mean the same on each, and whoever has the options knows the server.
 ///
 /// # Errors
 /// When that is asked for which its profile does not take.
 pub fn chosen(
     profile: &Profile,
     given: &BTreeMap<OptionName, OptionValue>,
-    spoke: &Spoke,
 ) -> anyhow::Result<(Engine, BTreeMap<OptionName, OptionValue>)> {
     let (name, needs) = (&profile.manifest.name, profile.manifest.needs.database);
     let is_choice = |option: &OptionName| option.as_str() == DATABASE_OPTION;
@@ -362,10 +370,7 @@ pub fn chosen(
             );
             engine
         }
-        None => {
-            let here = needs.all().find(|&engine| spoke.database(engine).is_ok());
-            here.or_else(|| needs.all().next()).unwrap_or_default()
-        }
+        None => needs.all().next().unwrap_or_default(),
     };
     Ok((engine, options.collect()))
 }
@@ -444,13 +449,8 @@ mod tests {
     use crate::testing::{self, Scratch};
 
     #[test]
-    fn a_database_is_that_which_is_asked_for_or_the_first_that_profile_and_spoke_have() {
+    fn a_database_is_that_which_is_asked_for_or_the_first_that_the_profile_takes() {
         let scratch = Scratch::new();
-        let mariadb = config::Mariadb {
-            socket: Some("/m".into()),
-            remote: None,
-            user: "kolga".into(),
-        };
         let postgresql = config::Postgresql {
             socket: Some("/p".into()),
             port: 5432,
@@ -459,31 +459,27 @@ mod tests {
         };
         let mut configured = testing::config(scratch.path());
         configured.postgresql = Some(postgresql);
-        let one = testing::context(configured.clone()).0.spoke;
-        configured.mariadb = Some(mariadb);
-        let both = testing::context(configured).0.spoke;
-        let choose = |spoke: &Spoke, profile: &str, value: Option<&str>| {
+        let spoke = testing::context(configured).0.spoke;
+        let choose = |profile: &str, value: Option<&str>| {
             let profile = spoke.profiles.get(&profile.parse().expect("a name"));
             let given = value.map(|value| {
                 let name = DATABASE_OPTION.parse().expect("a name");
                 (name, value.parse().expect("a value"))
             });
             let given = given.into_iter().collect();
-            let chosen = chosen(profile.expect("built in"), &given, spoke);
+            let chosen = chosen(profile.expect("built in"), &given);
             chosen.map(|(engine, options)| {
                 assert!(options.is_empty(), "it is no option of the profile's");
                 engine
             })
         };
-        for (spoke, profile, value, wanted) in [
-            (&both, "php", None, Engine::Mariadb),
-            (&both, "php", Some("postgresql"), Engine::Postgresql),
-            (&both, "wordpress", None, Engine::Mariadb),
-            (&one, "php", None, Engine::Postgresql),
-            (&one, "php", Some("mariadb"), Engine::Mariadb),
-            (&one, "wordpress", None, Engine::Mariadb),
+        for (profile, value, wanted) in [
+            ("php", None, Engine::Mariadb),
+            ("php", Some("mariadb"), Engine::Mariadb),
+            ("php", Some("postgresql"), Engine::Postgresql),
+            ("wordpress", None, Engine::Mariadb),
         ] {
-            let engine = choose(spoke, profile, value).expect("a choice");
+            let engine = choose(profile, value).expect("a choice");
             assert_eq!(engine, wanted, "{profile} {value:?}");
         }
         for (profile, value, why) in [
@@ -491,12 +487,19 @@ mod tests {
             ("wordpress", "postgresql", "in MariaDB and nowhere else"),
             ("php", "oracle", "mariadb or postgresql"),
         ] {
-            let error = choose(&both, profile, Some(value)).expect_err("no choice");
+            let error = choose(profile, Some(value)).expect_err("no choice");
             assert!(error.to_string().contains(why), "{error}");
         }
-        let wordpress = one.profiles.get(&"wordpress".parse().expect("a name"));
-        let error = need_services(&one, wordpress.expect("built in"), Engine::Mariadb)
-            .expect_err("it has no PHP, and no MariaDB");
-        assert!(error.to_string().contains("this spoke has no ["), "{error}");
+        // Where the server is not there that it would be, the other is named.
+        let php = spoke.profiles.get(&"php".parse().expect("a name"));
+        let mut php = php.expect("built in").clone();
+        php.manifest.needs.php = false;
+        let error = need_services(&spoke, &php, Engine::Mariadb).expect_err("no MariaDB");
+        let error = format!("{error:#}");
+        assert!(
+            error.contains("database=postgresql") && error.contains("no [mariadb]"),
+            "{error}"
+        );
+        need_services(&spoke, &php, Engine::Postgresql).expect("it is there");
     }
 }

@@ -80,7 +80,7 @@ pub(super) async fn look(params: &Params, from: &SpokePath, cx: &Cx) -> anyhow::
         (true, None) => Some("it was asked for so".to_owned()),
         (false, None) => None,
     };
-    let (engine, asked) = chosen(&profile, &params.options, spoke)?;
+    let (engine, asked) = chosen(&profile, &params.options)?;
     let mut all = defaults;
     all.extend(asked);
     all.extend(options);

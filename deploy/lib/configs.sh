@@ -104,7 +104,7 @@ config_json() {
 
 # Writes all of them; stack.json last, because it says that everything is there.
 config_write() {
-    local spoke
+    local spoke backups
     install -d -m 0700 -o "$STACK_USER" -g "$STACK_USER" "$STACK/hub"
     install -d -m 0755 -o "$STACK_USER" -g "$STACK_USER" "$STACK/sources"
     config_hub "$STACK/hub" "127.0.0.1:$(port_for hub)" "$(broker_url hub)" |
@@ -127,8 +127,11 @@ config_write() {
             printf '\n[gates]\nload_per_cpu = 100\nmemory_pressure_percent = 90\ndisk_free_mib = 0\n'
             # Tests make tasks stuck on purpose, and do not wait a minute for each.
             printf '\n[limits]\nundo_patience_seconds = 4\n'
+            # Each its own, unless sites are to move between them: then all have the first's.
+            backups="$STACK/$spoke"
+            [ -z "${STACK_ONE_REPOSITORY:-}" ] || backups="$STACK/$1"
             printf '\n[backups]\nrepository = "%s"\npassword_file = "%s"\nextract_to = "%s"\n' \
-                "$STACK/$spoke/backups/restic" "$STACK/$spoke/backup-password" "$STACK/$spoke/extracted"
+                "$backups/backups/restic" "$backups/backup-password" "$STACK/$spoke/extracted"
             printf '\n[composer]\nsources = ["%s"]\n' "$STACK/sources"
             printf '\n[recipes]\ndirectories = ["%s"]\nusers = ["%s"]\n' "$STACK/recipes" "$WEB_USER"
             # Most tests look whether nothing is left of a site; those about the trash turn it on, and so does the demo.

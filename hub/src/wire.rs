@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use crate::selector::{LabelChange, Labels};
 
 pub use operation::{
-    CancelOperation, Counts, Each, Item, ItemState, NewOperation, Operation, OperationAnswer,
-    OperationId, OperationState, Resume, Target, Targets,
+    CancelOperation, Counts, Each, Item, ItemState, MOVE, NewMove, NewOperation, Operation,
+    OperationAnswer, OperationId, OperationState, Resume, Stage, Target, Targets,
 };
 pub use standing::{Drift, Verified};
 pub use task::{

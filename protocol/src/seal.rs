@@ -1,8 +1,9 @@
-//! What only one reader may know, on its way through queues, journals and books that others read: sealed to a key that
-//! the reader has made for this once, by libsodium's sealed box (X25519, XSalsa20-Poly1305).
+//! What only one reader may know, on its way through queues, journals and books that others read: sealed to a key of the
+//! reader's, by libsodium's sealed box (X25519, XSalsa20-Poly1305).
 //!
 //! Who asks makes an [`Opener`], sends its [`SealKey`] in a task's parameters, and opens the [`Sealed`] that comes in the
-//! result. The opener lives in the asking program's memory only, so that what was sealed can be opened by nobody later.
+//! result. The opener of a login lives in the asking program's memory only, so that what was sealed can be opened by nobody
+//! later. A spoke's own, to which another seals the secrets of a site that moves there, is kept beside the secrets themselves.
 
 use crypto_box::aead::OsRng;
 use crypto_box::{PublicKey, SecretKey};
@@ -49,6 +50,18 @@ impl Opener {
     #[must_use]
     pub fn generate() -> Self {
         Self(SecretKey::generate(&mut OsRng))
+    }
+
+    /// One that was kept: see [`Opener::secret`].
+    #[must_use]
+    pub fn from_secret(secret: [u8; 32]) -> Self {
+        Self(SecretKey::from(secret))
+    }
+
+    /// What it is made of, for whoever keeps it where nobody else can read it.
+    #[must_use]
+    pub fn secret(&self) -> [u8; 32] {
+        self.0.to_bytes()
     }
 
     /// The key to which things are to be sealed.

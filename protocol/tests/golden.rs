@@ -9,15 +9,16 @@ use kolga_protocol::message::{
     Answer, Asked, Control, Deferral, Failure, Heartbeat, Level, LogLines, Mood, Report,
     ReportBody, Reports, StateReport, StepPhase, StepReport, TaskMessage, Tasks,
 };
+use kolga_protocol::names::Engine;
 use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, Payload, PayloadError, backup_delete, backup_extract, backup_list,
     backup_prune, backup_verify, ping, platform_build, platform_delete, platform_verify,
     recipe_list, recipe_run, server_inventory, server_print, server_verify, site_backup,
-    site_clone, site_delete, site_disable, site_enable, site_https, site_import, site_install,
-    site_login, site_migrate, site_names, site_pool, site_restore, site_run, site_verify,
-    trash_empty, trash_list, trash_restore,
+    site_clone, site_delete, site_disable, site_enable, site_hold, site_https, site_import,
+    site_install, site_login, site_migrate, site_names, site_pool, site_receive, site_release,
+    site_restore, site_run, site_verify, trash_empty, trash_list, trash_restore,
 };
 use uuid::Uuid;
 
@@ -205,6 +206,30 @@ fn an_installation() -> site_install::Params {
             "Ägir".parse().expect("a value"),
         )]
         .into(),
+    }
+}
+
+fn an_offer() -> site_hold::Offer {
+    let like = an_installation();
+    site_hold::Offer {
+        repository: "7f".repeat(32),
+        profile: like.profile,
+        platform: like.platform,
+        version: Some("6.1.1".to_owned()),
+        names: some_names(),
+        https: Https::Redirect,
+        options: like.options,
+        enabled: true,
+        imported: false,
+        snippet: true,
+        secrets: true,
+        url: "https://example.org".to_owned(),
+        folder: "/srv/kolga/sites/www.example.org".to_owned(),
+        code: Some("/srv/kolga/platforms/wp61/code".to_owned()),
+        uid: 998,
+        bytes: 60_000_000,
+        engine: Engine::Postgresql,
+        database_bytes: Some(30_000),
     }
 }
 
@@ -641,6 +666,60 @@ fn sample(kind: Kind) -> (Params, Output) {
                 admin_user: Some("admin".to_owned()),
                 secret_file: Some("/var/lib/kolga/secrets/stage.example.org.json".to_owned()),
                 milliseconds: 2500,
+            }),
+        ),
+        Kind::SiteHold => (
+            Params::SiteHold(site_hold::Params {
+                site: "www.example.org".parse().expect("a name"),
+                to: Some("web2".parse().expect("a name")),
+                check: true,
+                seal: Some("0a".repeat(32).try_into().expect("a key")),
+            }),
+            Output::SiteHold(site_hold::Output {
+                offer: Box::new(an_offer()),
+                backup: Some("4b3feb53".repeat(8)),
+                files: 1200,
+                bytes: 60_000_000,
+                sealed: Some("0b".repeat(60).try_into().expect("digits")),
+                milliseconds: 2500,
+            }),
+        ),
+        Kind::SiteReceive => (
+            Params::SiteReceive(site_receive::Params {
+                site: "www.example.org".parse().expect("a name"),
+                from: "web1".parse().expect("a name"),
+                offer: Box::new(an_offer()),
+                platform: Some("wp68".parse().expect("a name")),
+                backup: Some("4b3feb53".repeat(8).parse().expect("a backup")),
+                sealed: Some("0b".repeat(60).try_into().expect("digits")),
+            }),
+            Output::SiteReceive(site_receive::Output {
+                url: "http://www.example.org/".to_owned(),
+                path: "/var/lib/kolga/sites/www.example.org".to_owned(),
+                platform: Some("wp68".parse().expect("a name")),
+                version: Some("6.8.1".to_owned()),
+                database: Some("k_www".parse().expect("a name")),
+                names: some_names(),
+                https: Https::On,
+                enabled: true,
+                files: 1200,
+                bytes: 60_000_000,
+                seal: Some("0a".repeat(32).try_into().expect("a key")),
+                secret_file: Some("/var/lib/kolga/secrets/www.example.org.json".to_owned()),
+                milliseconds: 2500,
+            }),
+        ),
+        Kind::SiteRelease => (
+            Params::SiteRelease(site_release::Params {
+                site: "www.example.org".parse().expect("a name"),
+                to: Some("web2".parse().expect("a name")),
+                unheld: true,
+            }),
+            Output::SiteRelease(site_release::Output {
+                url: Some("http://www.example.org/".to_owned()),
+                path: "/var/lib/kolga/sites/www.example.org".to_owned(),
+                database: Some("k_www".parse().expect("a name")),
+                changed: true,
             }),
         ),
         Kind::TrashList => (

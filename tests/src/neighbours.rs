@@ -144,6 +144,10 @@ impl Stranger {
             Kind::SiteMigrate | Kind::SitePool => {
                 vec![Self::FolderOfAnother, Self::VhostOfAnother]
             }
+            // A database of that name is in nobody's way: it gets one of another name.
+            Kind::SiteReceive => vec![Self::Folder, Self::Vhost],
+            Kind::SiteHold => vec![Self::FolderOfAnother, Self::VhostOfAnother],
+            Kind::SiteRelease => vec![Self::VhostOfAnother],
             // Of the site that it is made of, and where the copy is to be.
             Kind::SiteClone => vec![Self::FolderOfAnother, Self::Folder, Self::Vhost],
         };
@@ -171,7 +175,11 @@ impl Stranger {
                     all.push(Self::DatabaseOfAnother);
                 }
             }
-            Kind::SiteDelete | Kind::SiteVerify | Kind::SiteImport
+            Kind::SiteDelete
+            | Kind::SiteVerify
+            | Kind::SiteImport
+            | Kind::SiteHold
+            | Kind::SiteRelease
                 if scenario.database().is_some() =>
             {
                 all.push(Self::DatabaseOfAnother);

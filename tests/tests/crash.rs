@@ -149,6 +149,9 @@ scenarios! {
     site_clone_php = SiteClone "php";
     site_clone_wordpress = SiteClone "wordpress";
     site_login_wordpress = SiteLogin "wordpress";
+    site_hold_php = SiteHold "php";
+    site_receive_php = SiteReceive "php";
+    site_release_php = SiteRelease "php";
     site_import_static = SiteImport "static";
     site_import_wordpress = SiteImport "wordpress";
     recipe_list = RecipeList;

@@ -8,10 +8,10 @@ use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use kolga_protocol::id::UnixMillis;
+use kolga_protocol::id::{Run, UnixMillis};
 use kolga_protocol::names::{
     DATABASE_OPTION, DatabaseName, Engine, HostName, OptionName, OptionValue, PlatformName,
-    PlatformSource, ProfileName, SiteAlias,
+    PlatformSource, ProfileName, ServerName, SiteAlias,
 };
 use kolga_protocol::naming::{Https, Names};
 use serde::de::DeserializeOwned;
@@ -63,10 +63,23 @@ pub struct SiteEntry {
     /// The pool that is its alone, by its user.
     #[serde(default)]
     pub pool: Option<String>,
+    /// Set while it is kept from everybody, until it has moved or comes back.
+    #[serde(default)]
+    pub held: Option<Held>,
     /// Its folder.
     pub path: PathBuf,
     /// When it was complete.
     pub installed_at: UnixMillis,
+}
+
+/// By whom a site is held, and what for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The run that has done it.
+    pub run: Run,
+    /// The server that is to take it.
+    #[serde(default)]
+    pub to: Option<ServerName>,
 }
 
 impl SiteEntry {

@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kolga_protocol::names::{HostName, OptionName};
+use kolga_protocol::seal::Opener;
 use serde::{Deserialize, Serialize};
 
 use crate::files::Dir;
 
 const FOLDER: &str = "secrets";
+/// This spoke's own key, beside them: no site's file is called so.
+const KEY: &str = "seal.key";
 const LONGEST: u64 = 64 * 1024;
 /// How long a password is unless somebody wants another length: 190 bits.
 pub const PASSWORD_LENGTH: usize = 32;
@@ -192,6 +195,27 @@ impl Secrets {
         source.move_to(name, &self.dir()?, file_name(host))
     }
 
+    /// What opens the secrets of a site that moves here, sealed to this spoke's key by the one that it comes from. Whoever
+    /// has it has what is beside it, so it is kept; made when it is first wanted.
+    ///
+    /// # Errors
+    /// When it can be neither read nor made.
+    pub fn opener(&self) -> anyhow::Result<Opener> {
+        let dir = self.dir()?;
+        if dir.kind(KEY)?.is_none() {
+            let made = dir.write_new(KEY, &Opener::generate().secret(), 0o600);
+            // Another task may have been faster.
+            if dir.kind(KEY)?.is_none() {
+                made?;
+            }
+        }
+        let kept = dir.read(KEY, LONGEST)?.context("the key is gone")?;
+        let kept = <[u8; 32]>::try_from(kept.as_slice());
+        let kept =
+            kept.with_context(|| format!("{} is damaged", self.folder.join(KEY).display()))?;
+        Ok(Opener::from_secret(kept))
+    }
+
     fn dir(&self) -> anyhow::Result<Dir> {
         Dir::open_or_make(&self.folder, 0o700).context("cannot get at the secrets of sites")
     }
@@ -207,6 +231,23 @@ mod tests {
 
     use super::*;
     use crate::testing::Scratch;
+
+    #[test]
+    fn what_is_sealed_to_the_spokes_key_is_opened_by_it_later_and_by_no_other() {
+        let (scratch, other) = (Scratch::new(), Scratch::new());
+        let secrets = Secrets::new(scratch.path());
+        let key = secrets.opener().expect("made").key();
+        let sealed = key.seal("a password").expect("sealed");
+        let again = Secrets::new(scratch.path()).opener().expect("kept");
+        assert_eq!(again.open(&sealed).expect("its own"), "a password");
+        let other = Secrets::new(other.path()).opener().expect("made");
+        assert!(other.open(&sealed).is_err());
+        let path = scratch.path().join(FOLDER).join(KEY);
+        let mode = std::fs::metadata(&path).expect("there").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+        std::fs::write(&path, "short").expect("damaged");
+        assert!(secrets.opener().is_err());
+    }
 
     #[test]
     fn a_secret_that_others_may_read_or_of_several_lines_is_refused() {

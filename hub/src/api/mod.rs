@@ -87,6 +87,7 @@ pub fn router(app: Arc<App>, token: Token, stop: CancellationToken) -> Router {
             get(objects::site).delete(objects::delete_site),
         )
         .route("/v1/sites/{host}/tasks", post(objects::site_task))
+        .route("/v1/sites/{host}/move", post(operations::move_site))
         .route("/v1/sites/{host}/import", post(objects::import_site))
         .route("/v1/sites/{host}/hand_over", post(objects::hand_over_site))
         .route(

@@ -48,6 +48,17 @@ pub(super) async fn start(
     Ok((StatusCode::CREATED, answer).into_response())
 }
 
+pub(super) async fn move_site(
+    State(api): State<Api>,
+    Path(host): Path<String>,
+    Who(who): Who,
+    Body(new): Body<wire::NewMove>,
+) -> Result<(StatusCode, Json<wire::OperationAnswer>), ApiError> {
+    let operation = api.app.move_site(name(&host)?, new, &who).await?;
+    let answer = Json(wire::OperationAnswer { operation });
+    Ok((StatusCode::CREATED, answer))
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
@@ -127,7 +138,7 @@ pub(super) async fn cancel(
     Body(how): Body<wire::CancelOperation>,
 ) -> Result<Json<wire::OperationAnswer>, ApiError> {
     let id = api.app.find_operation(&id).await?;
-    let operation = api.app.cancel_operation(id, how.let_finish, &who).await?;
+    let operation = api.app.cancel_operation(id, how, &who).await?;
     Ok(Json(wire::OperationAnswer { operation }))
 }
 

@@ -5,11 +5,14 @@ use kolga_protocol::names::{HostName, PlatformName, ServerName};
 use super::App;
 use crate::selector::LabelChange;
 use crate::store::labels::{Labelled, SetLabels};
+use crate::store::operations::relocate::StartMove;
 use crate::store::operations::start::{Start, Started, Work};
 use crate::store::operations::steer::{CancelOperation, Pause, ResumeOperation};
 use crate::store::operations::unknown;
 use crate::store::{Refusal, StoreError};
-use crate::wire::{NewOperation, Operation, OperationId, Platform, Server, Site};
+use crate::wire::{
+    self, NewMove, NewOperation, Operation, OperationId, Platform, Presence, Server, Site,
+};
 
 /// Tasks of an operation that are open at once, unless it is said otherwise: few enough that what goes wrong with
 /// all of them goes wrong with few.
@@ -35,6 +38,26 @@ impl App {
             requested_by: who.to_owned(),
         };
         self.store.start(start).await
+    }
+
+    /// Brings a site to another server.
+    ///
+    /// # Errors
+    /// [`StoreError`]: something that the hub knows of is in the way, or the database failed.
+    pub async fn move_site(
+        &self,
+        host: HostName,
+        new: NewMove,
+        who: &str,
+    ) -> Result<Operation, StoreError> {
+        let start = StartMove {
+            host,
+            to: new.server,
+            platform: new.platform,
+            requested_by: who.to_owned(),
+        };
+        let id = self.store.write(start).await?;
+        self.operation(id).await
     }
 
     /// One operation.
@@ -105,16 +128,41 @@ impl App {
     pub async fn cancel_operation(
         &self,
         operation: OperationId,
-        let_finish: bool,
+        how: wire::CancelOperation,
         who: &str,
     ) -> Result<Operation, StoreError> {
+        let wire::CancelOperation {
+            let_finish,
+            target_is_gone,
+        } = how;
+        if target_is_gone {
+            self.refuse_one_that_answers(operation).await?;
+        }
         let cancel = CancelOperation {
             operation,
             let_finish,
+            target_is_gone,
             requested_by: who.to_owned(),
         };
         self.store.write(cancel).await?;
         self.operation(operation).await
+    }
+
+    /// A server that can be heard is not gone for good.
+    async fn refuse_one_that_answers(&self, operation: OperationId) -> Result<(), StoreError> {
+        let shown = self.operation(operation).await?;
+        let to = shown.params.get("to").and_then(|to| to.as_str());
+        let to: Option<ServerName> = to.and_then(|to| to.parse().ok());
+        let Some(to) = to else { return Ok(()) };
+        match self.presences.of(&to, None) {
+            Presence::Online => Err(Refusal::conflict(
+                "server_answers",
+                format!("server {to} is online, and may be at work on the site"),
+                format!("cancel without that, and {to} undoes what it has done: kolga op cancel {operation}"),
+            )
+            .into()),
+            _ => Ok(()),
+        }
     }
 
     /// Changes a server's labels.

@@ -3,6 +3,7 @@
 use kolga_protocol::id::{Run, TaskId};
 use kolga_protocol::message::{Failure, Level};
 use kolga_protocol::state::{Event, IllegalEvent, State};
+use kolga_protocol::task::Kind;
 use sqlx::Row;
 
 use super::outbox::send;
@@ -41,6 +42,16 @@ impl Operation for Cancel {
             return Ok(Err(Refusal::conflict(
                 "task_finished",
                 format!("task {} has {} already", self.task, row.state),
+                None,
+            )));
+        }
+        if row.kind == Kind::SiteRelease.as_str() && row.operation.is_some() {
+            return Ok(Err(Refusal::conflict(
+                "task_goes_on",
+                format!(
+                    "task {} brings a site that was to move to its end on {}: a site is not left in between",
+                    self.task, row.server
+                ),
                 None,
             )));
         }

@@ -40,6 +40,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0004_operations.sql"),
     ),
     (
+        5,
+        "stages",
+        include_str!("../../migrations/0005_stages.sql"),
+    ),
+    (
         8,
         "platforms of operations",
         include_str!("../../migrations/0008_platforms_of_operations.sql"),

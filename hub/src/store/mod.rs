@@ -15,6 +15,7 @@ mod connect;
 mod counters;
 pub mod create;
 pub mod doubt;
+mod holding;
 pub mod labels;
 pub mod locks;
 mod moving;

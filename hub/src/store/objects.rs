@@ -13,6 +13,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::adopting;
 use super::cloning;
+use super::holding;
 use super::locks::refuse_locked;
 use super::moving;
 use super::names;
@@ -32,6 +33,9 @@ pub(super) fn has_row(params: &Params) -> bool {
             | Params::SiteMigrate(_)
             | Params::SiteImport(_)
             | Params::SiteClone(_)
+            | Params::SiteHold(_)
+            | Params::SiteReceive(_)
+            | Params::SiteRelease(_)
     )
 }
 
@@ -57,6 +61,9 @@ pub(super) async fn claim(
         Params::SiteMigrate(params) => moving::claim(tx, server, params, task).await,
         Params::SiteImport(params) => adopting::claim(tx, server, params, task).await,
         Params::SiteClone(params) => cloning::claim(tx, server, params, task).await,
+        Params::SiteHold(params) => holding::claim_hold(tx, server, params, task).await,
+        Params::SiteReceive(params) => holding::claim_receive(tx, server, params, task).await,
+        Params::SiteRelease(params) => holding::claim_release(tx, server, params, task).await,
         Params::TrashRestore(params) => claim_site(tx, server, &params.site, task).await,
         Params::SiteBackup(site_backup::Params { site })
         | Params::SiteEnable(site_enable::Params { site })
@@ -213,11 +220,7 @@ pub(super) async fn ready_site(
     let condition: String = row.try_get("condition")?;
     if condition != "ready" {
         let busy_with: String = row.try_get("task")?;
-        return Ok(Err(Refusal::conflict(
-            "site_busy",
-            format!("site {host} is {condition}: nothing else can be done with it now"),
-            format!("see `kolga task show {busy_with}`"),
-        )));
+        return Ok(Err(holding::busy(tx, host, &condition, &busy_with).await?));
     }
     Ok(Ok(()))
 }

@@ -4,6 +4,7 @@
 use kolga_protocol::id::{Run, TaskId, UnixMillis};
 use kolga_protocol::names::ServerName;
 use kolga_protocol::state::State;
+use kolga_protocol::task::Kind;
 
 use super::cancel::unknown_task;
 use super::create::INSERT_ATTEMPTS;
@@ -45,6 +46,14 @@ impl Operation for Retry {
         }
         // What waits for its next attempt still has its claim.
         if row.finished {
+            let stages = [Kind::SiteHold.as_str(), Kind::SiteReceive.as_str()];
+            if row.operation.is_some() && stages.contains(&row.kind.as_str()) {
+                return Ok(Err(Refusal::conflict(
+                    "task_not_retryable",
+                    format!("task {} was a part of a move, which is over", self.task),
+                    "ask for the move again: kolga site move --help".to_owned(),
+                )));
+            }
             let server: ServerName = row
                 .server
                 .parse()

@@ -274,6 +274,13 @@ impl TaskRow {
         repeatable && !self.cancel_requested && self.tries < policy.attempts
     }
 
+    /// Whether its end, just now, has named what is left of it: a person has abandoned it.
+    pub(super) fn leaves_something(&self) -> bool {
+        let failure = self.failure.as_deref();
+        let failure = failure.and_then(|text| serde_json::from_str::<Failure>(text).ok());
+        failure.is_some_and(|failure| !failure.left_behind.is_empty())
+    }
+
     /// No further attempt by itself; the state stays what it is.
     pub(super) fn give_up(&mut self, failure: &Failure, now: UnixMillis) {
         self.retry_at = None;

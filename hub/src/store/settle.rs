@@ -12,6 +12,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::adopting;
 use super::cloning;
+use super::holding;
 use super::moving;
 use super::names;
 use super::objects::{free_names, remove_site};
@@ -30,9 +31,12 @@ pub(super) async fn settle(
     rows: &HashMap<TaskId, TaskRow>,
     ended: Vec<Ended>,
 ) -> Result<(), sqlx::Error> {
-    ends::settle(tx, rows, &ended).await?;
+    let stages = ends::settle(tx, rows, &ended).await?;
     for (task, output) in ended {
         let Some(row) = rows.get(&task) else { continue };
+        if stages.contains(&task) {
+            continue;
+        }
         // Most tasks have no object that is in a list, and are not read again.
         if row
             .object
@@ -198,6 +202,19 @@ async fn settle_row(
                 _ => None,
             };
             adopting::settle(connection, server, params, task, output).await?;
+        }
+        Params::SiteHold(params) => {
+            holding::settle_hold(connection, params, task, made).await?;
+        }
+        Params::SiteReceive(params) => {
+            let output = match output {
+                Some(Output::SiteReceive(output)) => Some(output),
+                _ => None,
+            };
+            holding::settle_receive(connection, server, params, task, end, output).await?;
+        }
+        Params::SiteRelease(params) => {
+            holding::settle_release(connection, params, task, made).await?;
         }
         Params::SiteDelete(params) => {
             if !waits_for(connection, &params.site, task).await? {

@@ -126,6 +126,59 @@ states! {
     }
 }
 
+states! {
+    /// What one item of an operation is that moves a site, in their order.
+    Stage {
+        /// The server that has the site says what it is.
+        Source = "source",
+        /// The server that is to have it says whether it can.
+        Target = "target",
+        /// The one keeps it from everybody, and makes a backup of it.
+        Hold = "hold",
+        /// The other makes it of that backup.
+        Receive = "receive",
+        /// The first gives up what it holds: it comes back, or goes to the trash.
+        Release = "release",
+    }
+}
+
+impl Stage {
+    /// All of them, in their order.
+    pub const ALL: [Self; 5] = [
+        Self::Source,
+        Self::Target,
+        Self::Hold,
+        Self::Receive,
+        Self::Release,
+    ];
+
+    /// Its place among the items of its operation, from 1.
+    #[must_use]
+    pub fn place(self) -> u64 {
+        match self {
+            Self::Source => 1,
+            Self::Target => 2,
+            Self::Hold => 3,
+            Self::Receive => 4,
+            Self::Release => 5,
+        }
+    }
+}
+
+/// The kind of an operation that moves a site from one server to another.
+pub const MOVE: &str = "site.move";
+
+/// `POST /v1/sites/{host}/move`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewMove {
+    /// The server that is to have it.
+    pub server: ServerName,
+    /// Whose code it is to use there; that of the same name as here when nothing is said.
+    #[serde(default)]
+    pub platform: Option<PlatformName>,
+}
+
 /// What each task of an operation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -215,8 +268,11 @@ pub struct Operation {
     pub stop_after: u32,
     /// How it stands.
     pub state: OperationState,
-    /// Why it does not run.
+    /// Why it does not run; of a move, what has come of it so far.
     pub reason: Option<String>,
+    /// Of a move, the stage that is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
     /// How many of its items stand how.
     pub counts: Counts,
     /// When it was over.
@@ -254,6 +310,9 @@ pub struct Item {
     /// The platform, where the tasks are about platforms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<PlatformName>,
+    /// Of a move, which part of it this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
     /// How it stands.
     pub state: ItemState,
     /// The newest task that was made for it.
@@ -278,4 +337,7 @@ pub struct CancelOperation {
     /// Let the tasks that are open end, instead of cancelling them.
     #[serde(default)]
     pub let_finish: bool,
+    /// Of a move: the server that was to have the site is gone for good, and is not waited for.
+    #[serde(default)]
+    pub target_is_gone: bool,
 }

@@ -179,6 +179,7 @@ async fn objects(store: &Store) {
     crate::moving::every_way(store).await;
     crate::adopting::every_way(store).await;
     crate::cloning::every_way(store).await;
+    crate::relocating::every_way(store).await;
     let shared: PlatformName = "shared".parse().expect("a platform");
     let task = make(store, build(&shared)).await;
     end(store, task, success(&built(&shared))).await;
@@ -416,6 +417,7 @@ async fn operations(store: &Store) -> TaskId {
     let stop = CancelOperation {
         operation: of_platforms,
         let_finish: true,
+        target_is_gone: false,
         requested_by: "test".to_owned(),
     };
     store.write(stop).await.expect("no task was made");
@@ -459,6 +461,7 @@ async fn operations(store: &Store) -> TaskId {
     let cancel = CancelOperation {
         operation: id,
         let_finish: false,
+        target_is_gone: false,
         requested_by: requested_by(),
     };
     store.write(cancel).await.expect("it runs");

@@ -15,6 +15,7 @@ mod plans;
 mod platforms;
 mod pruning;
 mod recorder;
+mod relocating;
 mod reporting;
 mod sending;
 mod sites;
@@ -122,6 +123,13 @@ scenarios! {
         a_target_that_none_of_the_chosen_can_have_is_refused_at_once,
         an_operation_over_platforms_makes_a_task_for_each_that_is_there_still,
         an_operation_is_whole_or_not_there,;
+    relocating:
+        a_site_is_the_other_servers_when_it_has_answered_there,
+        whatever_ends_a_move_early_the_site_is_where_it_was,
+        a_move_that_is_cancelled_goes_back_unless_the_site_has_arrived,
+        a_server_that_is_given_up_loses_a_site_that_it_has_made_after_all,
+        nobody_is_put_in_doubt_about_where_a_site_is,
+        what_the_hub_knows_to_be_in_the_way_of_a_move_is_told_at_once,;
     pruning:
         an_operation_is_forgotten_when_all_its_tasks_are_gone,
         old_tasks_go_whole_and_what_is_not_over_stays,

@@ -318,6 +318,7 @@ async fn cancel(store: &Store, operation: OperationId, let_finish: bool) -> Resu
     let cancel = CancelOperation {
         operation,
         let_finish,
+        target_is_gone: false,
         requested_by: "test".to_owned(),
     };
     store.write(cancel).await

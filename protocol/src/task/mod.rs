@@ -23,6 +23,7 @@ pub mod site_clone;
 pub mod site_delete;
 pub mod site_disable;
 pub mod site_enable;
+pub mod site_hold;
 pub mod site_https;
 pub mod site_import;
 pub mod site_install;
@@ -30,6 +31,8 @@ pub mod site_login;
 pub mod site_migrate;
 pub mod site_names;
 pub mod site_pool;
+pub mod site_receive;
+pub mod site_release;
 pub mod site_restore;
 pub mod site_run;
 pub mod site_verify;
@@ -305,6 +308,9 @@ tasks! {
     BackupPrune = backup_prune, "backup.prune";
     BackupExtract = backup_extract, "backup.extract";
     SitePool = site_pool, "site.pool";
+    SiteHold = site_hold, "site.hold";
+    SiteReceive = site_receive, "site.receive";
+    SiteRelease = site_release, "site.release";
 }
 
 impl Payload {

@@ -5,6 +5,7 @@ pub(crate) mod backups;
 pub mod certificates;
 mod drift;
 pub mod foreign;
+mod held;
 mod moving;
 mod platform;
 mod recipes;
@@ -82,6 +83,8 @@ impl Scenario {
             Kind::SiteLogin => vec![Some("wordpress")],
             // With a database, and with scripts on the copy of one.
             Kind::SiteClone => vec![Some("php"), Some("wordpress")],
+            // With a database. That a site goes which has moved is tried as site.delete.
+            Kind::SiteHold | Kind::SiteReceive | Kind::SiteRelease => vec![Some("php")],
             // One that Kolga has made, with a database; and two that it has not, one of them with a database.
             Kind::SiteImport => vec![Some("php"), Some("static"), Some("wordpress")],
             Kind::PlatformBuild => all
@@ -162,7 +165,8 @@ impl Scenario {
         let (host, database) = (self.host(), self.database().map(stem));
         let is_build = self.is_a_platform();
         let (keeps_trash, own_pool) = (self.keeps_trash(), self.has_its_own_pool());
-        let is_backup = self.kind == Kind::SiteBackup || self.is_deletion_with_backup();
+        let makes = [Kind::SiteBackup, Kind::SiteHold];
+        let is_backup = makes.contains(&self.kind) || self.is_deletion_with_backup();
         let is_backup = is_backup || self.removes_backups();
         let extracts = self.kind == Kind::BackupExtract;
         let stems = match self.kind {
@@ -234,6 +238,7 @@ impl Scenario {
         if self.kind == Kind::SiteEnable {
             self.on_the_site(hub, Kind::SiteDisable).await;
         }
+        self.prepare_to_hold(hub, stack).await;
     }
 
     /// How to ask for it.
@@ -293,6 +298,8 @@ impl Scenario {
             }
             Kind::SiteClone => self.copy(),
             Kind::SiteLogin => self.site_task(self.kind, json!({"seal": "0a".repeat(32)})),
+            Kind::SiteHold | Kind::SiteRelease => self.site_task(self.kind, json!({})),
+            Kind::SiteReceive => task(self.coming(stack)),
             Kind::SiteInstall => self.installation(),
             Kind::SiteDelete => self.deletion(self.is_deletion_with_backup()),
             Kind::SiteRun => {
@@ -339,6 +346,9 @@ impl Scenario {
             Kind::SiteImport => self.hand_over(hub).await,
             Kind::SiteClone => self.delete_copy(hub).await,
             Kind::SiteLogin => self.forget_login(stack),
+            Kind::SiteHold => self.release(hub, stack).await,
+            Kind::SiteRelease => self.hold(hub, stack).await,
+            Kind::SiteReceive => self.delete(hub).await,
             Kind::SiteInstall => self.delete(hub).await,
             Kind::SiteDelete => {
                 if self.keeps_trash() {
@@ -430,7 +440,12 @@ impl Scenario {
 
     /// Whether there has to be a backup of its site.
     fn needs_a_backup(self) -> bool {
-        let looks = [Kind::SiteRestore, Kind::BackupVerify, Kind::BackupExtract];
+        let looks = [
+            Kind::SiteRestore,
+            Kind::SiteReceive,
+            Kind::BackupVerify,
+            Kind::BackupExtract,
+        ];
         looks.contains(&self.kind) || self.removes_backups()
     }
 

@@ -4,7 +4,7 @@
 //! One task of the worker sleeps until the first site is due, and not at all when none has a `[cron]`; sites are
 //! run one after the other. For a run the runner gives the site away like to a task ([`Runner::turn`]), so the two
 //! never overlap; a site that a task has, or that waits for a person, is asked again a minute later. A disabled
-//! site rests. What a script says is kept when it fails and goes into the worker's own log.
+//! site rests, and so does one that is held. What a script says is kept when it fails and goes into the worker's own log.
 
 mod at;
 mod every;

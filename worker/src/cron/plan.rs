@@ -57,7 +57,7 @@ impl Timetable {
             for entry in spoke.registry.sites.list()? {
                 let cron = spoke.profiles.get(&entry.profile).ok();
                 let cron = cron.and_then(|profile| profile.manifest.cron.as_ref());
-                let Some(cron) = cron.filter(|_| entry.enabled) else {
+                let Some(cron) = cron.filter(|_| entry.enabled && entry.held.is_none()) else {
                     continue;
                 };
                 let kept = before
@@ -124,9 +124,10 @@ impl Timetable {
 mod tests {
     use std::path::PathBuf;
 
-    use kolga_protocol::id::UnixMillis;
+    use kolga_protocol::id::{Attempt, Run, TaskId, UnixMillis};
 
     use super::*;
+    use crate::registry::Held;
     use crate::steps::testing::site_context;
     use crate::testing::{Scratch, context};
 
@@ -163,6 +164,7 @@ mod tests {
             enabled: true,
             imported: false,
             pool: None,
+            held: None,
             path: PathBuf::from("/x"),
             installed_at: UnixMillis(0),
         }
@@ -182,6 +184,10 @@ mod tests {
         let mut off = entry("off.example.org", "own");
         off.enabled = false;
         sites.save(&off).expect("saved");
+        let mut held = entry("held.example.org", "own");
+        let run = Run::new(TaskId::generate(), Attempt::FIRST);
+        held.held = Some(Held { run, to: None });
+        sites.save(&held).expect("saved");
         timetable.read(&spoke).expect("read");
         assert_eq!(timetable.pause(now()), None);
 

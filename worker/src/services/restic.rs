@@ -16,6 +16,7 @@
 
 mod contents;
 mod forget;
+mod identity;
 mod lines;
 pub mod policy;
 mod read_back;

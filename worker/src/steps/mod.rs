@@ -51,6 +51,8 @@ pub mod probe_server;
 pub mod publish_platform;
 pub mod publish_vhost;
 pub mod read_backup;
+pub mod read_repository;
+pub mod receive_secrets;
 pub mod register_platform;
 pub mod register_site;
 pub mod remove_platform;
@@ -195,6 +197,8 @@ steps! {
     make_snapshot::MakeSnapshot,
     check_snapshot::CheckSnapshot,
     read_backup::ReadBackup,
+    read_repository::ReadRepository,
+    receive_secrets::ReceiveSecrets,
     run_recipe_step::RunRecipeStep,
     restore_snapshot::RestoreSnapshot,
     settle_restored::SettleRestored,

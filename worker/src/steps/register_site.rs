@@ -14,7 +14,12 @@ use crate::site::{Site, refuse_taken_names};
 use crate::step::{Step, UndoError};
 
 /// Notes a site.
-pub struct RegisterSite(pub Arc<Site>);
+pub struct RegisterSite {
+    /// Which.
+    pub site: Arc<Site>,
+    /// Whether visitors get it.
+    pub enabled: bool,
+}
 
 /// What was found.
 #[derive(Serialize, Deserialize)]
@@ -29,15 +34,19 @@ impl Step for RegisterSite {
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         // Again: another installation may have taken an alias meanwhile, which no lock covers.
-        refuse_taken_names(&cx.spoke.registry, &self.0.host, &self.0.names.others())?;
+        refuse_taken_names(
+            &cx.spoke.registry,
+            &self.site.host,
+            &self.site.names.others(),
+        )?;
         Ok(Record {
-            host: self.0.host.clone(),
+            host: self.site.host.clone(),
             run: cx.run,
         })
     }
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        let site = &self.0;
+        let site = &self.site;
         cx.spoke.registry.sites.save(&SiteEntry {
             host: record.host.clone(),
             owner: record.run.to_string(),
@@ -50,9 +59,10 @@ impl Step for RegisterSite {
             redirects: site.names.redirects.clone(),
             https: site.https,
             options: site.options.clone(),
-            enabled: true,
+            enabled: self.enabled,
             imported: site.imported,
             pool: site.pool()?.map(|pool| pool.user.clone()),
+            held: None,
             path: site.folder.clone(),
             installed_at: UnixMillis::now(),
         })
@@ -78,7 +88,10 @@ mod tests {
     async fn undo_is_right_when_it_never_ran_and_when_it_ran_whole() {
         let scratch = Scratch::new();
         let cx = site_context(&scratch);
-        let step = RegisterSite(site(&cx));
+        let step = RegisterSite {
+            site: site(&cx),
+            enabled: true,
+        };
         let record = Step::inspect(&step, &cx).await.expect("free");
         RegisterSite::undo(&cx, &record).await.expect("never ran");
         Step::apply(&step, &cx, &record).await.expect("whole");

@@ -23,6 +23,7 @@ use super::stage_backup::{self, DUMP, Manifest, Users};
 use crate::cx::{Cx, Stop};
 use crate::files::{Dir, blocking};
 use crate::layout;
+use crate::relink::relink;
 use crate::services::database::{Dumped, Measured};
 use crate::site::Site;
 use crate::step::{Step, UndoError};
@@ -40,6 +41,8 @@ pub struct SettleRestored {
     pub manifest: Arc<Manifest>,
     /// What in its folder was another user's.
     pub foreign: Arc<BTreeSet<PathBuf>>,
+    /// Where the code of its platform lay, when that may be another place than here.
+    pub code_was: Option<PathBuf>,
 }
 
 /// What was found.
@@ -64,7 +67,7 @@ impl Step for SettleRestored {
         let (site, manifest) = (Arc::clone(&self.site), Arc::clone(&self.manifest));
         let (foreign, stop) = (Arc::clone(&self.foreign), cx.stop.clone());
         let platforms = cx.spoke.config.sites.platforms.clone();
-        let (run, log) = (record.run, cx.log.clone());
+        let (run, log, code_was) = (record.run, cx.log.clone(), self.code_was.clone());
         blocking(move || {
             take_out(&folder, Path::new(&manifest.folder))?;
             fault::point("settle_restored:out");
@@ -94,6 +97,12 @@ impl Step for SettleRestored {
                 log.warn(problem);
             }
             mend(&top, &found.mends, &stop)?;
+            if let (Some(was), Some(is)) = (&code_was, site.code())
+                && was != is
+            {
+                let links = relink(&site.profile.manifest.links, &top, was, is)?;
+                mend(&top, &links, &stop)?;
+            }
             top.sync_file_system()
         })
         .await
@@ -221,6 +230,7 @@ mod tests {
             site: Arc::new(site),
             manifest: Arc::new(serde_json::from_value(manifest).expect("a manifest")),
             foreign: Arc::default(),
+            code_was: None,
         };
         (cx, step, folder)
     }

@@ -265,7 +265,10 @@ mod tests {
     async fn what_the_book_and_the_disk_tell_is_told_apart_and_nothing_is_touched() {
         let scratch = Scratch::new();
         let cx = site_context(&scratch);
-        let register = RegisterSite(site(&cx));
+        let register = RegisterSite {
+            site: site(&cx),
+            enabled: true,
+        };
         let record = Step::inspect(&register, &cx).await.expect("free");
         Step::apply(&register, &cx, &record).await.expect("noted");
         let at = |path: &str| scratch.path().join(path);

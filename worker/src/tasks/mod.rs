@@ -22,6 +22,7 @@ mod site_backup;
 mod site_clone;
 mod site_delete;
 mod site_enable;
+mod site_hold;
 mod site_https;
 mod site_import;
 mod site_install;
@@ -29,6 +30,8 @@ mod site_login;
 mod site_migrate;
 mod site_names;
 mod site_pool;
+mod site_receive;
+mod site_release;
 mod site_restore;
 mod site_run;
 mod site_verify;
@@ -36,6 +39,7 @@ mod trash_empty;
 mod trash_list;
 mod trash_restore;
 
+use kolga_protocol::object::Object;
 use kolga_protocol::task::{Output, Params};
 
 use crate::cx::Cx;
@@ -56,6 +60,7 @@ pub fn instant(params: &Params) -> Option<Output> {
 /// # Errors
 /// When it is plain from the start that the task cannot be done, and why.
 pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
+    refuse_held(params, cx)?;
     Ok(recipe(params, cx).await?.closed())
 }
 
@@ -90,10 +95,38 @@ async fn recipe(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::SiteLogin(params) => site_login::plan(params, cx).await,
         Params::SiteClone(params) => site_clone::plan(params, cx).await,
         Params::SiteMigrate(params) => site_migrate::plan(params, cx).await,
+        Params::SiteHold(params) => site_hold::plan(params, cx).await,
+        Params::SiteReceive(params) => site_receive::plan(params, cx).await,
+        Params::SiteRelease(params) => site_release::plan(params, cx),
         Params::ServerInventory(_) => Ok(server_inventory::plan()),
         Params::ServerPrint(params) => Ok(server_print::plan(params)),
         Params::ServerVerify(_) => Ok(server_verify::plan()),
     }
+}
+
+/// Refuses what would touch a site, or read it, while it is on its way to another server: it is to be there what it was when
+/// its backup was made.
+fn refuse_held(params: &Params, cx: &Cx) -> anyhow::Result<()> {
+    // It ends that, or is about the site that is to come.
+    if matches!(params, Params::SiteRelease(_) | Params::SiteReceive(_)) {
+        return Ok(());
+    }
+    for claim in params.claims() {
+        let Object::Site(host) = claim.object else {
+            continue;
+        };
+        let entry = cx.spoke.registry.sites.load(&host)?;
+        if let Some(held) = entry.and_then(|entry| entry.held) {
+            let why = held.to.map(|to| format!(", since it moves to {to}"));
+            anyhow::bail!(
+                "{host} is held by task {}{}: nothing else is done with it until that has ended, or until it comes back \
+                 (`kolga site release {host}`)",
+                held.run.task,
+                why.unwrap_or_default()
+            );
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

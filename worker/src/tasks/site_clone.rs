@@ -62,7 +62,10 @@ pub(super) async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
     let plan = plan
         .step(PublishVhost(Arc::clone(&pair.site)))
         .step(CheckSite(Arc::clone(&pair.site)))
-        .step(RegisterSite(pair.site));
+        .step(RegisterSite {
+            site: pair.site,
+            enabled: true,
+        });
     Ok(match pair.entry.database {
         Some(_) => plan.finally(ClearStage),
         None => plan,

@@ -60,7 +60,10 @@ pub(super) fn plan(params: &site_install::Params, cx: &Cx) -> anyhow::Result<Pla
     Ok(plan
         .step(PublishVhost(Arc::clone(&site)))
         .step(CheckSite(Arc::clone(&site)))
-        .step(RegisterSite(site)))
+        .step(RegisterSite {
+            site,
+            enabled: true,
+        }))
 }
 
 fn output(site: &Site, cx: &Cx) -> site_install::Output {

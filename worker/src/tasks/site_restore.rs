@@ -99,7 +99,8 @@ async fn wanted(params: &Params, cx: &Cx) -> anyhow::Result<Back> {
     })
 }
 
-fn judge(manifest: &Manifest, entry: &SiteEntry) -> anyhow::Result<()> {
+/// Refuses what says of itself something else than the site is.
+pub(super) fn judge(manifest: &Manifest, entry: &SiteEntry) -> anyhow::Result<()> {
     let host = &entry.host;
     anyhow::ensure!(
         manifest.host == *host,
@@ -205,6 +206,7 @@ fn beside(plan: Plan, this: &Back) -> Plan {
             site: Arc::clone(site),
             manifest: Arc::clone(&this.manifest),
             foreign: Arc::new(this.contents.foreign_below(folder)),
+            code_was: None,
         })
         .step(SwapSecrets {
             from: this.before.host.clone(),

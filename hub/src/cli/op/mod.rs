@@ -1,6 +1,7 @@
 //! `kolga op`: operations over many sites, servers or platforms.
 
 pub(super) mod progress;
+mod relocation;
 mod show;
 
 use std::str::FromStr;
@@ -102,6 +103,11 @@ early and can be resumed, and else 1.")]
         follow: Follow,
     },
     /// Make no more tasks, and cancel those that are open
+    #[command(after_help = "\
+A move of a site goes back: the site is on its server as it was when the operation is cancelled.
+
+Example:
+  kolga op cancel 3f9a2b1c")]
     Cancel {
         /// Its id, or so much of its beginning or end that it is the only one
         #[arg(value_name = "OPERATION")]
@@ -109,6 +115,9 @@ early and can be resumed, and else 1.")]
         /// Let those that are open end
         #[arg(long)]
         let_finish: bool,
+        /// Of a move: the server that was to have the site is gone for good, and the site comes back without waiting for it
+        #[arg(long, conflicts_with = "let_finish")]
+        target_is_gone: bool,
     },
 }
 
@@ -210,8 +219,12 @@ impl Command {
             Self::Cancel {
                 operation,
                 let_finish,
+                target_is_gone,
             } => {
-                let how = CancelOperation { let_finish };
+                let how = CancelOperation {
+                    let_finish,
+                    target_is_gone,
+                };
                 let answer = client.post(&operation.path("cancel"), &how).await?;
                 told(screen, &answer)
             }

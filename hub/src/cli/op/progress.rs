@@ -11,8 +11,8 @@ use super::super::follow::Follow;
 use super::super::screen::{Screen, Style};
 use super::super::time::span;
 use super::super::trouble::Trouble;
-use super::{show, tally};
-use crate::wire::{Counts, Operation, OperationAnswer, OperationState};
+use super::{relocation, show, tally};
+use crate::wire::{Counts, MOVE, Operation, OperationAnswer, OperationState};
 
 /// How long a hub that went away is waited for, such as over its restart.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -43,6 +43,9 @@ pub(in crate::cli) async fn conclude(
 
 fn headline(screen: &Screen, operation: &Operation) -> String {
     let id = screen.paint(Style::Bold, &operation.id.to_string());
+    if operation.kind == MOVE {
+        return format!("Operation {id}: moves {}", relocation::subject(operation));
+    }
     let (kind, total) = (&operation.kind, operation.counts.total);
     format!("Operation {id}: {kind} on {total}")
 }
@@ -61,9 +64,12 @@ pub(super) async fn stay(
         _ = tokio::signal::ctrl_c() => {
             line.end()?;
             screen.note(&format!(
-                "\nThe operation goes on. See it with `kolga op watch {id}`; stop it with `kolga op pause {id}` or \
-                 `kolga op cancel {id}`.",
-                id = operation.id
+                "\nThe operation goes on. See it with `kolga op watch {id}`; stop it with {pause}`kolga op cancel {id}`.",
+                id = operation.id,
+                pause = match operation.kind == MOVE {
+                    true => String::new(),
+                    false => format!("`kolga op pause {}` or ", operation.id),
+                }
             ));
             return Err(Trouble::Interrupted);
         }
@@ -84,6 +90,9 @@ pub(super) async fn stay(
 }
 
 async fn conclusion(client: &Client, screen: &Screen, over: &Operation) -> Result<(), Trouble> {
+    if over.kind == MOVE {
+        return relocation::conclude(client, screen, over).await;
+    }
     let well = over.counts.succeeded == over.counts.total;
     let (style, word) = match over.state {
         OperationState::Finished if well => (Style::Good, "Finished"),
@@ -204,7 +213,11 @@ impl<'a> Line<'a> {
             return self.screen.json_line(operation);
         }
         let counts = &operation.counts;
-        let text = format!("{} {}", bar(counts), tally(counts));
+        let told = match operation.kind == MOVE {
+            true => relocation::now(operation),
+            false => tally(counts),
+        };
+        let text = format!("{} {told}", bar(counts));
         if self.over {
             let room = self.screen.width().unwrap_or(80).saturating_sub(1);
             let text: String = text.chars().take(room).collect();

@@ -8,8 +8,8 @@ use super::super::screen::{Screen, Style};
 use super::super::table::{Cell, Table};
 use super::super::time::{instant, span};
 use super::super::trouble::Trouble;
-use super::{Items, tally};
-use crate::wire::{Item, ItemState, Operation, OperationState};
+use super::{Items, relocation, tally};
+use crate::wire::{Item, ItemState, MOVE, Operation, OperationState};
 
 /// Items of each sort that are shown unasked.
 const SHOWN: usize = 20;
@@ -21,6 +21,10 @@ pub(super) async fn show(
     operation: &Operation,
     items: Option<Items>,
 ) -> Result<(), Trouble> {
+    let items = match items {
+        None if operation.kind == MOVE && !screen.is_json() => Some(Items::All),
+        items => items,
+    };
     if screen.is_json() {
         let Some(wanted) = items else {
             return Ok(screen.json(operation)?);
@@ -30,14 +34,27 @@ pub(super) async fn show(
         })
         .await;
     }
-    describe(operation).show(screen)?;
+    match operation.kind == MOVE {
+        true => relocation::describe(operation).show(screen)?,
+        false => describe(operation).show(screen)?,
+    }
     let Some(wanted) = items else {
         return not_well(client, screen, operation).await;
     };
     screen.line("")?;
-    let mut table = heading();
+    let moves = operation.kind == MOVE;
+    let mut table = if moves {
+        relocation::heading()
+    } else {
+        heading()
+    };
     each(client, operation, wanted, |page| {
-        page.iter().for_each(|item| row(&mut table, item));
+        for item in page {
+            match moves {
+                true => relocation::row(&mut table, item),
+                false => row(&mut table, item),
+            }
+        }
         table.show_on(screen)
     })
     .await
@@ -128,13 +145,18 @@ fn heading() -> Table {
     Table::headed(["WHAT", "SERVER", "STATE", "TASK", "REASON"])
 }
 
-fn row(table: &mut Table, item: &Item) {
-    let style = match item.state {
+/// The state of an item in its colour.
+pub(super) fn item_state(state: ItemState) -> Cell {
+    let style = match state {
         ItemState::Succeeded => Style::Good,
         ItemState::Failed => Style::Bad,
         ItemState::Skipped | ItemState::Cancelled => Style::Warn,
         ItemState::Waiting | ItemState::Made => Style::Plain,
     };
+    Cell::styled(style, state.as_str())
+}
+
+fn row(table: &mut Table, item: &Item) {
     let site: Option<&str> = item.site.as_ref().map(AsRef::as_ref);
     let what = site.or(item.platform.as_ref().map(AsRef::as_ref));
     let what = what.unwrap_or(item.server.as_str());
@@ -143,7 +165,7 @@ fn row(table: &mut Table, item: &Item) {
     table.row([
         what.into(),
         item.server.as_str().into(),
-        Cell::styled(style, item.state.as_str()),
+        item_state(item.state),
         task[task.len().saturating_sub(8)..].into(),
         printable(reason.lines().next().unwrap_or_default()).into(),
     ]);

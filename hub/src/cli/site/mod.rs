@@ -12,6 +12,7 @@ mod lock;
 mod login;
 mod migrate;
 mod pool;
+mod relocate;
 mod restore;
 mod run;
 mod verify;
@@ -41,6 +42,7 @@ use lock::{Lock, Unlock};
 use login::Login;
 use migrate::{Migrate, Rename};
 use pool::Pool;
+use relocate::{Move, Release};
 use restore::Restore;
 use run::Run;
 
@@ -156,6 +158,31 @@ is changed. Its backups so far stay under the old name: `kolga backup list --sit
 Example:
   kolga site rename old.example.org www.example.org --keep-alias --follow")]
     Rename(Rename),
+    /// Bring a site to another server
+    #[command(after_help = "\
+Both servers are asked first, and what is in the way is told before anything is touched: a platform there that is older or not
+there at all, a service that the site needs, a name that is taken, too little disk, a certificate that the site needs for
+HTTPS, or that the two keep their backups in different repositories. Then visitors get the maintenance page, a backup is made
+and read back, and the other server makes the site of it: the same files, rows, names, options and secrets. When the site has
+answered there, what the first one had of it goes to its trash. Until then nothing of it is changed, and if anything stops the
+move the site comes back as it was.
+
+It is an operation of five stages: `kolga op show` tells how far it is, `kolga op cancel` takes it back. Where the site's names
+lead is yours to change in the DNS: visitors who still come to the first server find no site there.
+
+Examples:
+  kolga site move blog.example.org --to-server web2 --follow
+  kolga site move blog.example.org --to-server web2 --platform wp68 --wait")]
+    Move(Move),
+    /// Bring a site back to its visitors that a move holds and no move is about to
+    #[command(after_help = "\
+A move brings a site back by itself. This is for one that was abandoned in the middle by `kolga-worker journal abandon`, or
+that a hub holds which is no more: make sure first that no other server serves the site. One that is not held stays as it is.
+
+Examples:
+  kolga site release blog.example.org --follow
+  kolga site release blog.example.org --on web1 --follow")]
+    Release(Release),
     /// Make a second site of one that is there
     #[command(after_help = "\
 The copy is on the same server and has a database, passwords and keys of its own; the site's other names and HTTPS are not
@@ -259,6 +286,8 @@ impl Command {
             Self::Verify(act) => verify::run(act, client, screen).await,
             Self::Migrate(migrate) => migrate.run(client, screen).await,
             Self::Rename(rename) => rename.run(client, screen).await,
+            Self::Move(relocation) => relocation.run(client, screen).await,
+            Self::Release(release) => release.run(client, screen).await,
             Self::Clone(clone) => clone.run(client, screen).await,
             Self::Login(login) => login.run(client, screen).await,
             Self::Run(run) => run.run(client, screen).await,

@@ -41,7 +41,8 @@ impl Operation for Advance {
 
     async fn apply(&self, tx: &mut Tx<'_>) -> Result<Outcome<bool>, sqlx::Error> {
         let ready: Vec<String> = sqlx::query_scalar(
-            "SELECT id FROM operation WHERE state = 'running' AND waiting > 0 AND open < parallel ORDER BY id",
+            "SELECT id FROM operation WHERE state = 'running' AND waiting > 0 AND open < parallel AND kind <> 'site.move'
+              ORDER BY id",
         )
         .fetch_all(&mut *tx.connection)
         .await?;

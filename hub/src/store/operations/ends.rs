@@ -1,7 +1,7 @@
 //! How the tasks of operations ended, noted in the transaction that ends them; and that one of them goes on after
 //! all, since somebody wants another attempt at it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use kolga_protocol::id::TaskId;
 use kolga_protocol::state::State;
@@ -13,12 +13,12 @@ use super::super::tx::Tx;
 use super::{Running, Shift};
 use crate::wire::{ItemState, OperationId};
 
-/// The items of tasks that are finished.
+/// The items of tasks that are finished. Gives those that are stages of a move, whose ends mean what it says.
 pub(in crate::store) async fn settle(
     tx: &mut Tx<'_>,
     rows: &HashMap<TaskId, TaskRow>,
     ended: &[Ended],
-) -> Result<(), sqlx::Error> {
+) -> Result<HashSet<TaskId>, sqlx::Error> {
     let mut by_operation: BTreeMap<OperationId, Vec<(TaskId, ItemState)>> = BTreeMap::new();
     for (task, _) in ended {
         let Some(row) = rows.get(task) else { continue };
@@ -36,10 +36,20 @@ pub(in crate::store) async fn settle(
                 .push((*task, state));
         }
     }
+    let mut stages = HashSet::new();
     for (operation, tasks) in by_operation {
-        moved(tx, operation, &tasks).await?;
+        let Some(mut operation) = moved(tx, operation, &tasks).await? else {
+            continue;
+        };
+        if operation.is_move() {
+            for (task, state) in tasks {
+                let Some(row) = rows.get(&task) else { continue };
+                operation.stage_ended(tx, row, state).await?;
+                stages.insert(task);
+            }
+        }
     }
-    Ok(())
+    Ok(stages)
 }
 
 /// A task that had ended gets another attempt: its item is open again, and so is the operation.
@@ -48,17 +58,19 @@ pub(in crate::store) async fn reopened(
     operation: OperationId,
     task: TaskId,
 ) -> Result<(), sqlx::Error> {
-    moved(tx, operation, &[(task, ItemState::Made)]).await
+    moved(tx, operation, &[(task, ItemState::Made)])
+        .await
+        .map(drop)
 }
 
 async fn moved(
     tx: &mut Tx<'_>,
     operation: OperationId,
     tasks: &[(TaskId, ItemState)],
-) -> Result<(), sqlx::Error> {
+) -> Result<Option<Running>, sqlx::Error> {
     // One that was pruned is missed by nobody.
     let Some(mut operation) = Running::load(tx, operation).await? else {
-        return Ok(());
+        return Ok(None);
     };
     let mut shifts = Vec::new();
     for &(task, to) in tasks {
@@ -106,5 +118,6 @@ async fn moved(
         })
         .collect();
     operation.shift(tx, &shifts).await?;
-    operation.save(tx).await
+    operation.save(tx).await?;
+    Ok(Some(operation))
 }

@@ -2,6 +2,9 @@
 //! tasks as there is room, `ends` notes how each ended in the transaction that ends it, [`steer`] pauses, resumes
 //! and cancels, [`prune`] forgets. Handed work by `app` and `mover`.
 //!
+//! An operation that moves a site has other items: stages, one after the other. [`relocate`] starts one, `stages` says in the
+//! transaction that ends one what comes next.
+//!
 //! A task and the mark on its item are written in one transaction, so that whenever the hub dies no item is without
 //! its task and none has two. Numbers are kept beside the items, never counted.
 
@@ -10,7 +13,9 @@ pub(super) mod ends;
 mod judge;
 pub mod preparing;
 pub mod prune;
+pub mod relocate;
 mod select;
+mod stages;
 pub mod start;
 pub mod steer;
 
@@ -19,7 +24,7 @@ use sqlx::Row;
 
 use super::bulk::Bulk;
 use super::tx::{Refusal, Tx};
-use crate::wire::{Counts, ItemState, OperationId, OperationState};
+use crate::wire::{Counts, ItemState, MOVE, OperationId, OperationState};
 
 /// What is known of an operation while it is changed.
 pub(super) struct Running {
@@ -129,9 +134,15 @@ impl Running {
         Ok(())
     }
 
+    /// Whether its items are the stages of a move.
+    fn is_move(&self) -> bool {
+        self.kind == MOVE
+    }
+
     /// Whether a task could be made, as far as the operation itself goes.
     fn has_room(&self) -> bool {
-        self.state == OperationState::Running
+        !self.is_move()
+            && self.state == OperationState::Running
             && self.counts.waiting > 0
             && self.counts.open < self.parallel
     }
@@ -192,7 +203,8 @@ impl Running {
             Cancelling | Cancelled if open > 0 => Cancelling,
             Cancelling | Cancelled => Cancelled,
         };
-        if matches!(self.state, Running | Finished) {
+        // A move says there what has come of it.
+        if matches!(self.state, Running | Finished) && !self.is_move() {
             self.reason = None;
         }
         self.finished_at = match self.state {

@@ -43,7 +43,7 @@ static INSERT_ITEMS: Bulk = Bulk::new(
     6,
     "",
 );
-static INSERT_SERVERS: Bulk = Bulk::new(
+pub(super) static INSERT_SERVERS: Bulk = Bulk::new(
     "INSERT INTO operation_server (operation, server, waiting, open) VALUES",
     4,
     "",

@@ -25,6 +25,9 @@ impl Operation for Pause {
             return Ok(Err(unknown(&self.operation.to_string())));
         };
         let who = plain(&self.requested_by);
+        if operation.is_move() {
+            return Ok(Err(not_a_move(self.operation, "paused")));
+        }
         match operation.state {
             OperationState::Running if operation.counts.waiting > 0 => {
                 operation.state = OperationState::Stopping;
@@ -65,6 +68,9 @@ impl Operation for ResumeOperation {
         let Some(mut operation) = Running::load(tx, self.operation).await? else {
             return Ok(Err(unknown(&self.operation.to_string())));
         };
+        if operation.is_move() {
+            return Ok(Err(not_a_move(self.operation, "resumed")));
+        }
         if matches!(
             operation.state,
             OperationState::Cancelling | OperationState::Cancelled
@@ -151,6 +157,8 @@ pub struct CancelOperation {
     pub operation: OperationId,
     /// Whether those that are open may end by themselves; else they are cancelled.
     pub let_finish: bool,
+    /// Of a move: whether the server that was to have the site is not waited for.
+    pub target_is_gone: bool,
     /// Who.
     pub requested_by: String,
 }
@@ -167,6 +175,20 @@ impl Operation for CancelOperation {
         }
         let who = plain(&self.requested_by);
         let id = self.operation.to_string();
+        if operation.is_move() {
+            if let Err(refusal) = operation.may_be_cancelled(tx, self.target_is_gone).await? {
+                return Ok(Err(refusal));
+            }
+        } else if self.target_is_gone {
+            return Ok(Err(Refusal::invalid(
+                "bad_cancel",
+                format!(
+                    "operation {} moves no site, and has no target",
+                    self.operation
+                ),
+                None,
+            )));
+        }
         sqlx::query(
             "UPDATE operation_item SET state = 'cancelled' WHERE operation = $1 AND state = 'waiting'",
         )
@@ -186,6 +208,10 @@ impl Operation for CancelOperation {
         operation.reason = Some(format!("cancelled by {who}"));
         operation.save(tx).await?;
         tx.audit(&who, "operation.cancel", &id, "").await?;
+        if self.target_is_gone {
+            operation.give_up_target(tx, &who).await?;
+            return Ok(Ok(()));
+        }
         if self.let_finish {
             return Ok(Ok(()));
         }
@@ -215,5 +241,15 @@ fn over(operation: OperationId, state: OperationState) -> Refusal {
         "operation_over",
         format!("operation {operation} is {} already", state.as_str()),
         "start another one for what is left to do".to_owned(),
+    )
+}
+
+fn not_a_move(operation: OperationId, what: &str) -> Refusal {
+    Refusal::conflict(
+        "operation_goes_on",
+        format!(
+            "operation {operation} moves a site, and cannot be {what}: it goes to its end, or back"
+        ),
+        format!("cancel it with `kolga op cancel {operation}`, or ask for the move again"),
     )
 }

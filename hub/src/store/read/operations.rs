@@ -7,11 +7,11 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::{corrupt, from_json, parse};
 use crate::store::{Store, StoreError};
-use crate::wire::{Counts, Item, ItemState, Operation, OperationId, OperationState};
+use crate::wire::{Counts, Item, ItemState, MOVE, Operation, OperationId, OperationState};
 
 const COLUMNS: &str = "SELECT id, kind, params, selector, requested_by, created_at, parallel, per_server, stop_after,
     state, reason, total, waiting, open, succeeded, failed, cancelled, skipped, finished_at FROM operation";
-const ITEM: &str = "SELECT i.place, i.server, i.site, i.platform, i.state, i.task, i.reason, t.failure
+const ITEM: &str = "SELECT i.place, i.server, i.site, i.platform, i.stage, i.state, i.task, i.reason, t.failure
     FROM operation_item i LEFT JOIN task t ON t.id = i.task WHERE i.operation = $1 AND i.place > $2";
 
 /// So many of the newest operations are looked through for an id that ends in a given way.
@@ -33,7 +33,20 @@ impl Store {
             .bind(i64::from(limit))
             .fetch_all(&self.reads)
             .await?;
-        rows.iter().map(operation).collect()
+        let mut operations = Vec::with_capacity(rows.len());
+        for row in &rows {
+            operations.push(self.with_stage(operation(row)?).await?);
+        }
+        Ok(operations)
+    }
+
+    /// A move says which of its stages is open.
+    async fn with_stage(&self, mut operation: Operation) -> Result<Operation, StoreError> {
+        if operation.kind == MOVE && operation.counts.open > 0 {
+            let open = self.operation_items(operation.id, Some(ItemState::Made), 0, 1);
+            operation.stage = open.await?.first().and_then(|item| item.stage);
+        }
+        Ok(operation)
     }
 
     /// One of them.
@@ -46,7 +59,10 @@ impl Store {
             .bind(id.to_string())
             .fetch_optional(&self.reads)
             .await?;
-        row.as_ref().map(operation).transpose()
+        match row.as_ref().map(operation).transpose()? {
+            Some(operation) => self.with_stage(operation).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Those whose ids begin like this, or end like this among the newest; two at most.
@@ -128,6 +144,7 @@ fn operation(row: &AnyRow) -> Result<Operation, StoreError> {
         stop_after: small("stop_after")?,
         state: parse::<OperationState>("a state", &text("state")?)?,
         reason: row.try_get("reason")?,
+        stage: None,
         counts: Counts {
             total: number("total")?,
             waiting: number("waiting")?,
@@ -148,6 +165,7 @@ fn item(row: &AnyRow) -> Result<Item, StoreError> {
     let site: Option<String> = row.try_get("site")?;
     let platform: Option<String> = row.try_get("platform")?;
     let task: Option<String> = row.try_get("task")?;
+    let stage: Option<String> = row.try_get("stage")?;
     let state: String = row.try_get("state")?;
     let reason: Option<String> = row.try_get("reason")?;
     let failure: Option<String> = row.try_get("failure")?;
@@ -161,6 +179,7 @@ fn item(row: &AnyRow) -> Result<Item, StoreError> {
         platform: platform
             .map(|name| parse("a platform", &name))
             .transpose()?,
+        stage: stage.map(|stage| parse("a stage", &stage)).transpose()?,
         state: parse("a state", &state)?,
         task: task.map(|id| parse("a task id", &id)).transpose()?,
         reason: reason.or(failure.map(|failure| failure.message)),

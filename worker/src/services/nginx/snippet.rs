@@ -32,7 +32,11 @@ pub fn of(config: &Config, host: &HostName) -> anyhow::Result<String> {
     Ok(operators(config, host)? + &challenges)
 }
 
-fn operators(config: &Config, host: &HostName) -> anyhow::Result<String> {
+/// Those of the operator alone.
+///
+/// # Errors
+/// As [`of`].
+pub fn operators(config: &Config, host: &HostName) -> anyhow::Result<String> {
     let Some(folder) = &config.nginx.snippets else {
         return Ok(String::new());
     };

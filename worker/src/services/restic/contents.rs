@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kolga_protocol::id::UnixMillis;
-use kolga_protocol::names::{BackupName, HostName};
+use kolga_protocol::names::{BackupName, HostName, ServerName};
 use serde::Deserialize;
 
 use super::lines::lines;
@@ -64,14 +64,26 @@ impl Restic {
     /// # Errors
     /// When there is none of that name, or several, it is another server's or nobody's backup, or it cannot be read.
     pub async fn contents(&self, cx: &Cx, name: &BackupName) -> anyhow::Result<Contents> {
+        let own = rustix::process::geteuid().as_raw();
+        self.contents_of(cx, name, &cx.spoke.config.server, own)
+            .await
+    }
+
+    /// The same of one of another server's, whose worker has this number there.
+    ///
+    /// # Errors
+    /// As [`Restic::contents`].
+    pub async fn contents_of(
+        &self,
+        cx: &Cx,
+        name: &BackupName,
+        server: &ServerName,
+        own: u32,
+    ) -> anyhow::Result<Contents> {
         let _turn = self.turn.read().await;
         self.need_repository()
             .with_context(|| format!("there is no backup {name} here"))?;
-        let (own, server) = (
-            rustix::process::geteuid().as_raw(),
-            cx.spoke.config.server.to_string(),
-        );
-        let wanted = name.to_string();
+        let (server, wanted) = (server.to_string(), name.to_string());
         self.command(cx)?
             .args(["ls", "--json", "--no-lock", "--"])
             .arg(name.as_str())

@@ -113,6 +113,7 @@ pub(super) async fn look(params: &Params, from: &SpokePath, cx: &Cx) -> anyhow::
         enabled: off.is_none(),
         imported: true,
         pool: None,
+        held: None,
         path: layout::site(&spoke.config, host),
         installed_at: UnixMillis::now(),
     };

@@ -1,0 +1,6 @@
+//! Sites that move from one server to another, over the whole system.
+
+mod broken;
+mod refused;
+mod scene;
+mod whole;

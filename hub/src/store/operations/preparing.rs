@@ -18,7 +18,7 @@ use super::start::Start;
 use crate::wire::{ItemState, OperationId, OperationState, Target};
 
 /// Items that one transaction writes.
-const PIECE: usize = 500;
+const PIECE: usize = 250;
 
 /// What is to be written down.
 pub(super) struct Plan {

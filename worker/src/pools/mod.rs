@@ -17,6 +17,7 @@ mod clean;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 use kolga_protocol::id::Run;
@@ -119,6 +120,10 @@ impl Pools {
         run: Run,
         but: &BTreeSet<String>,
     ) -> anyhow::Result<Option<Pool>> {
+        // Two that write one file at the same moment would take each other's aside away. One worker has this book, and all
+        // of its configurations, so that it is the process that takes turns.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let named = self.named(spoke)?;
         let book = self.book()?;
         for user in &self.users {
@@ -128,7 +133,7 @@ impl Pools {
             let pool = self.get(user)?;
             match book.write_new(user, run.to_string().as_bytes(), 0o600) {
                 Ok(()) => return Ok(Some(pool)),
-                // Another task was faster.
+                // Somebody else was faster.
                 Err(_) if book.kind(user)?.is_some() => {}
                 Err(error) => return Err(error),
             }

@@ -411,8 +411,9 @@ async fn operations(store: &Store) -> TaskId {
     ] {
         store.write(label(of)).await.expect("labelled");
     }
-    let verify = || start_of("platform.verify", chosen(serde_json::json!({"all": true})));
-    let of_platforms = started(store, verify()).await;
+    let one = serde_json::json!({"platform": "labelled"});
+    let verify = start_of("platform.verify", chosen(one));
+    let of_platforms = started(store, verify).await;
     assert!(!store.write(RemoveHalf).await.expect("looked"));
     let stop = CancelOperation {
         operation: of_platforms,
@@ -523,7 +524,7 @@ async fn pruning(store: &Store, of_operation: TaskId) {
         };
         store.write(piece).await.expect("a piece");
     }
-    // The operation of a ping, and then its servers and itself.
+    // The items of the oldest operation, and then its servers and itself.
     for _ in 0..2 {
         assert!(store.write(PruneOperations).await.expect("a piece"));
     }

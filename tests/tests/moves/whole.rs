@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kolga_tests::furnish::{fill, furnish, looks, php_user, rows, write};
 use kolga_tests::hub::Settings;
 use kolga_tests::world::maria;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _};
 
 use super::scene::{FROM, HEALTHY, Scene, TO, visit, watch};
@@ -169,6 +169,7 @@ async fn a_wordpress_comes_with_its_secrets_so_that_who_is_logged_in_stays_so() 
     let mut server = maria(&scene.stack).await;
     server.execute(AssertSqlSafe(post)).await.expect("written");
 
+    older_is_refused(&scene, host).await;
     scene.moves(host, TO).await;
     scene.is_only_on(TO, host, "wp-site-blocks").await;
     let after = secrets(TO);
@@ -227,4 +228,24 @@ async fn a_wordpress_comes_with_its_secrets_so_that_who_is_logged_in_stays_so() 
     assert_eq!(enabled["state"], "succeeded", "{enabled:#}");
     scene.is_only_on(TO, off, "").await;
     scene.end().await;
+}
+
+/// As if the code that the site has were newer than the other server's.
+async fn older_is_refused(scene: &Scene, host: &str) {
+    let book = scene
+        .stack
+        .spoke(FROM, "state_dir")
+        .join("platforms/wp.json");
+    let was = std::fs::read(&book).expect("the book knows it");
+    let mut platform: Value = serde_json::from_slice(&was).expect("JSON");
+    platform["version"] = "99.1".into();
+    std::fs::write(&book, platform.to_string()).expect("written");
+    let path = scene.asks(host, TO).await;
+    let over = scene.over(&path).await;
+    let stages = scene.stages(&path).await;
+    let told = stages[1]["reason"].as_str().unwrap_or_default();
+    assert!(told.contains("which is older than 99.1"), "{told}");
+    assert_eq!(over["counts"]["skipped"], 3, "{over:#}");
+    println!("{told}");
+    std::fs::write(&book, was).expect("as it was");
 }

@@ -412,11 +412,23 @@ impl Scenario {
         }
     }
 
-    /// Whether it is another profile's scenario once more, but for the scripts of its own.
+    /// The steps by which it differs from the same task of another profile, where these are all that it differs in: its own
+    /// scripts, or another server of databases.
     #[must_use]
-    pub fn is_brief(self) -> bool {
-        let kinds = [Kind::SiteClone, Kind::SiteImport];
-        kinds.contains(&self.kind) && self.profile == Some("wordpress")
+    pub fn differs_in(self) -> &'static [&'static str] {
+        match (self.kind, self.profile) {
+            (Kind::SiteClone | Kind::SiteImport, Some("wordpress")) => &["run_upgrade"],
+            (Kind::SiteMigrate, Some(ON_POSTGRESQL)) => &[
+                "close_database",
+                "dump_database",
+                "create_database_user",
+                "create_database",
+                "import_database",
+                "drop_database",
+                "drop_database_user",
+            ],
+            _ => &[],
+        }
     }
 
     /// Whether its steps are to begin with a full disk: tasks that write, in a profile whose disks are small.

@@ -45,7 +45,18 @@ made() {
     [ "$condition" = ready ]
 }
 
+# whose NAME: the site that has this name now, which may have been renamed since; NAME where nobody has it.
+whose() {
+    local site
+    site="$(hub_cli --json site list | jq -r --arg name "$1" \
+        '[.items[] | select(([.host, .main] + .aliases + .redirects) | index($name)) | .host][0] // empty')"
+    if [ -n "$site" ] && [ "$site" != "$1" ]; then say "$1 is a name of $site now"; fi
+    printf '%s\n' "${site:-$1}"
+}
+
 demo_sites() {
+    BLOG="$(whose "$BLOG")"
+    PAGE="$(whose "$PAGE")"
     if ! made platform show wordpress --server web1; then
         heading "kolga platform add wordpress --server web1 --profile wordpress --source /usr/share/wordpress --follow"
         hub_cli platform add wordpress --server web1 --profile wordpress \
@@ -62,32 +73,36 @@ demo_sites() {
     fi
 }
 
-# demo_page SPOKE HOST: fetches a page through that spoke's nginx and prints its title.
+# port_of HOST: where the nginx of its server listens.
+port_of() { port_for "$(hub_field .server site show "$1").nginx"; }
+
+# demo_page HOST: fetches a page through its server's nginx and prints its title.
 demo_page() {
     local port page title
-    port="$(port_for "$1.nginx")"
-    page="$(curl -fsS --max-time 30 --resolve "$2:$port:127.0.0.1" "http://$2:$port/")" ||
-        die "$2 does not answer; see deploy/demo kolga task list, and the logs in $STACK/log"
+    port="$(port_of "$1")"
+    page="$(curl -fsS --max-time 30 --resolve "$1:$port:127.0.0.1" "http://$1:$port/")" ||
+        die "$1 does not answer; see deploy/demo kolga task list, and the logs in $STACK/log"
     title="$(tr '\n' ' ' <<<"$page" | sed -n 's/.*<title>\([^<]*\)<.*/\1/p')"
-    printf '  http://%s:%s/   %s bytes, "%s"\n' "$2" "$port" "${#page}" "$title"
+    printf '  http://%s:%s/   %s bytes, "%s"\n' "$1" "$port" "${#page}" "$title"
 }
 
 demo_fetch() {
     heading "Both pages, fetched through nginx"
-    demo_page web1 "$BLOG"
-    demo_page web2 "$PAGE"
+    demo_page "$BLOG"
+    demo_page "$PAGE"
 }
 
 demo_farewell() {
-    local demo="$KOLGA_ROOT/deploy/demo"
+    local demo="$KOLGA_ROOT/deploy/demo" server
+    server="$(hub_field .server site show "$BLOG")"
     [ "$STACK" = /var/tmp/kolga-demo ] || demo+=" --dir $STACK"
     cat <<TEXT
 
 Look
-  http://$BLOG:$(port_for web1.nginx)/            the WordPress site (*.localhost is this machine)
-  http://$BLOG:$(port_for web1.nginx)/wp-admin/   as admin, with the password that this prints:
-  $demo worker web1 secret show $BLOG
-  http://$PAGE:$(port_for web2.nginx)/            the static site
+  http://$BLOG:$(port_of "$BLOG")/            the WordPress site (*.localhost is this machine)
+  http://$BLOG:$(port_of "$BLOG")/wp-admin/   as admin, with the password that this prints:
+  $demo worker $server secret show $BLOG
+  http://$PAGE:$(port_of "$PAGE")/            the static site
   $demo kolga server list
   $demo kolga task list
 

@@ -10,8 +10,11 @@ hand_vhost() { echo "$STACK/web2/conf/sites.d/$1.conf"; }
 hand_database() { tr '.-' '__' <<<"h_$1"; }
 hand_code() { echo "$STACK/hand/$1"; }
 
-# As the user of nginx and php.
-hand_web() { (cd / && exec setpriv --reuid "$WEB_USER" --regid "$WEB_USER" --init-groups -- "$@"); }
+# hand_as USER COMMAND...; as the users of nginx and of php-fpm.
+hand_as() { (cd / && exec setpriv --reuid "$1" --regid "$1" --init-groups -- "${@:2}"); }
+hand_web() { hand_as "$WEB_USER" "$@"; }
+hand_php_user() { web_php_user "$(hand_home)"; }
+hand_php() { hand_as "$(hand_php_user)" php "$@"; }
 
 hand_reload() {
     # shellcheck disable=SC2046 # words
@@ -116,7 +119,7 @@ hand_wordpress() {
     local host="$1" site password url key
     site="$(hand_site "$host")" password="$(openssl rand -hex 16)" url="http://$1:$(port_for web2.nginx)"
     hand_make_database "$host" "$password"
-    install -d -o "$WEB_USER" -g "$WEB_USER" "$site/content/uploads"
+    install -d -o "$(hand_php_user)" -g "$(hand_php_user)" "$site/content/uploads"
     ln -s "$(hand_code wordpress)"/wp-content/{themes,plugins} "$site/content/"
     {
         printf '<?php\n'
@@ -129,10 +132,10 @@ hand_wordpress() {
         # shellcheck disable=SC2016
         printf '$table_prefix = "wp_";\n'
     } >"$STACK/hand/config-$host.php"
-    chgrp "$WEB_USER" "$STACK/hand/config-$host.php"
+    chgrp "$(hand_php_user)" "$STACK/hand/config-$host.php"
     chmod 0640 "$STACK/hand/config-$host.php"
     # shellcheck disable=SC2016
-    hand_web php -d memory_limit=256M -d disable_functions=mail -r '
+    hand_php -d memory_limit=256M -d disable_functions=mail -r '
         $_SERVER["SERVER_NAME"] = $argv[2]; $_SERVER["HTTP_HOST"] = $argv[2]; $_SERVER["REQUEST_URI"] = "/";
         define("WP_INSTALLING", true); define("WP_HTTP_BLOCK_EXTERNAL", true);
         require $argv[1] . "/wp-load.php"; require ABSPATH . "wp-admin/includes/upgrade.php";
@@ -144,9 +147,9 @@ hand_mediawiki() {
     local host="$1" site password
     site="$(hand_site "$host")" password="$(openssl rand -hex 16)"
     hand_make_database "$host" "$password"
-    install -d -o "$WEB_USER" -g "$WEB_USER" "$site"
+    install -d -o "$(hand_php_user)" -g "$(hand_php_user)" "$site"
     # As nobody's example would: passwords on the command line, where all users see them.
-    hand_web php -d memory_limit=256M /usr/share/mediawiki/maintenance/install.php --confpath "$site" --dbtype mysql \
+    hand_php -d memory_limit=256M /usr/share/mediawiki/maintenance/install.php --confpath "$site" --dbtype mysql \
         --dbserver "localhost:$(MARIADB_SOCKET)" --dbname "$(hand_database "$host")" --dbuser "$(hand_database "$host")" \
         --dbpass "$password" --server "http://$host:$(port_for web2.nginx)" --scriptpath "" \
         --pass "$(openssl rand -hex 12)" "by hand" Admin
@@ -258,14 +261,14 @@ hand_migrate() {
     wordpress)
         for link in themes plugins; do ln -sfn "$code/wp-content/$link" "$site/content/$link"; done
         # shellcheck disable=SC2016 # PHP's variables
-        hand_web php -d memory_limit=256M -d disable_functions=mail -r '
+        hand_php -d memory_limit=256M -d disable_functions=mail -r '
             $_SERVER["SERVER_NAME"] = $argv[2]; $_SERVER["HTTP_HOST"] = $argv[2]; $_SERVER["REQUEST_URI"] = "/";
             define("WP_INSTALLING", true); define("WP_HTTP_BLOCK_EXTERNAL", true);
             require $argv[1] . "/wp-load.php"; require ABSPATH . "wp-admin/includes/upgrade.php"; wp_upgrade();
         ' "$code" "$2"
         ;;
     mediawiki)
-        hand_web env "MW_CONFIG_FILE=$site/LocalSettings.php" php -d memory_limit=256M "$code/maintenance/update.php" --quick
+        hand_as "$(hand_php_user)" env "MW_CONFIG_FILE=$site/LocalSettings.php" php -d memory_limit=256M "$code/maintenance/update.php" --quick
         ;;
     esac
     sed -E "s#^( *root ).*#\\1$code;#" "$(hand_vhost "$2").off" >"$(hand_vhost "$2")"

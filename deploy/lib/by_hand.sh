@@ -153,6 +153,10 @@ hand_mediawiki() {
         --dbserver "localhost:$(MARIADB_SOCKET)" --dbname "$(hand_database "$host")" --dbuser "$(hand_database "$host")" \
         --dbpass "$password" --server "http://$host:$(port_for web2.nginx)" --scriptpath "" \
         --pass "$(openssl rand -hex 12)" "by hand" Admin
+    # Debian's own folder is www-data's.
+    install -d -o "$(hand_php_user)" -g "$(hand_php_user)" "$site/cache"
+    # shellcheck disable=SC2016 # PHP's variable
+    printf '$wgCacheDirectory = "%s";\n' "$site/cache" >>"$site/LocalSettings.php"
 }
 
 # What deploy/bench-sites calls: hand_<task> PROFILE HOST.

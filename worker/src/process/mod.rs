@@ -18,6 +18,7 @@ mod give_way;
 mod output;
 mod pieces;
 mod reaper;
+mod stat;
 mod supervision;
 mod tree;
 
@@ -37,6 +38,7 @@ pub use confine::Confinement;
 pub use enter::enter;
 pub use give_way::{give_way, set_nice};
 pub use reaper::{become_subreaper, bury_orphans, kill_leftovers};
+pub(crate) use stat::Stat;
 pub use supervision::Supervision;
 
 /// Where programs are looked for by those children that start others by name.

@@ -11,7 +11,8 @@ use kolga_protocol::id::Run;
 use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, waitpid};
 use tokio::process::Child;
 
-use super::tree::{self, Stat};
+use super::stat::Stat;
+use super::tree;
 
 /// How long leftovers get between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(2);

@@ -15,6 +15,7 @@ use super::MARK;
 use super::cgroup::Leaf;
 use super::ended::{Ended, Process};
 use super::reaper;
+use super::stat::Stat;
 
 /// How long the killed may take to be gone. Past it something holds them in the kernel.
 pub(super) const DEATH: Duration = Duration::from_secs(10);
@@ -180,31 +181,4 @@ fn carries(environ: &[u8], beginning: &str) -> bool {
         .split(|&byte| byte == 0)
         .filter_map(|variable| variable.strip_prefix(beginning.as_bytes()))
         .any(|rest| rest.is_empty() || rest[0] == b'=')
-}
-
-/// What `/proc/<pid>/stat` tells (proc_pid_stat(5)).
-pub(super) struct Stat {
-    pub(super) ended: bool,
-    pub(super) parent: i32,
-    group: i32,
-    uid: u32,
-}
-
-impl Stat {
-    pub(super) fn read(pid: Pid) -> Option<Self> {
-        use std::os::unix::fs::MetadataExt as _;
-        let uid = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
-        let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-        // The name of the program stands in parentheses and may hold anything, also parentheses.
-        let after_name = text.iter().rposition(|&b| b == b')')? + 1;
-        let rest = String::from_utf8_lossy(&text[after_name..]).into_owned();
-        let mut fields = rest.split_ascii_whitespace();
-        let state = fields.next()?;
-        Some(Self {
-            ended: matches!(state, "Z" | "X" | "x"),
-            parent: fields.next()?.parse().ok()?,
-            group: fields.next()?.parse().ok()?,
-            uid,
-        })
-    }
 }

@@ -10,9 +10,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::Pid;
 use tokio::time::Instant;
 
 use crate::cx::Cx;
+use crate::process::Stat;
 
 /// How long old workers may answer, where they cannot be seen.
 const UNSEEN: Duration = Duration::from_millis(250);
@@ -25,7 +27,7 @@ const GROWN: Duration = Duration::from_secs(1);
 /// A process, also after its number has been given to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Worker {
-    pid: u32,
+    pid: i32,
     /// In clock ticks since the machine's start.
     started: u64,
 }
@@ -94,27 +96,21 @@ fn serving(pid_file: &Path) -> Option<BTreeSet<Worker>> {
         std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).ok()?;
     let mut found = BTreeSet::new();
     for pid in children.split_ascii_whitespace() {
-        let pid = pid.parse().ok()?;
+        let pid = pid.parse().ok().and_then(Pid::from_raw)?;
         // One that ended meanwhile serves nobody.
         let Ok(title) = std::fs::read(format!("/proc/{pid}/cmdline")) else {
             continue;
         };
-        let Some(started) = started(pid) else {
+        let Some(Stat { started, .. }) = Stat::read(pid) else {
             continue;
         };
         let title = title.split(|&byte| byte == 0).next().unwrap_or_default();
         if title.trim_ascii_end() == b"nginx: worker process" {
+            let pid = pid.as_raw_nonzero().get();
             found.insert(Worker { pid, started });
         }
     }
     (!found.is_empty()).then_some(found)
-}
-
-/// The 22nd field of `/proc/<pid>/stat` (proc_pid_stat(5)); what stands in parentheses may hold anything.
-fn started(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 fn age(started: u64) -> Option<Duration> {

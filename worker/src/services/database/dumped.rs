@@ -2,9 +2,13 @@
 //!
 //! Both sorts of servers dump through [`Measured`]; backups compare what comes back with it.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 
 use sha2::{Digest as _, Sha256};
+
+/// Bytes that are written at a time.
+const PIECE: usize = 256 * 1024;
 
 /// A dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +42,21 @@ impl<W: Write> Measured<W> {
             sha256: hex(&self.digest.finalize()),
         };
         (dumped, self.file)
+    }
+}
+
+impl Measured<BufWriter<File>> {
+    /// Of a file, in large pieces.
+    pub(crate) fn file(file: File) -> Self {
+        Self::new(BufWriter::with_capacity(PIECE, file))
+    }
+
+    /// Has all of it on the disk; what it was.
+    pub(crate) fn durable(self) -> std::io::Result<Dumped> {
+        let (dumped, mut file) = self.finish();
+        file.flush()?;
+        file.get_ref().sync_all()?;
+        Ok(dumped)
     }
 }
 

@@ -8,8 +8,6 @@
 //!
 //! Tasks that back up, restore, clone and migrate hand work here.
 
-use std::io::{BufWriter, Write as _};
-
 use anyhow::Context as _;
 use kolga_protocol::fault;
 use kolga_protocol::names::DatabaseName;
@@ -91,15 +89,11 @@ impl Mariadb {
             .arg(database)
             .time_limit(longest(cx))
             .pipe(cx, move |pieces| {
-                let file = BufWriter::with_capacity(256 * 1024, into);
-                let mut without = WithoutDefiners::new(Measured::new(file));
+                let mut without = WithoutDefiners::new(Measured::file(into));
                 for piece in pieces {
                     without.take(&piece)?;
                 }
-                let (dumped, mut file) = without.finish()?.finish();
-                file.flush()?;
-                file.get_ref().sync_all()?;
-                Ok(dumped)
+                Ok(without.finish()?.durable()?)
             })
             .await
             .with_context(|| format!("cannot dump the database {database}"));

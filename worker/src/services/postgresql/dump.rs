@@ -6,7 +6,7 @@
 //! Importing is done as the database's own role, in one transaction. Where there is a password, it goes through a file that
 //! only the worker may read.
 
-use std::io::{BufWriter, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -63,14 +63,11 @@ impl Postgresql {
             .arg(format!("--dbname={name}"))
             .time_limit(longest(cx))
             .pipe(cx, move |pieces| {
-                let mut file = Measured::new(BufWriter::with_capacity(256 * 1024, into));
+                let mut file = Measured::file(into);
                 for piece in pieces {
                     file.write_all(&piece)?;
                 }
-                let (dumped, mut file) = file.finish();
-                file.flush()?;
-                file.get_ref().sync_all()?;
-                Ok(dumped)
+                Ok(file.durable()?)
             })
             .await
             .with_context(|| format!("cannot dump the database {name}"));

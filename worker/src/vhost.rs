@@ -11,8 +11,17 @@ use crate::layout;
 use crate::profile::template::{self, Cover, Listen, PlainPath, Redirect, Vhost};
 use crate::services::nginx::{Door, snippet};
 use crate::services::php::Php;
-use crate::site::{Site, vhost_mark};
+use crate::site::Site;
 use crate::spoke::Spoke;
+
+/// The first line of a vhost that the run `owner` wrote.
+#[must_use]
+pub fn mark(owner: &str) -> String {
+    format!("{MARK}{owner}. Changes are lost.\n")
+}
+
+/// How the first line of every vhost of ours begins.
+pub const MARK: &str = "# Written by Kolga in task ";
 
 /// Where a `server` listens, and with what certificate where that is for TLS.
 #[derive(Clone, Default)]
@@ -63,7 +72,7 @@ impl Site {
             Some(template) => self.covered_text(spoke, face, template)?,
             None => self.open_text(spoke)?,
         };
-        Ok(format!("{}{text}", vhost_mark(owner)))
+        Ok(format!("{}{text}", mark(owner)))
     }
 
     /// The ways on which it is to answer itself.

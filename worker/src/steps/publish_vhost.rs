@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
 use crate::face::Face;
-use crate::site::{Site, vhost_mark};
+use crate::site::Site;
 use crate::step::{Step, UndoError};
+use crate::vhost;
 
 /// Puts a site on the web.
 pub struct PublishVhost(pub Arc<Site>);
@@ -52,7 +53,7 @@ impl Step for PublishVhost {
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
         let nginx = &cx.spoke.nginx;
-        let mark = vhost_mark(&record.run.to_string());
+        let mark = vhost::mark(&record.run.to_string());
         let undone = match nginx.vhost(&record.host) {
             // Somebody else's: it stays as it is.
             Ok(Some(text)) if !text.starts_with(&mark) => {

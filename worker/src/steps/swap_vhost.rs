@@ -15,8 +15,9 @@ use crate::aside::Aside;
 use crate::cx::Cx;
 use crate::face::Face;
 use crate::services::nginx::Kept;
-use crate::site::{Site, VHOST_MARK, vhost_mark};
+use crate::site::Site;
 use crate::step::{Step, UndoError};
+use crate::vhost;
 
 /// Shows another face of a site.
 pub struct SwapVhost {
@@ -85,7 +86,7 @@ impl Step for SwapVhost {
             return Ok(());
         }
         let (nginx, kept) = (&cx.spoke.nginx, record.kept.as_ref());
-        let mark = vhost_mark(&record.run.to_string());
+        let mark = vhost::mark(&record.run.to_string());
         let undone = match nginx.vhost(&record.host) {
             // Neither what was there nor ours: somebody has put his own there meanwhile, and it stays.
             Ok(Some(text))
@@ -116,7 +117,7 @@ impl SwapVhost {
         let there = cx.spoke.nginx.vhost(host)?;
         if let Some(text) = &there {
             anyhow::ensure!(
-                text.starts_with(VHOST_MARK),
+                text.starts_with(vhost::MARK),
                 "{} does not begin with the line that Kolga writes there: whose is it? Move it away, or \
                  give it that line back",
                 cx.spoke.nginx.vhost_path(host).display()

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::aside::Aside;
 use crate::cx::Cx;
 use crate::services::nginx::Kept;
-use crate::site::VHOST_MARK;
 use crate::step::{Step, UndoError};
+use crate::vhost;
 
 /// Why its file is kept.
 const WHY: &str = "taken-off";
@@ -37,7 +37,7 @@ impl Step for UnpublishVhost {
         let text = cx.spoke.nginx.vhost(&self.0)?;
         if let Some(text) = &text {
             anyhow::ensure!(
-                text.starts_with(VHOST_MARK),
+                text.starts_with(vhost::MARK),
                 "{} does not begin with the line that Kolga writes there: whose is it? Move it away, or \
                  give it that line back",
                 cx.spoke.nginx.vhost_path(&self.0).display()
@@ -86,7 +86,6 @@ impl Step for UnpublishVhost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::vhost_mark;
     use crate::steps::testing::site_context;
     use crate::testing::Scratch;
 
@@ -96,7 +95,7 @@ mod tests {
         let cx = site_context(&scratch);
         let step = UnpublishVhost("www.example.org".parse().expect("a host"));
         let path = cx.spoke.nginx.vhost_path(&step.0);
-        let text = format!("{}server {{}}\n", vhost_mark("some run"));
+        let text = format!("{}server {{}}\n", vhost::mark("some run"));
         std::fs::write(&path, &text).expect("published");
         let record = Step::inspect(&step, &cx).await.expect("ours");
         UnpublishVhost::undo(&cx, &record).await.expect("never ran");

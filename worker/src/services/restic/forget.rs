@@ -13,8 +13,8 @@ use crate::cx::Cx;
 /// How often it is tried again while another spoke has the repository to itself, and how long in between.
 const TRIES: u32 = 60;
 const BETWEEN: Duration = Duration::from_secs(2);
-/// How often locks are looked at, and how long in between: others' may be among them, which stay.
-const BURIED_AFTER: u32 = 4;
+/// How often locks are looked at, and how long in between, twice as long each time: others' may be among them, which stay.
+const BURIED_AFTER: u32 = 5;
 const BURYING: Duration = Duration::from_millis(300);
 /// Names of snapshots in one command.
 const AT_ONCE: usize = 1000;
@@ -106,7 +106,7 @@ impl Restic {
                 break;
             }
             if tried > 0 {
-                tokio::time::sleep(BURYING).await;
+                tokio::time::sleep(BURYING * 2_u32.pow(tried - 1)).await;
             }
             let unlocked = self.command(cx)?.arg("unlock").capture(cx).await?;
             unlocked.success(RESTIC)?;

@@ -17,8 +17,9 @@ use crate::files::Kind;
 use crate::layout;
 use crate::plan::Plan;
 use crate::registry::SiteEntry;
-use crate::site::{Site, VHOST_MARK};
+use crate::site::Site;
 use crate::steps::try_face::TryFace;
+use crate::vhost;
 
 pub(super) async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
     let host = &params.site;
@@ -101,7 +102,7 @@ async fn foreign(site: &Site, entry: &SiteEntry, cx: &Cx) -> anyhow::Result<Vec<
         found.push(format!("its secrets are gone: {}", path.display()));
     }
     let vhost = cx.spoke.nginx.vhost(&entry.host)?;
-    if vhost.is_some_and(|text| !text.starts_with(VHOST_MARK)) {
+    if vhost.is_some_and(|text| !text.starts_with(vhost::MARK)) {
         let path = cx.spoke.nginx.vhost_path(&entry.host);
         found.push(format!("{} was not written by Kolga", path.display()));
     }

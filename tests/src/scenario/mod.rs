@@ -413,11 +413,15 @@ impl Scenario {
     }
 
     /// The steps by which it differs from the same task of another profile, where these are all that it differs in: its own
-    /// scripts, or another server of databases.
+    /// scripts and texts, or another server of databases.
     #[must_use]
     pub fn differs_in(self) -> &'static [&'static str] {
         match (self.kind, self.profile) {
             (Kind::SiteClone | Kind::SiteImport, Some("wordpress")) => &["run_upgrade"],
+            // What nginx is told of it is the profile's own text.
+            (Kind::SiteEnable | Kind::SiteDisable, Some("wordpress")) => &["swap_vhost"],
+            // As a WordPress, with folders of other names.
+            (Kind::SiteDelete, Some("mediawiki")) => &["trash_site"],
             (Kind::SiteMigrate, Some(ON_POSTGRESQL)) => &[
                 "close_database",
                 "dump_database",

@@ -2,6 +2,7 @@
 //! itself. What is installed is what the lock says, nothing of it runs unless the operator says so, and then it reaches
 //! nothing outside; what is not as it should be leaves nothing.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -237,7 +238,7 @@ fn sha1(file: &Path) -> String {
 
 fn library(scene: &Scene, version: &str) -> Value {
     let text = format!("<?php namespace Kolga; class Library {{ const VERSION = '{version}'; }}\n");
-    let needs = json!({"require": {"kolga/base": "^2.0"}});
+    let needs = json!({"require": {"kolga/base": "^2.0"}, "bin": ["src/Library.php"]});
     scene.pack("kolga/library", version, ("src/Library.php", &text), &needs)
 }
 
@@ -281,6 +282,8 @@ async fn what_the_lock_names_is_installed_whatever_is_newer_by_now_and_nothing_o
         .output()
         .expect("it runs");
     assert_eq!(String::from_utf8_lossy(&php.stdout), "1.0.01", "{php:?}");
+    let program = std::fs::metadata(scene.built("vendor/bin/Library.php")).expect("its program");
+    assert_eq!(program.permissions().mode() & 0o777, 0o755);
     assert!(
         !scene.built("vendor/kolga/tool").exists(),
         "what is for development only"

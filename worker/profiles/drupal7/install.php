@@ -2,30 +2,15 @@
 // Installs one Drupal 7, by its own installer. Run by the worker with the site's particulars as JSON on stdin; says what it
 // did on stdout, what went wrong on stderr, and exits 1 then.
 $kolga = json_decode(stream_get_contents(STDIN), true, 16, JSON_THROW_ON_ERROR);
-
-// Drupal says what went wrong by showing a page, and then exits as if all were well.
-register_shutdown_function(function () {
-    if (empty($GLOBALS['kolga_done'])) {
-        fwrite(STDERR, "Drupal ended before the installation was complete\n");
-        exit(1);
-    }
-});
+require $kolga['platform'] . '/kolga.php';
+kolga_enter($kolga, 'the installation was complete');
+define('MAINTENANCE_MODE', 'install');
 
 function kolga_fail($why)
 {
     fwrite(STDERR, $why . "\n");
     exit(1);
 }
-
-chdir($kolga['site'] . '/docroot');
-define('DRUPAL_ROOT', getcwd());
-define('MAINTENANCE_MODE', 'install');
-$_SERVER['KOLGA_SETTINGS'] = $kolga['settings'];
-$_SERVER['HTTP_HOST'] = preg_replace('#^https?://#', '', $kolga['url']);
-$_SERVER['SCRIPT_NAME'] = '/index.php';
-$_SERVER['REQUEST_URI'] = '/';
-$_SERVER['REMOTE_ADDR'] = '127.0.0.1';
-$_SERVER['SERVER_PROTOCOL'] = 'HTTP/1.1';
 
 require_once DRUPAL_ROOT . '/includes/install.core.inc';
 

@@ -139,6 +139,10 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
                 include_str!("../../profiles/drupal7/profile.toml"),
             ),
             (
+                "platform/kolga.php",
+                include_str!("../../profiles/drupal7/platform/kolga.php"),
+            ),
+            (
                 "platform/kolga_login.php",
                 include_str!("../../profiles/drupal7/platform/kolga_login.php"),
             ),
@@ -182,6 +186,72 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
             (
                 "vhost.conf",
                 include_str!("../../profiles/drupal7/vhost.conf"),
+            ),
+        ],
+    ),
+    (
+        "drupal",
+        &[
+            (
+                "profile.toml",
+                include_str!("../../profiles/drupal/profile.toml"),
+            ),
+            (
+                "platform/kolga.php",
+                include_str!("../../profiles/drupal/platform/kolga.php"),
+            ),
+            (
+                "platform/kolga_login.php",
+                include_str!("../../profiles/drupal/platform/kolga_login.php"),
+            ),
+            (
+                "platform/settings.php",
+                include_str!("../../profiles/drupal/platform/settings.php"),
+            ),
+            (
+                "install.php",
+                include_str!("../../profiles/drupal/install.php"),
+            ),
+            ("clone.php", include_str!("../../profiles/drupal/clone.php")),
+            (
+                "relocate.php",
+                include_str!("../../profiles/drupal/relocate.php"),
+            ),
+            (
+                "commands/cache_rebuild.php",
+                include_str!("../../profiles/drupal/commands/cache_rebuild.php"),
+            ),
+            (
+                "commands/config_export.php",
+                include_str!("../../profiles/drupal/commands/config_export.php"),
+            ),
+            (
+                "commands/config_import.php",
+                include_str!("../../profiles/drupal/commands/config_import.php"),
+            ),
+            (
+                "commands/cron.php",
+                include_str!("../../profiles/drupal/commands/cron.php"),
+            ),
+            (
+                "commands/maintenance_off.php",
+                include_str!("../../profiles/drupal/commands/maintenance_off.php"),
+            ),
+            (
+                "commands/maintenance_on.php",
+                include_str!("../../profiles/drupal/commands/maintenance_on.php"),
+            ),
+            (
+                "commands/update_database.php",
+                include_str!("../../profiles/drupal/commands/update_database.php"),
+            ),
+            (
+                "settings.php",
+                include_str!("../../profiles/drupal/settings.php"),
+            ),
+            (
+                "vhost.conf",
+                include_str!("../../profiles/drupal/vhost.conf"),
             ),
         ],
     ),

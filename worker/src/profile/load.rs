@@ -200,7 +200,14 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            ["drupal7", "mediawiki", "php", "static", "wordpress"]
+            [
+                "drupal",
+                "drupal7",
+                "mediawiki",
+                "php",
+                "static",
+                "wordpress"
+            ]
         );
     }
 

@@ -146,6 +146,8 @@ impl Composer {
         let mut read: Vec<PathBuf> = self.config.folders().map(Into::into).collect();
         // PHP's settings, and the two programs where they are not the system's.
         read.push("/etc/php".into());
+        // Where a package brings a program, composer asks whether this is Windows, and ends when it cannot be told.
+        read.push("/proc/version".into());
         read.push(self.config.program.clone());
         read.push(self.php.binary().to_owned());
         Confinement {

@@ -1,0 +1,5 @@
+<?php
+// Does what this Drupal has planned for now, as drush does it. Run by the worker with the site's particulars as JSON on stdin.
+$kolga = json_decode(stream_get_contents(STDIN), true, 16, JSON_THROW_ON_ERROR);
+require $kolga['platform'] . '/kolga.php';
+kolga_drush($kolga, 'core:cron');

@@ -92,4 +92,7 @@ pub enum Lane {
     Light,
     /// Anything else.
     Heavy,
+    /// What would be heavy, and for which visitors wait: it begins at once, whatever room there is and however busy the
+    /// machine, since whoever asked for it took that into account before visitors had to wait.
+    Urgent,
 }

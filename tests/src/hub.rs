@@ -191,6 +191,22 @@ impl Hub {
         .await
     }
 
+    /// After how many seconds a server counts as silent from its next start on.
+    ///
+    /// # Panics
+    /// When its configuration cannot be written.
+    pub fn set_silent_seconds(&self, seconds: u32) {
+        let config = self.folder.join("hub.toml");
+        let text = std::fs::read_to_string(&config).expect("a configuration");
+        let lines = text
+            .lines()
+            .map(|line| match line.starts_with("silent_seconds") {
+                true => format!("silent_seconds = {seconds}\n"),
+                false => format!("{line}\n"),
+            });
+        std::fs::write(&config, lines.collect::<String>()).expect("a configuration");
+    }
+
     fn token(&self) -> Option<String> {
         let text = std::fs::read_to_string(self.folder.join("api-token")).ok()?;
         Some(text.trim().to_owned())

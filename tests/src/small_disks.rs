@@ -31,16 +31,27 @@ impl SmallDisks {
         for below in ["sites", "platforms", "conf/sites.d", "backups"] {
             let folder = spoke.join(below);
             if folder.exists() {
-                disks.mount_one(folder);
+                disks.mount_one(folder, SIZE);
             }
         }
         disks
     }
 
-    fn mount_one(&mut self, folder: PathBuf) {
+    /// Mounts one of so many MiB over a folder in which there is nothing yet.
+    ///
+    /// # Panics
+    /// When it cannot be mounted.
+    #[must_use]
+    pub fn over(folder: PathBuf, size: u32) -> Self {
+        let mut disks = Self(Vec::new());
+        disks.mount_one(folder, size);
+        disks
+    }
+
+    fn mount_one(&mut self, folder: PathBuf, size: u32) {
         let is = std::fs::metadata(&folder).expect("a folder");
         let options = format!(
-            "size={SIZE}m,mode={:o},uid={},gid={}",
+            "size={size}m,mode={:o},uid={},gid={}",
             is.mode() & 0o7777,
             is.uid(),
             is.gid()

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -85,6 +86,29 @@ impl Stack {
         })
     }
 
+    /// The same stack, with a spoke whose configuration says nothing of these.
+    ///
+    /// # Panics
+    /// When the configuration cannot be read or written.
+    #[must_use]
+    pub fn without(&self, server: &str, tables: &[&str]) -> Self {
+        self.changed(server, |config| {
+            config.retain(|table, _| !tables.contains(&table));
+        })
+    }
+
+    /// The same stack, with a spoke that has only the first of its pools.
+    ///
+    /// # Panics
+    /// When the configuration cannot be read or written, or has none.
+    #[must_use]
+    pub fn with_one_pool(&self, server: &str) -> Self {
+        self.changed(server, |config| {
+            let users = config["pools"]["users"].as_array_mut().expect("a list");
+            users.truncate(1);
+        })
+    }
+
     /// Gives a file with a secret to the services' user, and to nobody else.
     fn give(&self, file: &std::path::Path) {
         let uid = self.uid();
@@ -98,7 +122,10 @@ impl Stack {
         let text = std::fs::read_to_string(&path).expect("a configuration");
         let mut config: toml::Table = text.parse().expect("TOML");
         change(&mut config);
-        let changed = path.with_file_name("worker-changed.toml");
+        // Each its own, so that the one which was changed stays what it is.
+        static CHANGED: AtomicUsize = AtomicUsize::new(0);
+        let number = CHANGED.fetch_add(1, Ordering::Relaxed);
+        let changed = path.with_file_name(format!("worker-changed-{number}.toml"));
         std::fs::write(&changed, config.to_string()).expect("a configuration");
         self.give(&changed);
         let mut stack = self.clone();

@@ -50,6 +50,10 @@ impl App {
         new: NewMove,
         who: &str,
     ) -> Result<Operation, StoreError> {
+        let from = self.site(&host).await?.server;
+        for server in [&from, &new.server] {
+            self.refuse_one_that_is_silent(server, &host).await?;
+        }
         let start = StartMove {
             host,
             to: new.server,
@@ -148,13 +152,33 @@ impl App {
         self.operation(operation).await
     }
 
+    /// A move that waits for a server keeps everything else from the site: one that is not there is told at once.
+    async fn refuse_one_that_is_silent(
+        &self,
+        server: &ServerName,
+        host: &HostName,
+    ) -> Result<(), StoreError> {
+        let how = match self.server(server).await?.presence {
+            Presence::Online => return Ok(()),
+            Presence::Silent => "has fallen silent",
+            Presence::NeverSeen => "has not been heard yet",
+        };
+        Err(Refusal::conflict(
+            "server_silent",
+            format!("server {server} {how}, and both servers have to look before site {host} is touched"),
+            format!("see there whether kolga-worker runs, then ask again; see `kolga server show {server}`"),
+        )
+        .into())
+    }
+
     /// A server that can be heard is not gone for good.
     async fn refuse_one_that_answers(&self, operation: OperationId) -> Result<(), StoreError> {
         let shown = self.operation(operation).await?;
         let to = shown.params.get("to").and_then(|to| to.as_str());
         let to: Option<ServerName> = to.and_then(|to| to.parse().ok());
         let Some(to) = to else { return Ok(()) };
-        match self.presences.of(&to, None) {
+        // What was heard before this hub began counts too, or a restart would make everybody seem gone.
+        match self.server(&to).await?.presence {
             Presence::Online => Err(Refusal::conflict(
                 "server_answers",
                 format!("server {to} is online, and may be at work on the site"),

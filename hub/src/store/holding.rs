@@ -32,7 +32,7 @@ pub(super) async fn busy(
         let over = row.try_get::<Option<i64>, _>("finished_at")?.is_some();
         let operation: Option<String> = row.try_get("operation")?;
         let holds = kind == Kind::SiteHold.as_str() || kind == Kind::SiteRelease.as_str();
-        if over && holds {
+        if over && holds && !moves_on(tx, task).await? {
             return Ok(Refusal::conflict(
                 "site_held",
                 format!(
@@ -44,13 +44,7 @@ pub(super) async fn busy(
             ));
         }
         if let (Some(operation), true) = (operation, condition == "pending") {
-            return Ok(Refusal::conflict(
-                "site_busy",
-                format!(
-                    "site {host} is on its way to another server: nothing else can be done with it now"
-                ),
-                format!("see `kolga op show {operation}`"),
-            ));
+            return Ok(on_its_way(host, &operation));
         }
     }
     Ok(Refusal::conflict(
@@ -58,6 +52,28 @@ pub(super) async fn busy(
         format!("site {host} is {condition}: nothing else can be done with it now"),
         format!("see `kolga task show {task}`"),
     ))
+}
+
+fn on_its_way(host: &HostName, operation: &str) -> Refusal {
+    Refusal::conflict(
+        "site_busy",
+        format!(
+            "site {host} is on its way to another server: nothing else can be done with it now"
+        ),
+        format!("see `kolga op show {operation}`"),
+    )
+}
+
+/// Whether a task is a stage of a move that is not over.
+async fn moves_on(tx: &mut Tx<'_>, task: &str) -> Result<bool, sqlx::Error> {
+    let on: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM task JOIN operation ON operation.id = task.operation
+          WHERE task.id = $1 AND operation.kind = 'site.move' AND operation.finished_at IS NULL",
+    )
+    .bind(task)
+    .fetch_optional(&mut *tx.connection)
+    .await?;
+    Ok(on.is_some())
 }
 
 /// A site is about to be held, or only looked at.
@@ -140,7 +156,9 @@ pub(super) async fn claim_release(
     .bind(busy_with.as_str())
     .fetch_optional(&mut *tx.connection)
     .await?;
-    let held = condition == "ready" || condition == "pending" && rests.is_some();
+    // Between two stages of a move no task is open, and the site is the move's all the same.
+    let rests = rests.is_some() && !moves_on(tx, &busy_with).await?;
+    let held = condition == "ready" || condition == "pending" && rests;
     if !held {
         return busy(tx, host, &condition, &busy_with).await.map(Err);
     }

@@ -129,7 +129,9 @@ scenarios! {
         a_move_that_is_cancelled_goes_back_unless_the_site_has_arrived,
         a_server_that_is_given_up_loses_a_site_that_it_has_made_after_all,
         nobody_is_put_in_doubt_about_where_a_site_is,
-        what_the_hub_knows_to_be_in_the_way_of_a_move_is_told_at_once,;
+        what_the_hub_knows_to_be_in_the_way_of_a_move_is_told_at_once,
+        a_move_is_paused_before_anything_is_touched_and_both_servers_look_anew,
+        no_more_sites_are_held_for_one_server_than_are_made_there_at_once,;
     pruning:
         an_operation_is_forgotten_when_all_its_tasks_are_gone,
         old_tasks_go_whole_and_what_is_not_over_stays,

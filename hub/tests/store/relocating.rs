@@ -16,10 +16,12 @@ use kolga_protocol::message::{Failure, ReportBody, StateReport};
 use kolga_protocol::names::Engine;
 use kolga_protocol::naming::{Https, Names};
 use kolga_protocol::state::{Event, State};
-use kolga_protocol::task::{Output, Params, site_hold, site_receive, site_release, site_verify};
+use kolga_protocol::task::{
+    Output, Params, platform_build, site_hold, site_receive, site_release, site_verify,
+};
 
 use crate::database::{because, make_on, publish, server, success, take, task};
-use crate::moving::{host, site};
+use crate::moving::{host, installed, site};
 use crate::operations::{a_site, end, items, shown};
 
 fn offer() -> Box<site_hold::Offer> {
@@ -143,6 +145,58 @@ fn cancel(id: OperationId, target_is_gone: bool) -> CancelOperation {
     }
 }
 
+fn pause(operation: OperationId) -> Pause {
+    Pause {
+        operation,
+        requested_by: "test".to_owned(),
+    }
+}
+
+fn resume(operation: OperationId, retry_failed: bool) -> ResumeOperation {
+    ResumeOperation {
+        operation,
+        retry_failed,
+        requested_by: "test".to_owned(),
+    }
+}
+
+fn lock(name: &str, locked: bool) -> SetSiteLock {
+    SetSiteLock {
+        host: host(name),
+        locked,
+        reason: "an audit".to_owned(),
+        requested_by: "test".to_owned(),
+    }
+}
+
+/// Nothing of it is open, and nobody else can do anything with the site.
+async fn rests(store: &Store, id: OperationId, name: &str) -> Operation {
+    assert!(
+        items(store, id, Some(ItemState::Made)).await.is_empty(),
+        "nothing is open"
+    );
+    let there = site(store, name).await.expect("there");
+    assert_eq!(
+        (there.server, there.condition),
+        (server("web1"), Condition::Pending)
+    );
+    for params in [verify(name), release(name, None)] {
+        assert_eq!(refused(store, "web1", params).await, "site_busy");
+    }
+    assert_eq!(code(store.write(a_move(name)).await), "site_busy");
+    shown(store, id).await
+}
+
+/// It is where it was, and anything can be done with it.
+async fn is_free(store: &Store, name: &str) {
+    let there = site(store, name).await.expect("there");
+    assert_eq!(
+        (there.server, there.condition),
+        (server("web1"), Condition::Ready)
+    );
+    make_on(store, "web1", verify(name)).await;
+}
+
 fn code<T: std::fmt::Debug>(result: Result<T, StoreError>) -> &'static str {
     match result {
         Err(StoreError::Refused(refusal)) => refusal.code,
@@ -192,6 +246,26 @@ pub async fn every_way(store: &Store) {
     end(store, task, received("back.example.org", false)).await;
     let (_, task) = open(store, id).await;
     end(store, task, released(true)).await;
+    with_a_platform(store).await;
+    let mut ids = Vec::new();
+    for name in [
+        "turn1.example.org",
+        "turn2.example.org",
+        "turn3.example.org",
+    ] {
+        ids.push(looked(store, name).await);
+    }
+    refused(store, "web1", release("turn3.example.org", None)).await;
+    store.write(pause(ids[2])).await.expect("it waits");
+    store
+        .write(resume(ids[2], false))
+        .await
+        .expect("it is paused");
+    store.write(cancel(ids[2], false)).await.expect("it runs");
+    for id in &ids[..2] {
+        let (_, task) = open(store, *id).await;
+        end(store, task, because(Event::Failed, "no disk")).await;
+    }
     // What says nothing that can be read.
     let id = started(store, "silent.example.org").await;
     let task = until(store, id, "silent.example.org", Stage::Source).await;
@@ -231,6 +305,32 @@ pub async fn every_way(store: &Store) {
     receive.backup = Some("4b3feb53".repeat(8).parse().expect("a backup"));
     let task = make_on(store, "web2", Params::SiteReceive(receive)).await;
     end(store, task, received("new.example.org", false)).await;
+}
+
+/// A site whose platform both servers have.
+async fn with_a_platform(store: &Store) {
+    for on in ["web1", "web2"] {
+        let params = Params::PlatformBuild(platform_build::Params {
+            platform: "both".parse().expect("a name"),
+            profile: "wordpress".parse().expect("a profile"),
+            source: "/usr/share/code".parse().expect("a path"),
+            composer: false,
+        });
+        let output = Output::PlatformBuild(platform_build::Output {
+            path: "/srv/both".to_owned(),
+            version: None,
+            files: 1,
+            bytes: 1,
+            packages: None,
+        });
+        let task = make_on(store, on, params).await;
+        end(store, task, success(&output)).await;
+    }
+    installed(store, "code.example.org", "both").await;
+    store
+        .write(a_move("code.example.org"))
+        .await
+        .expect("it is started");
 }
 
 pub async fn a_site_is_the_other_servers_when_it_has_answered_there(store: &Store) {
@@ -452,19 +552,9 @@ pub async fn nobody_is_put_in_doubt_about_where_a_site_is(store: &Store) {
         };
         assert_eq!(code(store.write(retry).await), "task_not_retryable");
     }
-    let who = || "test".to_owned();
     let id = started(store, "b.org").await;
-    let pause = Pause {
-        operation: id,
-        requested_by: who(),
-    };
-    assert_eq!(code(store.write(pause).await), "operation_goes_on");
-    let resume = ResumeOperation {
-        operation: id,
-        retry_failed: true,
-        requested_by: who(),
-    };
-    assert_eq!(code(store.write(resume).await), "operation_goes_on");
+    let again = resume(id, true);
+    assert_eq!(code(store.write(again).await), "operation_goes_on");
     assert_eq!(code(store.write(a_move("b.org")).await), "site_busy");
     // It comes back nowhere while it is on its way, and goes nowhere where it is.
     assert_eq!(
@@ -492,7 +582,7 @@ pub async fn nobody_is_put_in_doubt_about_where_a_site_is(store: &Store) {
     );
     let retry = Retry {
         task,
-        requested_by: who(),
+        requested_by: "test".to_owned(),
     };
     store.write(retry).await.expect("it failed");
     end(store, task, released(true)).await;
@@ -519,15 +609,147 @@ pub async fn what_the_hub_knows_to_be_in_the_way_of_a_move_is_told_at_once(store
         let shown = format!("{wish:?}");
         assert_eq!(code(store.write(wish).await), wanted, "{shown}");
     }
-    let lock = SetSiteLock {
-        host: host("a.org"),
-        locked: true,
-        reason: "an audit".to_owned(),
-        requested_by: "test".to_owned(),
-    };
-    store.write(lock).await.expect("locked");
+    store.write(lock("a.org", true)).await.expect("locked");
     assert_eq!(code(store.write(a_move("a.org")).await), "site_locked");
     assert!(store.operations(None, 10).await.expect("read").is_empty());
     let site = site(store, "a.org").await.expect("there");
     assert_eq!(site.condition, Condition::Ready);
+}
+
+pub async fn a_move_is_paused_before_anything_is_touched_and_both_servers_look_anew(store: &Store) {
+    let id = started(store, "a.org").await;
+    let looks = until(store, id, "a.org", Stage::Source).await;
+    store.write(pause(id)).await.expect("it looks");
+    assert_eq!(shown(store, id).await.state, OperationState::Stopping);
+    // Nobody is put off by a second thought.
+    store.write(resume(id, false)).await.expect("it stops");
+    assert_eq!(open(store, id).await, (Stage::Source, looks));
+    for stage in [Stage::Source, Stage::Target] {
+        let task = until(store, id, "a.org", stage).await;
+        store.write(pause(id)).await.expect("it looks");
+        end(store, task, well(stage, "a.org")).await;
+        let paused = rests(store, id, "a.org").await;
+        assert_eq!(paused.state, OperationState::Paused, "{paused:#?}");
+        store.write(lock("a.org", true)).await.expect("locked");
+        let told = store.write(resume(id, false)).await;
+        assert_eq!(code(told), "site_locked");
+        store.write(lock("a.org", false)).await.expect("unlocked");
+        store.write(resume(id, false)).await.expect("it is paused");
+        assert_eq!(open(store, id).await.0, Stage::Source, "it looks anew");
+        let told = store.write(resume(id, false)).await;
+        assert_eq!(code(told), "operation_nothing_waits");
+    }
+    // Behind the maintenance page it goes to its end, or back.
+    for stage in [Stage::Hold, Stage::Receive, Stage::Release] {
+        until(store, id, "a.org", stage).await;
+        assert_eq!(code(store.write(pause(id)).await), "operation_goes_on");
+    }
+    let task = until(store, id, "a.org", Stage::Release).await;
+    end(store, task, released(true)).await;
+    let over = shown(store, id).await;
+    assert_eq!(
+        (over.state, over.counts.succeeded),
+        (OperationState::Finished, 5)
+    );
+    assert_eq!(code(store.write(pause(id)).await), "operation_over");
+    assert_eq!(code(store.write(resume(id, false)).await), "operation_over");
+
+    // One that is cancelled while it is paused leaves the site to others, and so does one that fails.
+    let id = started(store, "b.org").await;
+    let task = until(store, id, "b.org", Stage::Target).await;
+    store.write(pause(id)).await.expect("it looks");
+    end(store, task, well(Stage::Target, "b.org")).await;
+    rests(store, id, "b.org").await;
+    store.write(cancel(id, false)).await.expect("it is paused");
+    let over = shown(store, id).await;
+    assert_eq!(
+        (over.state, over.reason.as_deref()),
+        (
+            OperationState::Cancelled,
+            Some("the site is on web1 as it was")
+        )
+    );
+    is_free(store, "b.org").await;
+    let id = started(store, "c.org").await;
+    let task = until(store, id, "c.org", Stage::Target).await;
+    store.write(pause(id)).await.expect("it looks");
+    end(store, task, because(Event::Failed, "no disk")).await;
+    assert_eq!(shown(store, id).await.state, OperationState::Finished);
+    is_free(store, "c.org").await;
+}
+
+/// A move whose servers have both looked.
+async fn looked(store: &Store, name: &str) -> OperationId {
+    let id = started(store, name).await;
+    let task = until(store, id, name, Stage::Target).await;
+    end(store, task, well(Stage::Target, name)).await;
+    id
+}
+
+pub async fn no_more_sites_are_held_for_one_server_than_are_made_there_at_once(store: &Store) {
+    let first = looked(store, "a.org").await;
+    let second = looked(store, "b.org").await;
+    let mut waiting = Vec::new();
+    for name in ["c.org", "d.org", "e.org", "f.org", "g.org"] {
+        let id = looked(store, name).await;
+        let waits = rests(store, id, name).await;
+        assert_eq!(waits.state, OperationState::Running);
+        let reason = waits.reason.expect("it says why");
+        assert!(reason.contains("waits"), "{reason}");
+        waiting.push((id, name));
+    }
+    let stands =
+        async |&(id, name): &(OperationId, &str)| match items(store, id, Some(ItemState::Made))
+            .await
+            .as_slice()
+        {
+            [] => {
+                rests(store, id, name).await;
+                None
+            }
+            [one] => one.stage,
+            more => panic!("{more:#?}"),
+        };
+    // What is made is no longer waited for; whether it is given up there is nobody's concern.
+    let task = until(store, first, "a.org", Stage::Receive).await;
+    assert_eq!(stands(&waiting[0]).await, None);
+    end(store, task, well(Stage::Receive, "a.org")).await;
+    assert_eq!(open(store, first).await.0, Stage::Release);
+    assert_eq!(stands(&waiting[0]).await, Some(Stage::Hold));
+    assert_eq!(stands(&waiting[1]).await, None);
+    // One that fails, and one that is cancelled.
+    let (_, task) = open(store, waiting[0].0).await;
+    end(store, task, because(Event::Failed, "no disk")).await;
+    assert_eq!(stands(&waiting[1]).await, Some(Stage::Hold));
+    assert_eq!(stands(&waiting[2]).await, None);
+    store.write(cancel(second, false)).await.expect("it runs");
+    assert_eq!(stands(&waiting[2]).await, Some(Stage::Hold));
+    assert_eq!(stands(&waiting[3]).await, None);
+    // One that waits may be cancelled, and one whose site was locked meanwhile goes nowhere.
+    store
+        .write(cancel(waiting[3].0, false))
+        .await
+        .expect("it waits");
+    is_free(store, waiting[3].1).await;
+    store.write(lock(waiting[4].1, true)).await.expect("locked");
+    let (_, task) = open(store, waiting[1].0).await;
+    end(store, task, because(Event::Failed, "no disk")).await;
+    let over = shown(store, waiting[4].0).await;
+    assert_eq!(over.state, OperationState::Finished);
+    let reason = over.reason.expect("it says why");
+    assert!(reason.contains("locked"), "{reason}");
+    is_free(store, waiting[4].1).await;
+    // A target that is given up takes no turn either.
+    let (_, task) = open(store, waiting[2].0).await;
+    end(store, task, held(false)).await;
+    let fourth = looked(store, "h.org").await;
+    let fifth = (looked(store, "i.org").await, "i.org");
+    assert_eq!(open(store, fourth).await.0, Stage::Hold);
+    assert_eq!(stands(&fifth).await, None);
+    publish(store, take(store).await, &Fate::Confirmed).await;
+    store
+        .write(cancel(waiting[2].0, true))
+        .await
+        .expect("it waits for it");
+    assert_eq!(stands(&fifth).await, Some(Stage::Hold));
 }

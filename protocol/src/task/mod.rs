@@ -65,6 +65,18 @@ pub trait Task: Serialize + DeserializeOwned + Clone {
     /// What it needs, each object once.
     fn claims(&self) -> Vec<Claim>;
 
+    /// Which lane these parameters make it run in, where that is not the same for all of its type.
+    #[must_use]
+    fn lane(&self) -> Lane {
+        Self::LANE
+    }
+
+    /// Whether it takes up room with these parameters.
+    #[must_use]
+    fn grows(&self) -> bool {
+        Self::GROWS
+    }
+
     /// Parameters as an older version wrote them, where this build still reads that one: journals, queues and databases
     /// may hold them.
     #[must_use]
@@ -191,6 +203,18 @@ macro_rules! tasks {
             #[must_use]
             pub fn claims(&self) -> Vec<Claim> {
                 match self { $(Self::$variant(params) => params.claims(),)+ }
+            }
+
+            /// Which lane the task runs in.
+            #[must_use]
+            pub fn lane(&self) -> Lane {
+                match self { $(Self::$variant(params) => params.lane(),)+ }
+            }
+
+            /// Whether the task takes up room on the server's disk.
+            #[must_use]
+            pub fn grows(&self) -> bool {
+                match self { $(Self::$variant(params) => params.grows(),)+ }
             }
 
             /// As it crosses the wire.

@@ -105,4 +105,9 @@ impl Task for Params {
             false => Claim::exclusive(site),
         }]
     }
+
+    /// A look takes up nothing.
+    fn grows(&self) -> bool {
+        !self.check
+    }
 }

@@ -79,4 +79,18 @@ impl Task for Params {
             .chain(platform)
             .collect()
     }
+
+    /// Once there is a backup the site is behind its maintenance page. The look, which comes before, waits for room as any
+    /// heavy task does.
+    fn lane(&self) -> Lane {
+        match self.backup.is_some() {
+            true => Lane::Urgent,
+            false => Self::LANE,
+        }
+    }
+
+    /// A look takes up nothing, and says itself where there is too little room.
+    fn grows(&self) -> bool {
+        self.backup.is_some()
+    }
 }

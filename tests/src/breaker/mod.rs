@@ -177,7 +177,7 @@ impl Breaker {
         // What has no step has ended where it is accepted.
         let last = match self.scenario.kind.lane() {
             Lane::Instant => "accepted",
-            Lane::Light | Lane::Heavy => "ended",
+            Lane::Light | Lane::Heavy | Lane::Urgent => "ended",
         };
         assert!(passed.contains(&last.to_owned()), "{passed:?}");
         self.points = points::read(&passed);

@@ -149,7 +149,7 @@ impl Worker {
                 continue;
             }
             let claims = params.claims();
-            self.schedule.add(run, &claims, params.kind().lane(), false);
+            self.schedule.add(run, &claims, params.lane(), false);
             self.schedule.start_regardless(run);
             let phase = if task.state == State::Stuck {
                 self.schedule.keep_claims_only(run);
@@ -174,7 +174,7 @@ impl Worker {
 
     fn enqueue(&mut self, run: Run, params: Params) {
         let claims = params.claims();
-        self.schedule.add(run, &claims, params.kind().lane(), false);
+        self.schedule.add(run, &claims, params.lane(), false);
         self.attempts.insert(
             run,
             Tracked {

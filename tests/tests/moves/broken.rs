@@ -1,7 +1,6 @@
 //! Moves whose hub or spokes die in their middle, and that somebody cancels: the site is on one of the two servers, whole, and
 //! never on both.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kolga_tests::hub::{Settings, TASK};
@@ -63,89 +62,87 @@ async fn kill_hub(scene: &mut Scene, path: &str, point: &str) -> usize {
 
 #[tokio::test]
 #[ignore = "needs the stack: run deploy/test"]
-async fn a_hub_or_a_worker_that_is_killed_in_any_stage_goes_on_and_the_move_is_finished() {
+async fn whatever_is_killed_or_cancelled_in_the_middle_of_a_move_the_site_is_on_one_server_whole() {
     let mut scene = Scene::new(patient()).await;
-    let host = "dies.kolga.test";
-    scene.install(FROM, host, "php", None).await;
-    let mut on = FROM;
+    let hosts = ["one.kolga.test", "two.kolga.test", "three.kolga.test"];
+    let installed = hosts.map(|host| scene.install(FROM, host, "php", None));
+    futures_util::future::join_all(installed).await;
+    let [host, ..] = hosts;
     // The hub, before the next stage is durable.
-    let path = scene.asks(host, other(on)).await;
+    let path = scene.asks(host, TO).await;
     let fired = kill_hub(&mut scene, &path, "move:marked").await;
     println!("the hub was killed {fired} times");
     assert!(fired >= 2, "only {fired} times");
     let over = scene.over(&path).await;
     assert_eq!(over["counts"]["succeeded"], 5, "{over:#}");
-    on = other(on);
-    scene.is_only_on(on, host, HEALTHY).await;
+    scene.is_only_on(TO, host, HEALTHY).await;
 
-    let mut fired = 0;
-    for (held, point) in [
-        (true, "applied:swap_entry"),
-        (false, "restic:restored"),
-        (true, "applied:trash_site"),
-    ] {
-        let at = usize::from((on == FROM) != held);
+    // And back, with a worker that is killed in each stage that does something.
+    let path = scene.asks(host, FROM).await;
+    let points = [
+        (1, "applied:swap_entry"),
+        (0, "restic:restored"),
+        (1, "applied:trash_site"),
+    ];
+    // What one stage passes, a later one may pass too: the order is given when the stage before has ended.
+    for (stage, (at, point)) in points.into_iter().enumerate() {
         scene.hands[at].give(&format!("kill@{point}"));
-        let path = scene.asks(host, other(on)).await;
         until(&format!("killed at {point}"), FIRED, async || {
             scene.workers[at].was_killed().then_some(())
         })
         .await;
-        fired += 1;
         scene.hands[at].calm();
         scene.start_again(at).await;
-        let over = scene.over(&path).await;
-        assert_eq!(over["counts"]["succeeded"], 5, "{point}: {over:#}");
-        on = other(on);
-        scene.is_only_on(on, host, HEALTHY).await;
+        println!(
+            "killed at {point}, in stage {} of those that act",
+            stage + 1
+        );
     }
-    println!("workers were killed {fired} times");
-    assert_eq!(fired, 3);
+    let over = scene.over(&path).await;
+    assert_eq!(over["counts"]["succeeded"], 5, "{over:#}");
+    scene.is_only_on(FROM, host, HEALTHY).await;
+
+    cancelled(&scene, hosts).await;
+    held_by_itself(&scene, host).await;
+    give_up(&mut scene, host).await;
     scene.end().await;
 }
 
-#[tokio::test]
-#[ignore = "needs the stack: run deploy/test"]
-async fn a_move_that_is_cancelled_or_whose_target_is_given_up_leaves_the_site_on_one_server_whole()
-{
-    let settings = Settings {
-        silent_seconds: 3,
-        ..patient()
-    };
-    let mut scene = Scene::new(settings).await;
-    let host = "cancelled.kolga.test";
-    scene.install(FROM, host, "php", None).await;
-    let mut ends = BTreeMap::<&str, usize>::new();
-    for wanted in ["target", "hold", "receive"] {
-        let on = server_of(&scene, host).await;
-        let path = scene.asks(host, other(&on)).await;
-        // The stage is open, and what it is about has begun or not: whatever comes of it must be right.
-        until_every(HUB, &format!("{wanted} is open"), TASK, async || {
-            let shown = scene.hub.get(&path).await;
-            let past = shown["stage"].is_null() || shown["stage"] == "release";
-            (shown["stage"] == wanted || past).then_some(())
-        })
-        .await;
-        let cancel = format!("{path}/cancel");
-        let (status, told) = scene.hub.request("POST", &cancel, Some(&json!({}))).await;
-        let past =
-            told["error"]["code"] == "operation_past" || told["error"]["code"] == "operation_over";
-        assert!(status == 200 || past, "{told}");
-        let over = scene.over(&path).await;
-        let is_on = server_of(&scene, host).await;
-        let moved = scene.stages(&path).await[3]["state"] == "succeeded";
-        assert_eq!(moved, is_on != on, "{over:#}");
-        scene.is_only_on(&is_on, host, HEALTHY).await;
-        let end = if moved { "too late" } else { "taken back" };
-        *ends.entry(end).or_default() += 1;
-        println!("cancelled in {wanted}: {end}: {}", over["reason"]);
-    }
-    assert!(
-        ends.get("taken back").is_some_and(|&times| times >= 2),
-        "{ends:?}"
-    );
+/// Somebody cancels three moves at once, one in each of these stages: whatever comes of it must be right.
+async fn cancelled(scene: &Scene, hosts: [&str; 3]) {
+    let wanted = ["target", "hold", "receive"];
+    let cancelled = hosts
+        .into_iter()
+        .zip(wanted)
+        .map(|(host, wanted)| async move {
+            let path = scene.asks(host, TO).await;
+            // The stage is open, and what it is about has begun or not.
+            until_every(HUB, &format!("{wanted} is open"), TASK, async || {
+                let shown = scene.hub.get(&path).await;
+                let past = shown["stage"] == "release" || shown["finished_at"].is_number();
+                (shown["stage"] == wanted || past).then_some(())
+            })
+            .await;
+            let cancel = format!("{path}/cancel");
+            let (status, told) = scene.hub.request("POST", &cancel, Some(&json!({}))).await;
+            let past = told["error"]["code"] == "operation_past"
+                || told["error"]["code"] == "operation_over";
+            assert!(status == 200 || past, "{told}");
+            let over = scene.over(&path).await;
+            let moved = scene.stages(&path).await[3]["state"] == "succeeded";
+            let on = if moved { TO } else { FROM };
+            scene.is_only_on(on, host, HEALTHY).await;
+            println!("cancelled in {wanted}: {}", over["reason"]);
+            moved
+        });
+    let moved = futures_util::future::join_all(cancelled).await;
+    let back = moved.iter().filter(|moved| !**moved).count();
+    assert!(back >= 2, "{back} of 3 were taken back");
+}
 
-    // One that was asked for by itself, and what nobody may do meanwhile.
+/// A site that was held by itself, and what nobody may do meanwhile.
+async fn held_by_itself(scene: &Scene, host: &str) {
+    let on = server_of(scene, host).await;
     let hold = scene.on_site(host, "site.hold", json!({})).await;
     assert_eq!(hold["state"], "succeeded", "{hold:#}");
     let path = format!("/v1/sites/{host}/tasks");
@@ -158,10 +155,7 @@ async fn a_move_that_is_cancelled_or_whose_target_is_given_up_leaves_the_site_on
         let released = scene.on_site(host, "site.release", json!({})).await;
         assert_eq!(released["output"]["changed"], changed, "{released:#}");
     }
-    let on = server_of(&scene, host).await;
     scene.is_only_on(&on, host, HEALTHY).await;
-    give_up(&mut scene, host).await;
-    scene.end().await;
 }
 
 async fn server_of(scene: &Scene, host: &str) -> String {
@@ -182,6 +176,10 @@ async fn give_up(scene: &mut Scene, host: &str) {
         })
         .await;
         scene.hands[at].calm();
+        // From here on three seconds without a word are long.
+        scene.hub.kill();
+        scene.hub.set_silent_seconds(3);
+        scene.hub.start_again().await;
         let cancel = format!("{path}/cancel");
         let gone = json!({"target_is_gone": true});
         until_every(HUB, "the server counts as silent", FIRED, async || {
@@ -211,6 +209,9 @@ async fn give_up(scene: &mut Scene, host: &str) {
             (!left && tasks.all(|task| task["finished"] == true)).then_some(())
         })
         .await;
+        scene.hub.kill();
+        scene.hub.set_silent_seconds(60);
+        scene.hub.start_again().await;
         scene.is_only_on(&on, host, HEALTHY).await;
         println!("given up when it was killed at {point}: the site is on {on}");
     }

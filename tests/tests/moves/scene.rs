@@ -86,7 +86,23 @@ impl Scene {
     }
 
     pub async fn install(&self, server: &str, host: &str, profile: &str, platform: Option<&str>) {
-        let task = self.hub.install(server, host, profile, platform).await;
+        self.install_with(server, host, profile, platform, json!({}))
+            .await;
+    }
+
+    /// The same with options.
+    pub async fn install_with(
+        &self,
+        server: &str,
+        host: &str,
+        profile: &str,
+        platform: Option<&str>,
+        options: Value,
+    ) {
+        let site = json!({
+            "host": host, "server": server, "profile": profile, "platform": platform, "options": options,
+        });
+        let task = self.hub.ask(&Request::post("/v1/sites", site)).await;
         self.hub.succeeds(&task).await;
     }
 
@@ -120,6 +136,14 @@ impl Scene {
             over.then_some(shown)
         })
         .await
+    }
+
+    /// Waits until an operation stands like this.
+    pub async fn comes_to(&self, path: &str, state: &str) {
+        until_every(HUB, &format!("{path} is {state}"), TASK, async || {
+            (self.hub.get(path).await["state"] == state).then_some(())
+        })
+        .await;
     }
 
     pub async fn stages(&self, path: &str) -> Vec<Value> {
@@ -157,7 +181,8 @@ impl Scene {
                 .timeout(Duration::from_secs(30))
                 .build()
                 .expect("a client"),
-            port: self.stack.http_port(server),
+            at: format!("127.0.0.1:{}", self.stack.http_port(server)),
+            named: self.stack.http_port(server),
         }
     }
 
@@ -190,6 +215,15 @@ impl Scene {
         drop(std::fs::remove_dir_all(repository(&self.stack, FROM)));
     }
 
+    /// Ends the worker of a server, and starts it again with another configuration.
+    pub async fn restart_with(&mut self, at: usize, change: impl FnOnce(&Stack) -> Stack) {
+        self.workers.remove(at).stop().await;
+        self.stack = change(&self.stack);
+        let server = [FROM, TO][at];
+        let worker = Worker::start(&self.stack, server, &self.hands[at].orders()).await;
+        self.workers.insert(at, worker);
+    }
+
     /// Starts a worker again that was killed.
     pub async fn start_again(&mut self, at: usize) {
         let server = [FROM, TO][at];
@@ -201,7 +235,10 @@ impl Scene {
 #[derive(Clone)]
 pub struct Visitor {
     client: reqwest::Client,
-    port: u16,
+    /// Where that server listens.
+    pub at: String,
+    /// The port in the address of its sites.
+    pub named: u16,
 }
 
 impl Visitor {
@@ -215,9 +252,9 @@ impl Visitor {
         path: &str,
         cookies: &str,
     ) -> reqwest::Result<(u16, String)> {
-        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let url = format!("http://{}{path}", self.at);
         let request = self.client.get(url).header("cookie", cookies);
-        let request = request.header("host", format!("{host}:{}", self.port));
+        let request = request.header("host", format!("{host}:{}", self.named));
         let answer = request.send().await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
@@ -225,10 +262,10 @@ impl Visitor {
     /// Logs in at a WordPress; the cookies.
     pub async fn log_in(&self, host: &str, password: &str) -> Option<String> {
         let form = format!("log=admin&pwd={password}&wp-submit=x");
-        let url = format!("http://127.0.0.1:{}/wp-login.php", self.port);
+        let url = format!("http://{}/wp-login.php", self.at);
         let request = self.client.post(url).body(form);
         let request = request.header("content-type", "application/x-www-form-urlencoded");
-        let request = request.header("host", format!("{host}:{}", self.port));
+        let request = request.header("host", format!("{host}:{}", self.named));
         let answer = request.send().await.expect("an answer");
         let set = answer.headers().get_all("set-cookie").iter();
         let cookies: Vec<String> = set

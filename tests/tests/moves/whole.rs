@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kolga_tests::furnish::{fill, furnish, looks, php_user, rows, write};
 use kolga_tests::hub::Settings;
 use kolga_tests::world::maria;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor as _};
 
-use super::scene::{FROM, HEALTHY, Scene, TO, visit, watch};
+use super::pooled::{self, Pooled};
+use super::scene::{FROM, HEALTHY, Scene, TO, Visitor, visit, watch};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the stack: run deploy/test"]
@@ -17,9 +18,12 @@ async fn every_byte_mode_link_and_row_moves_while_visitors_see_the_site_or_the_m
     let scene = Scene::new(Settings::default()).await;
     let (host, here, there) = ("mover.kolga.test", "beside.kolga.test", "over.kolga.test");
     let (own, web) = (scene.stack.uid(), php_user(&scene.stack));
-    for (server, site) in [(FROM, host), (FROM, here), (TO, there)] {
-        scene.install(server, site, "php", None).await;
-    }
+    let installed = [(FROM, host), (FROM, here), (TO, there)]
+        .map(|(server, site)| scene.install(server, site, "php", None));
+    let (pooled, _) = tokio::join!(
+        Pooled::install(&scene),
+        futures_util::future::join_all(installed)
+    );
     let folder = scene.folder(FROM, host);
     furnish(&folder, own, web);
     let database = scene.database(FROM, host);
@@ -50,7 +54,7 @@ async fn every_byte_mode_link_and_row_moves_while_visitors_see_the_site_or_the_m
     ));
     let neighbours = [(from.clone(), here), (to.clone(), there)]
         .map(|(visitor, site)| tokio::spawn(visit(visitor, site, Arc::clone(&stop))));
-    let moved = scene.moves(host, TO).await;
+    let (moved, _) = tokio::join!(scene.moves(host, TO), scene.moves(pooled::HOST, TO));
     stop.store(true, Ordering::Relaxed);
     let seen = watcher.await.expect("it ends");
     println!(
@@ -120,6 +124,7 @@ async fn every_byte_mode_link_and_row_moves_while_visitors_see_the_site_or_the_m
         .collect();
     assert_eq!(kept.len(), 1, "{list:#}");
     assert_eq!(kept[0]["why"], "site.release");
+    pooled.came(&scene).await;
 
     // And it goes back, though its database of then still lies there.
     let there_now = looks(&came, web);
@@ -133,13 +138,13 @@ async fn every_byte_mode_link_and_row_moves_while_visitors_see_the_site_or_the_m
 #[tokio::test]
 #[ignore = "needs the stack: run deploy/test"]
 async fn a_wordpress_comes_with_its_secrets_so_that_who_is_logged_in_stays_so() {
-    let scene = Scene::new(Settings::default()).await;
+    let mut scene = Scene::new(Settings::default()).await;
     let (host, off) = ("blog.kolga.test", "off.kolga.test");
-    for server in [FROM, TO] {
-        let built = scene
-            .hub
-            .build(server, "wp", "wordpress", "/usr/share/wordpress")
-            .await;
+    let code = "/usr/share/wordpress";
+    for built in [
+        scene.hub.build(FROM, "wp", "wordpress", code).await,
+        scene.hub.build(TO, "wp", "wordpress", code).await,
+    ] {
         scene.hub.succeeds(&built).await;
     }
     scene.install(FROM, host, "wordpress", Some("wp")).await;
@@ -151,8 +156,7 @@ async fn a_wordpress_comes_with_its_secrets_so_that_who_is_logged_in_stays_so() 
     };
     let before = secrets(FROM);
     let password = before["values"]["admin_password"].as_str().expect("one");
-    let (from, to) = (scene.visitor(FROM), scene.visitor(TO));
-    let cookies = from.log_in(host, password).await.expect("its own");
+    let to = scene.visitor(TO);
     let web = php_user(&scene.stack);
     let upload = "content/uploads/upload.txt";
     write(
@@ -169,15 +173,13 @@ async fn a_wordpress_comes_with_its_secrets_so_that_who_is_logged_in_stays_so() 
     let mut server = maria(&scene.stack).await;
     server.execute(AssertSqlSafe(post)).await.expect("written");
 
-    older_is_refused(&scene, host).await;
-    scene.moves(host, TO).await;
+    let disabled = scene.on_site(off, "site.disable", json!({})).await;
+    assert_eq!(disabled["state"], "succeeded");
+    tokio::join!(scene.moves(host, TO), scene.moves(off, TO));
     scene.is_only_on(TO, host, "wp-site-blocks").await;
     let after = secrets(TO);
     assert_eq!(after["values"], before["values"]);
     assert_ne!(after["database_password"], before["database_password"]);
-    // The address has another port here, and so its cookies another name: who knows the password is let in.
-    assert!(to.log_in(host, password).await.is_some());
-    drop(cookies);
     let upload = std::fs::read(scene.folder(TO, host).join(upload)).expect("it came");
     assert_eq!(upload, b"an upload");
     let post = format!(
@@ -214,10 +216,7 @@ async fn a_wordpress_comes_with_its_secrets_so_that_who_is_logged_in_stays_so() 
         assert!(!text.contains(password), "the hub has the password");
     }
 
-    // One that is switched off comes as it is.
-    let disabled = scene.on_site(off, "site.disable", json!({})).await;
-    assert_eq!(disabled["state"], "succeeded");
-    scene.moves(off, TO).await;
+    // One that is switched off came as it was.
     let (status, page) = to.get(off, "/").await.expect("an answer");
     assert!(
         status == 503 && page.contains("switched off"),
@@ -227,25 +226,45 @@ async fn a_wordpress_comes_with_its_secrets_so_that_who_is_logged_in_stays_so() 
     let enabled = scene.on_site(off, "site.enable", json!({})).await;
     assert_eq!(enabled["state"], "succeeded", "{enabled:#}");
     scene.is_only_on(TO, off, "").await;
+    who_is_logged_in_stays_so(&mut scene, host, password).await;
     scene.end().await;
 }
 
-/// As if the code that the site has were newer than the other server's.
-async fn older_is_refused(scene: &Scene, host: &str) {
-    let book = scene
-        .stack
-        .spoke(FROM, "state_dir")
-        .join("platforms/wp.json");
-    let was = std::fs::read(&book).expect("the book knows it");
-    let mut platform: Value = serde_json::from_slice(&was).expect("JSON");
-    platform["version"] = "99.1".into();
-    std::fs::write(&book, platform.to_string()).expect("written");
-    let path = scene.asks(host, TO).await;
-    let over = scene.over(&path).await;
-    let stages = scene.stages(&path).await;
-    let told = stages[1]["reason"].as_str().unwrap_or_default();
-    assert!(told.contains("which is older than 99.1"), "{told}");
-    assert_eq!(over["counts"]["skipped"], 3, "{over:#}");
-    println!("{told}");
-    std::fs::write(&book, was).expect("as it was");
+/// What only who is logged in is shown.
+const INSIDE: &str = "user-login-wrap";
+
+/// Who is logged in stays so when the site's address stays the same, as it does where its names lead to another machine. Here
+/// they are told apart as machines are: the same port at another IP address.
+async fn who_is_logged_in_stays_so(scene: &mut Scene, host: &str, password: &str) {
+    let to = scene.visitor(TO);
+    let cookies = to.log_in(host, password).await.expect("its password");
+    let is_in = async |visitor: &Visitor, cookies: &str| {
+        let asked = visitor.get_as(host, "/wp-admin/profile.php", cookies).await;
+        let (status, page) = asked.expect("an answer");
+        status == 200 && page.contains(INSIDE)
+    };
+    assert!(is_in(&to, &cookies).await);
+    assert!(!is_in(&to, "").await);
+    let mut from = scene.visitor(FROM);
+    from.named = to.named;
+    from.at = format!("127.0.0.2:{}", to.named);
+    scene
+        .restart_with(0, |stack| {
+            stack
+                .with_setting(FROM, "nginx", "port", i64::from(to.named).into())
+                .with_setting(FROM, "nginx", "listen", vec![from.at.clone()].into())
+                .with_setting(FROM, "nginx", "check_address", from.at.clone().into())
+        })
+        .await;
+    let url = scene.site(host).await["url"].clone();
+    scene.moves(host, FROM).await;
+    assert_eq!(scene.site(host).await["url"], url, "the same address");
+    assert!(
+        is_in(&from, &cookies).await,
+        "the cookies of before are good"
+    );
+    assert!(!is_in(&from, "").await, "and nobody is in without them");
+    let (status, _) = to.get_as(host, "/", &cookies).await.expect("an answer");
+    assert_eq!(status, 404, "where it was it is no more");
+    println!("who had logged in on {TO} is logged in on {FROM}, with the same cookies");
 }

@@ -30,6 +30,10 @@ $wgUploadPath = '/images';
 $wgEnableUploads = true;
 $wgCacheDirectory = {{ (site ~ "/cache")|php }};
 
+// Not by the name of the database, which is another after a restore or a move: who is logged in stays so.
+$wgCookiePrefix = {{ host|php }};
+$wgCachePrefix = {{ host|php }};
+
 // Pages that were rendered with other settings, perhaps under another name, are rendered again.
 $wgCacheEpoch = max($wgCacheEpoch, gmdate('YmdHis', filemtime(__FILE__)));
 

@@ -170,8 +170,8 @@ impl Actor {
     pub(super) fn enqueue(&mut self, task: Accepted) {
         let claims = recipe::claims(&task.params, &self.spoke.recipes);
         let run = task.message.run;
-        let kind = task.params.kind();
-        self.schedule.add(run, &claims, kind.lane(), kind.grows());
+        let (lane, grows) = (task.params.lane(), task.params.grows());
+        self.schedule.add(run, &claims, lane, grows);
         self.counts.waiting += 1;
         let tracked = Tracked {
             kind: task.message.payload.kind.clone(),

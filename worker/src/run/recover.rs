@@ -46,7 +46,7 @@ impl Actor {
         let run = task.run;
         let claims = params.as_ref().map(recipe::claims_held);
         let claims = claims.unwrap_or_default();
-        let lane = params.map_or(Lane::Heavy, |p| p.kind().lane());
+        let lane = params.map_or(Lane::Heavy, |p| p.lane());
         // What has begun is held by no gate.
         self.schedule.add(run, &claims, lane, false);
         let mut tracked = Tracked {

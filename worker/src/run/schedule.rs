@@ -1,4 +1,4 @@
-//! Who may run next: claims on objects, granted in the order of asking, and two lanes.
+//! Who may run next: claims on objects, granted in the order of asking, and two lanes; what visitors wait for goes past both.
 //!
 //! Pure bookkeeping for [`super::runner`]. Every object has a queue of those who claim it; the ones at its
 //! head hold it: one that changes it, or any number that only rely on it. Whoever heads all of its queues
@@ -52,6 +52,7 @@ struct Member {
 pub struct Schedule {
     heavy: Slots,
     light: Slots,
+    urgent: Slots,
     queues: HashMap<Key, VecDeque<Claimant>>,
     members: HashMap<Run, Member>,
     next_order: u64,
@@ -112,6 +113,7 @@ impl Schedule {
         Self {
             heavy: Slots::new(heavy),
             light: Slots::new(light),
+            urgent: Slots::new(usize::MAX),
             queues: HashMap::new(),
             members: HashMap::new(),
             next_order: 0,
@@ -163,8 +165,9 @@ impl Schedule {
             Open::NotGrowing => heavy.pop(false),
             Open::Light => None,
         };
-        // Light tasks may also take up disk: they are small.
-        let run = self.light.pop(true).or_else(|| heavy(&mut self.heavy))?;
+        // Light tasks may also take up disk: they are small. Urgent ones say themselves whether there is room.
+        let urgent = self.urgent.pop(true).or_else(|| self.light.pop(true));
+        let run = urgent.or_else(|| heavy(&mut self.heavy))?;
         if let Some(member) = self.members.get_mut(&run) {
             member.running = true;
         }
@@ -254,6 +257,7 @@ impl Schedule {
         let lane = match member.lane {
             Lane::Light | Lane::Instant => "light",
             Lane::Heavy => "heavy",
+            Lane::Urgent => "urgent",
         };
         Some(format!("all places for {lane} tasks are taken"))
     }
@@ -261,6 +265,7 @@ impl Schedule {
     fn slots(&mut self, lane: Lane) -> &mut Slots {
         match lane {
             Lane::Heavy => &mut self.heavy,
+            Lane::Urgent => &mut self.urgent,
             // Met here only when an earlier release accepted it without carrying it out.
             Lane::Light | Lane::Instant => &mut self.light,
         }
@@ -392,6 +397,31 @@ mod tests {
                 .waits_for(h2, None)
                 .is_some_and(|why| why.contains("heavy"))
         );
+    }
+
+    #[test]
+    fn what_visitors_wait_for_begins_whatever_runs_and_whatever_gate_is_shut() {
+        let mut schedule = Schedule::new(1, 1);
+        let (heavy, waits, urgent, other, same) = (run(), run(), run(), run(), run());
+        schedule.add(heavy, &[], Lane::Heavy, false);
+        schedule.add(waits, &[], Lane::Heavy, false);
+        assert_eq!(started(&mut schedule), [heavy]);
+        let claim = [Claim::exclusive(site("a.test"))];
+        schedule.add(urgent, &claim, Lane::Urgent, true);
+        schedule.add(other, &[], Lane::Urgent, true);
+        schedule.add(same, &claim, Lane::Urgent, true);
+        assert_eq!(schedule.start_next(Open::Light), Some(urgent));
+        assert_eq!(schedule.start_next(Open::NotGrowing), Some(other));
+        assert!(
+            started(&mut schedule).is_empty(),
+            "claims hold all the same"
+        );
+        schedule.remove(urgent);
+        assert_eq!(started(&mut schedule), [same]);
+        schedule.remove(same);
+        schedule.remove(other);
+        schedule.remove(heavy);
+        assert_eq!(started(&mut schedule), [waits], "it took nobody's place");
     }
 
     #[test]

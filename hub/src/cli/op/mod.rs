@@ -85,6 +85,12 @@ early and can be resumed, and else 1.")]
         operation: Ref,
     },
     /// Make no more tasks until it is resumed; those that are open end
+    #[command(after_help = "\
+A move of a site is paused while both servers look, before anything is touched; the site stays its own meanwhile, and
+both look anew when it is resumed. Once the site is behind its maintenance page it goes to its end, or back (op cancel).
+
+Example:
+  kolga op pause 3f9a2b1c")]
     Pause {
         /// Its id, or so much of its beginning or end that it is the only one
         #[arg(value_name = "OPERATION")]

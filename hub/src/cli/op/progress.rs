@@ -64,12 +64,9 @@ pub(super) async fn stay(
         _ = tokio::signal::ctrl_c() => {
             line.end()?;
             screen.note(&format!(
-                "\nThe operation goes on. See it with `kolga op watch {id}`; stop it with {pause}`kolga op cancel {id}`.",
+                "\nThe operation goes on. See it with `kolga op watch {id}`; stop it with `kolga op pause {id}` or \
+                 `kolga op cancel {id}`.",
                 id = operation.id,
-                pause = match operation.kind == MOVE {
-                    true => String::new(),
-                    false => format!("`kolga op pause {}` or ", operation.id),
-                }
             ));
             return Err(Trouble::Interrupted);
         }

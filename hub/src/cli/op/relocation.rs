@@ -91,6 +91,7 @@ pub(super) async fn conclude(
     let (style, word) = match over.state {
         OperationState::Finished if is_there(over) => (Style::Good, "Moved"),
         OperationState::Finished => (Style::Bad, "Not moved, or not all of it"),
+        OperationState::Paused => (Style::Warn, "Paused, and nothing is touched"),
         _ => (Style::Warn, "Cancelled"),
     };
     let took = over
@@ -111,6 +112,10 @@ pub(super) async fn conclude(
             "  Let its names lead to {} now, in the DNS; see `kolga site show {site}`.",
             printable(part(over, "to"))
         ))?;
+        return Ok(());
+    }
+    if over.state == OperationState::Paused {
+        screen.line(&format!("Go on with: kolga op resume {}", over.id))?;
         return Ok(());
     }
     let path = format!("/v1/operations/{}/items", over.id);

@@ -2,15 +2,11 @@
 //! site is the move's, and no other task of it is made.
 
 use kolga_protocol::names::{HostName, PlatformName, ServerName};
-use kolga_protocol::task::{Params, site_hold};
 use sqlx::Row;
 
 use super::super::bulk::Bulk;
-use super::super::locks::refuse_locked;
-use super::super::moving::takes_it;
 use super::super::objects::{ready_site, unknown_site};
 use super::super::rows::json;
-use super::super::servers;
 use super::super::tx::{Operation, Outcome, Refusal, Tx, plain};
 use super::Running;
 use super::preparing::INSERT_SERVERS;
@@ -67,10 +63,7 @@ impl StartMove {
     /// What the hub knows to be in the way. The servers are asked for the rest before anything is touched.
     async fn judge(&self, tx: &mut Tx<'_>) -> Result<Outcome<Move>, sqlx::Error> {
         let host = &self.host;
-        if let Err(refusal) = servers::known(tx, &self.to).await? {
-            return Ok(Err(refusal));
-        }
-        let row = sqlx::query("SELECT server, profile, platform, naming FROM site WHERE host = $1")
+        let row = sqlx::query("SELECT server, platform, naming FROM site WHERE host = $1")
             .bind(host.as_str())
             .fetch_optional(&mut *tx.connection)
             .await?;
@@ -88,15 +81,6 @@ impl StartMove {
                     "to another platform there it comes with `kolga site migrate {host} --to PLATFORM`"
                 ),
             )));
-        }
-        let locked = Params::SiteHold(site_hold::Params {
-            site: host.clone(),
-            to: None,
-            check: false,
-            seal: None,
-        });
-        if let Err(refusal) = refuse_locked(tx.connection, &locked).await? {
-            return Ok(Err(refusal));
         }
         if let Err(refusal) = ready_site(tx, &from, host).await? {
             return Ok(Err(refusal));
@@ -122,18 +106,13 @@ impl StartMove {
             }
             (now, wanted) => wanted.clone().or(now),
         };
-        if let Some(platform) = &platform {
-            let profile: String = row.try_get("profile")?;
-            if let Err(refusal) = takes_it(tx, &self.to, platform, host, &profile).await? {
-                return Ok(Err(refusal));
-            }
-        }
-        Ok(Ok(Move {
+        let this = Move {
             site: host.clone(),
             from,
             to: self.to.clone(),
             platform,
-        }))
+        };
+        Ok(this.in_the_way(tx).await?.map(|()| this))
     }
 
     async fn write(

@@ -25,13 +25,18 @@ impl Operation for Pause {
             return Ok(Err(unknown(&self.operation.to_string())));
         };
         let who = plain(&self.requested_by);
-        if operation.is_move() {
-            return Ok(Err(not_a_move(self.operation, "paused")));
+        if operation.is_move()
+            && let Err(refusal) = operation.may_be_paused(tx).await?
+        {
+            return Ok(Err(refusal));
         }
         match operation.state {
             OperationState::Running if operation.counts.waiting > 0 => {
                 operation.state = OperationState::Stopping;
-                operation.reason = Some(format!("paused by {who}"));
+                operation.reason = Some(match operation.is_move() {
+                    true => format!("paused by {who}; both servers look anew when it is resumed"),
+                    false => format!("paused by {who}"),
+                });
             }
             OperationState::Stopping | OperationState::Paused => return Ok(Ok(())),
             OperationState::Running => {
@@ -68,14 +73,23 @@ impl Operation for ResumeOperation {
         let Some(mut operation) = Running::load(tx, self.operation).await? else {
             return Ok(Err(unknown(&self.operation.to_string())));
         };
-        if operation.is_move() {
-            return Ok(Err(not_a_move(self.operation, "resumed")));
-        }
         if matches!(
             operation.state,
             OperationState::Cancelling | OperationState::Cancelled
         ) {
             return Ok(Err(over(self.operation, operation.state)));
+        }
+        let who = plain(&self.requested_by);
+        let id = self.operation.to_string();
+        if operation.is_move() {
+            if self.retry_failed {
+                return Ok(Err(not_again(self.operation)));
+            }
+            if let Err(refusal) = operation.go_on(tx).await? {
+                return Ok(Err(refusal));
+            }
+            tx.audit(&who, "operation.resume", &id, "").await?;
+            return Ok(Ok(()));
         }
         if self.retry_failed {
             operation.put_back(tx).await?;
@@ -101,14 +115,7 @@ impl Operation for ResumeOperation {
         } else {
             ""
         };
-        let who = plain(&self.requested_by);
-        tx.audit(
-            &who,
-            "operation.resume",
-            &self.operation.to_string(),
-            detail,
-        )
-        .await?;
+        tx.audit(&who, "operation.resume", &id, detail).await?;
         Ok(Ok(()))
     }
 }
@@ -210,7 +217,15 @@ impl Operation for CancelOperation {
         tx.audit(&who, "operation.cancel", &id, "").await?;
         if self.target_is_gone {
             operation.give_up_target(tx, &who).await?;
+            operation.gives_its_turn_back(tx).await?;
             return Ok(Ok(()));
+        }
+        if operation.is_move() && operation.counts.open == 0 {
+            operation.let_go(tx).await?;
+            return Ok(Ok(()));
+        }
+        if operation.is_move() {
+            operation.gives_its_turn_back(tx).await?;
         }
         if self.let_finish {
             return Ok(Ok(()));
@@ -236,7 +251,7 @@ impl Operation for CancelOperation {
     }
 }
 
-fn over(operation: OperationId, state: OperationState) -> Refusal {
+pub(super) fn over(operation: OperationId, state: OperationState) -> Refusal {
     Refusal::conflict(
         "operation_over",
         format!("operation {operation} is {} already", state.as_str()),
@@ -244,12 +259,12 @@ fn over(operation: OperationId, state: OperationState) -> Refusal {
     )
 }
 
-fn not_a_move(operation: OperationId, what: &str) -> Refusal {
+fn not_again(operation: OperationId) -> Refusal {
     Refusal::conflict(
         "operation_goes_on",
         format!(
-            "operation {operation} moves a site, and cannot be {what}: it goes to its end, or back"
+            "operation {operation} moves a site: no stage of it is done again by itself, since those before it would not be true any more"
         ),
-        format!("cancel it with `kolga op cancel {operation}`, or ask for the move again"),
+        "ask for the move again with `kolga site move`".to_owned(),
     )
 }

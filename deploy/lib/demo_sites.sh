@@ -4,6 +4,8 @@
 
 BLOG=blog.demo.localhost
 PAGE=page.demo.localhost
+# Only where the demo has a PostgreSQL.
+DATA=data.demo.localhost
 
 heading() { printf '\n== %s\n' "$*" >&2; }
 
@@ -71,6 +73,12 @@ demo_sites() {
         heading "kolga site install $PAGE --server web2 --profile static --follow"
         hub_cli site install "$PAGE" --server web2 --profile static --follow
     fi
+    [ -e "$STACK/keep/postgres" ] || return 0
+    DATA="$(whose "$DATA")"
+    if ! made site show "$DATA"; then
+        heading "kolga site install $DATA --server web1 --profile php --database postgresql --follow"
+        hub_cli site install "$DATA" --server web1 --profile php --database postgresql --follow
+    fi
 }
 
 # port_of HOST: where the nginx of its server listens.
@@ -87,9 +95,15 @@ demo_page() {
 }
 
 demo_fetch() {
-    heading "Both pages, fetched through nginx"
+    heading "Their pages, fetched through nginx"
     demo_page "$BLOG"
     demo_page "$PAGE"
+    [ ! -e "$STACK/keep/postgres" ] || demo_page "$DATA"
+}
+
+demo_data() {
+    [ -e "$STACK/keep/postgres" ] || { printf '  (deploy/demo --postgresql adds a site that has its data in PostgreSQL)' && return; }
+    printf '  http://%s:%s/            the PHP site with its data in PostgreSQL' "$DATA" "$(port_of "$DATA")"
 }
 
 demo_farewell() {
@@ -103,6 +117,7 @@ Look
   http://$BLOG:$(port_of "$BLOG")/wp-admin/   as admin, with the password that this prints:
   $demo worker $server secret show $BLOG
   http://$PAGE:$(port_of "$PAGE")/            the static site
+$(demo_data)
   $demo kolga server list
   $demo kolga task list
 

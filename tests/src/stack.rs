@@ -110,7 +110,10 @@ impl Stack {
     }
 
     /// Gives a file with a secret to the services' user, and to nobody else.
-    fn give(&self, file: &std::path::Path) {
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn give(&self, file: &std::path::Path) {
         let uid = self.uid();
         std::os::unix::fs::chown(file, Some(uid), Some(uid)).expect("given to the worker");
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);

@@ -140,6 +140,7 @@ scenarios! {
     site_disable_wordpress = SiteDisable "wordpress";
     site_verify_static = SiteVerify "static";
     site_verify_php = SiteVerify "php";
+    site_verify_php_on_postgresql = SiteVerify "php-postgresql";
     site_verify_wordpress = SiteVerify "wordpress";
     site_run_wordpress = SiteRun "wordpress";
     site_migrate_php = SiteMigrate "php";

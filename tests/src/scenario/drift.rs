@@ -5,9 +5,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use sqlx::{AssertSqlSafe, Executor as _};
 
-use super::{PROFILES, SERVER, Scenario, needs};
+use super::{PROFILES, SERVER, Scenario, needs, plain};
 use crate::stack::Stack;
-use crate::world::{maria, reload_web};
+use crate::world::{maria, postgresql, reload_web};
 
 /// Changes the site of this scenario.
 ///
@@ -18,7 +18,7 @@ pub(super) async fn disturb(scenario: Scenario, stack: &Stack) {
     let site = stack.spoke(SERVER, "sites_root").join(&host);
     let profile = scenario.profile.expect("a site has a profile");
     let manifest = &PROFILES
-        .get(&profile.parse().expect("a name"))
+        .get(&plain(profile).parse().expect("a name"))
         .expect("built in")
         .manifest;
     if let Some(file) = manifest.files.first() {
@@ -47,13 +47,17 @@ pub(super) async fn disturb(scenario: Scenario, stack: &Stack) {
         text.push_str("// changed by hand\n");
         std::fs::write(&settings, text).expect("changed");
         let database = scenario.database().expect("it has one");
-        let pattern = database.replace('_', "\\_");
-        let revoke = format!("REVOKE ALL PRIVILEGES ON `{pattern}`.* FROM `{database}`@localhost");
-        let mut server = maria(stack).await;
-        server
-            .execute(AssertSqlSafe(revoke))
-            .await
-            .expect("taken away");
+        match scenario.is_on_postgresql() {
+            true => disturb_postgresql(stack, &database).await,
+            false => {
+                let pattern = database.replace('_', "\\_");
+                let revoke =
+                    format!("REVOKE ALL PRIVILEGES ON `{pattern}`.* FROM `{database}`@localhost");
+                let mut server = maria(stack).await;
+                let done = server.execute(AssertSqlSafe(revoke)).await;
+                done.expect("taken away");
+            }
+        }
     }
     let config = stack.spoke(SERVER, "config");
     let vhosts = config.parent().expect("a folder").join("conf/sites.d");
@@ -62,4 +66,18 @@ pub(super) async fn disturb(scenario: Scenario, stack: &Stack) {
     text.push_str("# changed by hand\n");
     std::fs::write(&vhost, text).expect("changed");
     reload_web(stack, SERVER).await;
+}
+
+/// All of a role that is mended, but for that there is one: what an undo has to bring back is most where it is there.
+async fn disturb_postgresql(stack: &Stack, database: &str) {
+    let mut server = postgresql(stack, "postgres").await;
+    for statement in [
+        format!("ALTER ROLE {database} NOLOGIN PASSWORD 'another'"),
+        format!("REVOKE CONNECT ON DATABASE {database} FROM {database}"),
+        format!("ALTER DATABASE {database} OWNER TO CURRENT_USER"),
+        format!("GRANT TEMPORARY ON DATABASE {database} TO PUBLIC"),
+    ] {
+        let done = server.execute(AssertSqlSafe(statement.clone())).await;
+        done.expect(&statement);
+    }
 }

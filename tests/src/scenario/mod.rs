@@ -116,7 +116,12 @@ impl Scenario {
             Kind::SiteHttps => vec![Some("static")],
             // One with settings.
             Kind::SitePool => vec![Some("php")],
-            Kind::SiteEnable | Kind::SiteDisable | Kind::SiteVerify | Kind::SiteBackup => {
+            // Also with an account in another server.
+            Kind::SiteVerify => {
+                let all = built_in.into_iter().chain([ON_POSTGRESQL]);
+                all.map(Some).collect()
+            }
+            Kind::SiteEnable | Kind::SiteDisable | Kind::SiteBackup => {
                 built_in.into_iter().map(Some).collect()
             }
         }
@@ -422,6 +427,7 @@ impl Scenario {
             (Kind::SiteEnable | Kind::SiteDisable, Some("wordpress")) => &["swap_vhost"],
             // As a WordPress, with folders of other names.
             (Kind::SiteDelete, Some("mediawiki")) => &["trash_site"],
+            (Kind::SiteVerify, Some(ON_POSTGRESQL)) => &["mend_database_user"],
             (Kind::SiteMigrate, Some(ON_POSTGRESQL)) => &[
                 "close_database",
                 "dump_database",

@@ -4,36 +4,41 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kolga_protocol::names::Engine;
 use kolga_tests::hub::{Hub, Request, Settings};
 use kolga_tests::orders::Hand;
 use kolga_tests::scenario::{SERVER, foreign};
 use kolga_tests::stack::Stack;
 use kolga_tests::wait::until;
 use kolga_tests::worker::Worker;
-use kolga_tests::world::{Watcher, World, clear, maria};
+use kolga_tests::world::{Watcher, World, clear, maria, postgresql};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _};
 
 const HOST: &str = "shop.kolga.test";
 /// Nothing that PHP, SQL or an option file would take as it is.
 const PASSWORD: &str = "s3cr3t'\"\\ #;$x`%&<";
-/// Where a worker that imports is killed.
-const POINTS: [&str; 9] = [
+/// Where a worker that imports out of MariaDB is killed, and where one that does out of PostgreSQL.
+const MARIADB: [&str; 7] = [
     "dump_source:made",
     "mariadb:dump",
-    "applied:dump_source",
     "copy_source:folders",
     "copy_source:copied",
     "mariadb:import",
     "applied:import_database",
-    "applied:check_served",
     "applied:swap_entry",
+];
+const POSTGRESQL: [&str; 4] = [
+    "postgresql:dump",
+    "applied:dump_source",
+    "postgresql:import",
+    "applied:check_served",
 ];
 
 const PROFILE: &str = r#"
 name = "shop"
 description = "A shop of an operator's own"
-needs = { php = true, database = true }
+needs = { php = true, database = ["mariadb", "postgresql"] }
 
 [options.table_prefix]
 description = "How the names of its tables begin"
@@ -61,7 +66,8 @@ leave_out = ["config.php"]
 
 [import.settings]
 file = "config.php"
-database = { name = "$db", user = "$user", password = "$password", host = "$host" }
+database = { name = "$db", user = "$user", password = "$password", host = "$host", port = "$port" }
+engine = { name = "$sort", mariadb = "mysql", postgresql = "pgsql" }
 prefix = { name = "$prefix", option = "table_prefix" }
 
 [vhost]
@@ -72,8 +78,8 @@ path = "/"
 status = 200
 "#;
 
-const SETTINGS: &str = "<?php return [{{ database.socket|php }}, {{ database.name|php }}, {{ database.user|php }}, \
-    {{ database.password|php }}, {{ options.table_prefix|php }}];\n";
+const SETTINGS: &str = "<?php return [{{ database.type|php }}, {{ database.socket|php }}, {{ database.port|php }}, \
+    {{ database.name|php }}, {{ database.user|php }}, {{ database.password|php }}, {{ options.table_prefix|php }}];\n";
 
 const VHOST: &str = r"
 server {
@@ -93,23 +99,32 @@ server {
 ";
 
 const PAGE: &str = "<?php
-[$socket, $name, $user, $password, $prefix] = require $_SERVER['KOLGA_SETTINGS'];
-$database = new mysqli('localhost', $user, $password, $name, 0, $socket);
-$row = $database->query('SELECT thing FROM ' . $prefix . 'things')->fetch_row();
+[$sort, $socket, $port, $name, $user, $password, $prefix] = require $_SERVER['KOLGA_SETTINGS'];
+$asked = 'SELECT thing FROM ' . $prefix . 'things';
+if ($sort === 'postgresql') {
+    $database = pg_connect(\"host=127.0.0.1 port=$port dbname=$name user=$user password=$password\");
+    $row = pg_fetch_row(pg_query($database, $asked));
+} else {
+    $row = (new mysqli('localhost', $user, $password, $name, 0, $socket))->query($asked)->fetch_row();
+}
 echo 'we sell ' . $row[0] . ' out of ' . $name;
 ";
 
 /// The operator's profile, his shop and its database.
-async fn put(stack: &Stack) {
+async fn put(stack: &Stack, engine: Engine) {
     let config = stack.spoke(SERVER, "config");
     let profile = config.parent().expect("a folder").join("profiles/shop");
     let shop = foreign::imports(stack).join("shop");
     std::fs::create_dir_all(&profile).expect("a folder");
     std::fs::create_dir_all(shop.join("pictures")).expect("folders");
     let quoted = PASSWORD.replace('\\', "\\\\").replace('\'', "\\'");
+    let (sort, port) = match engine {
+        Engine::Mariadb => ("mysql", String::new()),
+        Engine::Postgresql => ("pgsql", own_port(stack)),
+    };
     let settings = format!(
         "<?php\n$db = 'stranger_shop';\n$user = 'stranger_shop';\n$password = '{quoted}';\n$host = 'localhost';\n\
-         $prefix = 'shop_';\n"
+         $prefix = 'shop_';\n$sort = '{sort}';\n$port = '{port}';\n"
     );
     for (path, text) in [
         (profile.join("profile.toml"), PROFILE),
@@ -121,6 +136,19 @@ async fn put(stack: &Stack) {
     ] {
         std::fs::write(path, text).expect("a file");
     }
+    match engine {
+        Engine::Mariadb => fill_mariadb(stack, &quoted).await,
+        Engine::Postgresql => fill_postgresql(stack).await,
+    }
+}
+
+/// Where the stack's PostgreSQL listens.
+fn own_port(stack: &Stack) -> String {
+    let url: reqwest::Url = stack.text("/postgres_url").parse().expect("a URL");
+    url.port().expect("a port").to_string()
+}
+
+async fn fill_mariadb(stack: &Stack, quoted: &str) {
     let mut server = maria(stack).await;
     for statement in [
         "CREATE DATABASE stranger_shop",
@@ -132,6 +160,33 @@ async fn put(stack: &Stack) {
     ] {
         let done = server.execute(AssertSqlSafe(statement.to_owned())).await;
         done.expect(statement);
+    }
+}
+
+async fn fill_postgresql(stack: &Stack) {
+    let quoted = PASSWORD.replace('\'', "''");
+    let role = format!("CREATE ROLE stranger_shop LOGIN PASSWORD '{quoted}'");
+    for (database, statements) in [
+        (
+            "postgres",
+            [
+                role.as_str(),
+                "CREATE DATABASE stranger_shop OWNER stranger_shop",
+            ],
+        ),
+        (
+            "stranger_shop",
+            [
+                "SET ROLE stranger_shop; CREATE TABLE shop_things (id INT PRIMARY KEY, thing VARCHAR(50))",
+                "INSERT INTO shop_things VALUES (1, 'boats'), (2, 'oars')",
+            ],
+        ),
+    ] {
+        let mut server = postgresql(stack, database).await;
+        for statement in statements {
+            let done = server.execute(AssertSqlSafe(statement.to_owned())).await;
+            done.expect(statement);
+        }
     }
 }
 
@@ -168,12 +223,22 @@ fn holding(folder: &Path, text: &[u8]) -> Vec<PathBuf> {
 #[tokio::test]
 #[ignore = "needs the stack: run deploy/test"]
 async fn a_shop_with_a_database_becomes_a_site_or_leaves_nothing_wherever_the_worker_is_killed() {
+    becomes_a_site_or_leaves_nothing(Engine::Mariadb, &MARIADB).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn so_does_one_whose_database_is_in_postgresql() {
+    becomes_a_site_or_leaves_nothing(Engine::Postgresql, &POSTGRESQL).await;
+}
+
+async fn becomes_a_site_or_leaves_nothing(engine: Engine, points: &[&str]) {
     let stack = Stack::load();
     clear(&stack, SERVER).await;
     let imports = foreign::imports(&stack).display().to_string();
     let stack = stack.with_setting(SERVER, "sites", "import_from", vec![imports].into());
     let stack = stack.with_setting(SERVER, "trash", "keep_days", 0.into());
-    put(&stack).await;
+    put(&stack, engine).await;
     let hub = Hub::with_servers(&stack, &Settings::default(), &[SERVER]).await;
     let mut hand = Hand::new();
     hand.calm();
@@ -191,7 +256,7 @@ async fn a_shop_with_a_database_becomes_a_site_or_leaves_nothing_wherever_the_wo
     let before = kept(&watcher.rest().await);
 
     let mut killed = 0;
-    for point in POINTS {
+    for &point in points {
         hand.give(&format!("kill@{point}"));
         let task = hub.ask(&import(&stack, false)).await;
         until(
@@ -213,7 +278,7 @@ async fn a_shop_with_a_database_becomes_a_site_or_leaves_nothing_wherever_the_wo
         assert_eq!(status, 404, "{point}: nothing was made");
     }
     println!("killed at {killed} points");
-    assert_eq!(killed, POINTS.len());
+    assert_eq!(killed, points.len());
 
     let task = hub.ask(&import(&stack, false)).await;
     let made = hub.succeeds(&task).await;
@@ -230,6 +295,8 @@ async fn a_shop_with_a_database_becomes_a_site_or_leaves_nothing_wherever_the_wo
     );
     let shown = hub.get(&format!("/v1/sites/{HOST}")).await;
     assert_eq!(shown["profile"], "shop", "{shown:#}");
+    let chosen = (engine == Engine::Postgresql).then_some("postgresql");
+    assert_eq!(shown["options"]["database"].as_str(), chosen, "{shown:#}");
     assert!(!format!("{made}{:?}", hub.log(&task).await).contains("s3cr3t"));
     for folder in [&stack.spoke(SERVER, "state_dir"), hub.folder()] {
         let found = holding(folder, b"s3cr3t");

@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use kolga_protocol::names::{OptionName, OptionValue};
+use kolga_protocol::names::{Engine, OptionName, OptionValue};
 
 use super::Source;
 use super::literals::{Literals, Value};
 use crate::files::Dir;
-use crate::profile::manifest::ForeignSettings;
-use crate::services::mariadb::Account;
+use crate::profile::manifest::{ForeignEngine, ForeignSettings};
+use crate::services::database::Account;
 
 /// So many of the names that are not taken over are told.
 const MOST_NAMES: usize = 60;
@@ -19,8 +19,12 @@ const LONGEST: u64 = 1024 * 1024;
 /// What they tell.
 #[derive(Debug, Default)]
 pub struct Told {
+    /// In which server its database is, where they say.
+    pub engine: Option<Engine>,
     /// Its database's host, as it is written.
     pub host: String,
+    /// And the port of a PostgreSQL.
+    pub port: String,
     /// How the application gets at its database.
     pub account: Option<Account>,
     /// How the names of its tables begin.
@@ -37,9 +41,9 @@ pub struct Told {
     pub problems: Vec<String>,
 }
 
-/// Reads them.
+/// Reads them. Where they do not say in which server its database is, it is in this one.
 #[must_use]
-pub fn told(source: &Source, rules: &ForeignSettings) -> Told {
+pub fn told(source: &Source, rules: &ForeignSettings, otherwise: Engine) -> Told {
     let mut told = Told::default();
     let text = match read(&source.dir, rules.file.as_ref()) {
         Ok(text) => text,
@@ -50,6 +54,16 @@ pub fn told(source: &Source, rules: &ForeignSettings) -> Told {
     };
     let literals = Literals::read(&text);
     let file = &rules.file;
+    if let Some(rule) = &rules.engine {
+        match engine(&literals, rule) {
+            Some(found) => told.engine = Some(found),
+            None => told.problems.push(format!(
+                "{file} sets {} to something else than {} and {}, with which no site of this profile can be made",
+                rule.name, rule.mariadb, rule.postgresql
+            )),
+        }
+    }
+    let engine = told.engine.unwrap_or(otherwise);
     let mut need = |name: &str| match literals.get(name) {
         Some(Value::Text(text)) => Some(text.clone()),
         other => {
@@ -66,6 +80,13 @@ pub fn told(source: &Source, rules: &ForeignSettings) -> Told {
     let wanted = &rules.database;
     let [database, user, password, host] =
         [&wanted.name, &wanted.user, &wanted.password, &wanted.host].map(|name| need(name));
+    if let Some(name) = wanted
+        .port
+        .as_ref()
+        .filter(|name| literals.get(name).is_some())
+    {
+        told.port = need(name).unwrap_or_default();
+    }
     let prefix = rules.prefix.as_ref().map(|prefix| {
         let is_said = literals.get(&prefix.name).is_some();
         let value = match &prefix.default {
@@ -84,6 +105,13 @@ pub fn told(source: &Source, rules: &ForeignSettings) -> Told {
     if let Some((rule, Some(prefix))) = prefix {
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
         match prefix.parse() {
+            Ok(_) if !prefix.is_empty() && rule.only_in.is_some_and(|only| only != engine) => {
+                told.problems.push(format!(
+                    "{file} sets {} to {prefix:?}, and in {} the tables of this profile have no such beginning",
+                    rule.name,
+                    engine.title()
+                ));
+            }
             Ok(value) if prefix.len() <= 32 && prefix.bytes().all(plain) => {
                 told.options.push((rule.option.clone(), value));
                 told.prefix = prefix;
@@ -120,6 +148,19 @@ pub fn told(source: &Source, rules: &ForeignSettings) -> Told {
     }
     not_taken(&literals, rules, &mut told);
     told
+}
+
+/// In which server its database is: MariaDB where they do not say.
+fn engine(literals: &Literals, rule: &ForeignEngine) -> Option<Engine> {
+    let said = match literals.get(&rule.name) {
+        None => return Some(Engine::Mariadb),
+        Some(Value::Text(text)) => text,
+        Some(_) => return None,
+    };
+    let names = [&rule.mariadb, &rule.postgresql];
+    let mut all = names.into_iter().zip(Engine::ALL);
+    let found = all.find(|(name, _)| name.eq_ignore_ascii_case(said));
+    found.map(|(_, engine)| engine)
 }
 
 /// What else they say: options, and what has no place in a site of the profile's.
@@ -159,6 +200,8 @@ fn not_taken(literals: &Literals, rules: &ForeignSettings, told: &mut Told) {
     ];
     let used = of_the_database
         .into_iter()
+        .chain(&database.port)
+        .chain(rules.engine.iter().map(|it| &it.name))
         .chain(rules.prefix.iter().map(|it| &it.name))
         .chain(rules.options.values())
         .chain(rules.only.keys())

@@ -242,6 +242,11 @@ fn import_contradictions(manifest: &Manifest, import: &Import) -> Vec<(String, S
         let text = "its settings tell of a database, and needs.database is not said";
         found.push((key.to_owned(), text.to_owned()));
     }
+    let needs = manifest.needs.database;
+    if settings.engine.is_some() && !Engine::ALL.iter().all(|&engine| needs.has(engine)) {
+        let text = "its settings tell of either server, and needs.database does not name both";
+        found.push((key.to_owned(), text.to_owned()));
+    }
     let prefix = settings.prefix.iter().map(|prefix| &prefix.option);
     for option in prefix.chain(settings.options.keys()) {
         if !manifest.options.contains_key(option) {

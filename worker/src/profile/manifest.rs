@@ -12,8 +12,8 @@ use super::engines::Engines;
 use super::place::{Mode, Pattern, Place};
 use crate::cron::Every;
 pub use import::{
-    CopyRule, ForeignAddress, ForeignDatabase, ForeignPrefix, ForeignSettings, Import, KeepOff,
-    Others,
+    CopyRule, ForeignAddress, ForeignDatabase, ForeignEngine, ForeignPrefix, ForeignSettings,
+    Import, KeepOff, Others,
 };
 
 /// One kind of site.

@@ -6,6 +6,7 @@
 //! there and none elsewhere, both with the mark of the run that made them where the server can keep one.
 
 mod dumped;
+mod foreign;
 mod room;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::profile::template::Database;
 use crate::secrets::Secret;
 pub use dumped::Dumped;
 pub(crate) use dumped::{Measured, hex};
+pub use foreign::{Account, Inside, Spot};
 pub(super) use room::room_for_dump;
 
 /// What a site's database user may do.
@@ -202,17 +204,6 @@ impl Service<'_> {
     pub async fn grant(self, name: &DatabaseName) -> anyhow::Result<()> {
         match self {
             Self::Mariadb(it) => it.grant(name).await,
-            Self::Postgresql(_) => Ok(()),
-        }
-    }
-
-    /// Takes back what [`Self::grant`] gave; it need not have been given.
-    ///
-    /// # Errors
-    /// When the worker's account may not.
-    pub async fn revoke(self, name: &DatabaseName) -> anyhow::Result<()> {
-        match self {
-            Self::Mariadb(it) => it.revoke(name).await,
             Self::Postgresql(_) => Ok(()),
         }
     }

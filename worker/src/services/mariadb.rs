@@ -22,7 +22,6 @@ use sqlx::{AssertSqlSafe, Connection as _};
 use crate::config;
 use crate::secrets::Secret;
 use crate::services::database::Rights;
-pub use foreign::{Account, Inside, Spot};
 use quote::{grant_pattern, identifier, literal};
 use server::Server;
 

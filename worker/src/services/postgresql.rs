@@ -10,6 +10,9 @@
 
 mod close;
 mod dump;
+mod foreign;
+mod inside;
+mod mend;
 mod quote;
 mod scram;
 pub mod server;
@@ -25,6 +28,7 @@ use sqlx::{AssertSqlSafe, Connection as _};
 use crate::config;
 use crate::secrets::Secret;
 use crate::services::database::Rights;
+pub use mend::Door;
 use quote::{identifier, literal};
 use server::Server;
 
@@ -41,8 +45,6 @@ const BEGINNING: &str = "SET search_path = pg_catalog; SET standard_conforming_s
 const BUSY: &str = "55P03";
 /// `invalid_schema_name` and `undefined_function`: there are no functions of ours.
 const NO_FUNCTIONS: [&str; 2] = ["3F000", "42883"];
-/// `invalid_password` and `invalid_authorization_specification`, which is what a role hears that may not log in.
-const DENIED: [&str; 2] = ["28P01", "28000"];
 
 /// The database server.
 #[derive(Clone, Debug)]
@@ -107,8 +109,8 @@ impl Postgresql {
         has_user(&mut connection, name).await
     }
 
-    /// Whether the database of this name belongs to the role of this name, and what else does, or lets it in by name.
-    /// `None` when there is no such role.
+    /// Whether the database of this name belongs to the role of this name with all rights, and to nobody else; and on what else
+    /// it has any, by name. `None` when there is no such role.
     ///
     /// # Errors
     /// When the server cannot be asked.
@@ -118,27 +120,34 @@ impl Postgresql {
         }
         let mut connection = self.connect().await?;
         let rows: Vec<(String, bool)> = sqlx::query_as(
-            "SELECT d.datname::text, d.datname = r.rolname
+            "SELECT d.datname::text, d.datname = r.rolname AND d.datdba = r.oid
+                    AND NOT EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) WHERE grantee = 0)
+                    AND 3 = (SELECT count(DISTINCT privilege_type)
+                               FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) WHERE grantee = r.oid)
                FROM pg_database d, pg_roles r
               WHERE r.rolname = $1
-                AND (d.datdba = r.oid
-                     OR d.datname <> r.rolname
-                        AND EXISTS (SELECT FROM aclexplode(d.datacl) WHERE grantee = r.oid))
+                AND (d.datname = r.rolname OR d.datdba = r.oid
+                     OR EXISTS (SELECT FROM aclexplode(d.datacl) WHERE grantee = r.oid))
              UNION ALL
              SELECT 'the role ' || g.rolname, false
                FROM pg_auth_members m
                JOIN pg_roles r ON r.oid = m.member
                JOIN pg_roles g ON g.oid = m.roleid
-              WHERE r.rolname = $1 AND g.rolname <> $2",
+              WHERE r.rolname = $1 AND g.rolname <> $2
+             UNION ALL
+             SELECT 'the whole server', false
+               FROM pg_roles
+              WHERE rolname = $1 AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls)",
         )
         .bind(name.as_str())
-        .bind(format!("{}_sites", self.user))
+        .bind(self.group())
         .fetch_all(&mut connection)
         .await?;
         let mut rights = Rights::default();
         for (on, is_its_own) in rows {
             match is_its_own {
                 true => rights.on_its_own = true,
+                false if on == name.as_str() => {}
                 false => rights.elsewhere.push(on),
             }
         }
@@ -150,11 +159,7 @@ impl Postgresql {
     /// # Errors
     /// When the server does not say.
     pub async fn lets_in(&self, name: &DatabaseName, password: &Secret) -> anyhow::Result<bool> {
-        match connect_as(&self.for_site(name, password)).await {
-            Ok(connection) => connection.close().await.map(|()| true).map_err(Into::into),
-            Err(error) if code_of(&error).is_some_and(|code| DENIED.contains(&&*code)) => Ok(false),
-            Err(error) => Err(error).context("PostgreSQL does not say who is let in"),
-        }
+        Ok(self.way_in(name, password).await? == Door::Open)
     }
 
     /// Makes a database that belongs to the role of its name and to `owner`, such as `run.to_string()`. Nobody else can
@@ -320,14 +325,24 @@ impl Postgresql {
                 }
             )
         };
-        let mut options = self.server.options().username(&self.user).database(HOME);
-        if let Some(password) = self.server.password()? {
-            options = options.password(password.expose());
-        }
-        connect_as(&options)
+        connect_as(&self.options()?.database(HOME))
             .await
             .map_err(anyhow::Error::from)
             .with_context(hint)
+    }
+
+    /// The way of the worker's account.
+    fn options(&self) -> anyhow::Result<PgConnectOptions> {
+        let options = self.server.options().username(&self.user);
+        Ok(match self.server.password()? {
+            Some(password) => options.password(password.expose()),
+            None => options,
+        })
+    }
+
+    /// The group that all roles of this account's sites are in.
+    fn group(&self) -> String {
+        format!("{}_sites", self.user)
     }
 
     /// With what to do where an administrator has something to do.
@@ -336,8 +351,8 @@ impl Postgresql {
         let error = anyhow::Error::from(error);
         match is_missing {
             true => error.context(format!(
-                "the functions for {} are not in the database {HOME}: an administrator of the server puts them there with \
-                 deploy/postgresql.sql",
+                "the functions for {} are not in the database {HOME}, or older than this release: an administrator of the \
+                 server puts them there with deploy/postgresql.sql",
                 self.user
             )),
             false => error,

@@ -6,20 +6,22 @@ use std::sync::{Arc, OnceLock};
 
 use kolga_protocol::fault;
 use kolga_protocol::id::Run;
+use kolga_protocol::names::Engine;
 use serde::{Deserialize, Serialize};
 
 use super::stage_backup::{self, DUMP};
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::layout;
-use crate::services::database::Dumped;
-use crate::services::mariadb::Account;
+use crate::services::database::{Account, Dumped};
 use crate::step::{Step, UndoError};
 
 /// Dumps a database that is to be imported into a new one.
 pub struct DumpSource {
     /// Whose, and how to get at it.
     pub account: Account,
+    /// In which server it is.
+    pub engine: Engine,
     /// Where the recipe learns what it came to.
     pub dumped: Arc<OnceLock<Dumped>>,
 }
@@ -44,8 +46,8 @@ impl Step for DumpSource {
         let stage = layout::backup_stage(record.run);
         let stage = own.make_owned_dir(stage, 0o700, &record.run.to_string())?;
         fault::point("dump_source:made");
-        let mariadb = cx.spoke.need_mariadb()?;
-        let dumped = mariadb.dump_as(cx, &self.account, &stage, DUMP).await?;
+        let service = cx.spoke.database(self.engine)?;
+        let dumped = service.dump_as(cx, &self.account, &stage, DUMP).await?;
         cx.log.info(format!(
             "dumped {}: {} bytes",
             self.account.database, dumped.bytes
@@ -73,6 +75,7 @@ mod tests {
         let account = Account::new("shop".into(), "shop".into(), "s3cr3t".into());
         let step = DumpSource {
             account: account.expect("an account"),
+            engine: Engine::Mariadb,
             dumped: Arc::default(),
         };
         let own = Dir::open(&cx.spoke.config.state_dir).expect("there");

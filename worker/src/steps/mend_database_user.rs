@@ -1,7 +1,8 @@
 //! Step `mend_database_user`: a site's account at the database server is there again, with all rights on the
-//! site's own database.
+//! site's own database; in PostgreSQL with the site's password, too.
 //!
-//! Undo needs the name, the server and what was missing: only that is taken away again.
+//! Undo needs the name, the server and what was missing: in MariaDB only that is taken away again. A PostgreSQL does it all at
+//! once, and keeps itself what was there for as long as the run might take it back, so that no old password leaves it.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
+use crate::services::database::Service;
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 
@@ -21,7 +23,16 @@ pub struct MendDatabaseUser {
     /// The user, and the database of the same name.
     pub name: DatabaseName,
     /// What it lacks.
-    pub missing: Missing,
+    pub lacks: Lacks,
+}
+
+/// What a database user lacks, and whose its database is.
+#[derive(Clone, Debug)]
+pub struct Lacks {
+    /// One thing at least.
+    pub missing: Vec<Missing>,
+    /// The mark of the database.
+    pub mark: String,
 }
 
 /// What a database user lacks.
@@ -32,12 +43,17 @@ pub enum Missing {
     User,
     /// Rights on its own database.
     Rights,
+    /// The site's password.
+    Password,
+    /// That it may log in.
+    Login,
 }
 
 /// What was found.
 #[derive(Serialize, Deserialize)]
 pub struct Record {
     name: DatabaseName,
+    /// The first thing, which in MariaDB is the only one.
     missing: Missing,
     #[serde(default)]
     engine: Engine,
@@ -48,38 +64,49 @@ impl Step for MendDatabaseUser {
     type Record = Record;
 
     async fn inspect(&self, _cx: &Cx) -> anyhow::Result<Record> {
+        let missing = self.lacks.missing.first();
         Ok(Record {
             name: self.name.clone(),
-            missing: self.missing,
+            missing: *missing.context("the database user lacks nothing")?,
             engine: self.site.engine,
         })
     }
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        let service = cx.spoke.database(record.engine)?;
-        if record.missing == Missing::User {
-            let password = cx
-                .spoke
-                .secrets
-                .load(&self.site.host)?
-                .and_then(|secrets| secrets.database_password)
-                .context("the site's secrets hold no password for the database")?;
-            let owner = cx.run.to_string();
-            service.create_user(&record.name, &password, &owner).await?;
-            fault::point("mend_database_user:created");
+        let lacks = |missing| self.lacks.missing.contains(&missing);
+        let password = || {
+            let secrets = cx.spoke.secrets.load(&self.site.host)?;
+            let password = secrets.and_then(|secrets| secrets.database_password);
+            password.context("the site's secrets hold no password for the database")
+        };
+        match cx.spoke.database(record.engine)? {
+            Service::Mariadb(it) => {
+                if lacks(Missing::User) {
+                    it.create_user(&record.name, &password()?).await?;
+                    fault::point("mend_database_user:created");
+                }
+                it.grant(&record.name).await
+            }
+            Service::Postgresql(it) => {
+                let password = match lacks(Missing::User) || lacks(Missing::Password) {
+                    true => Some(password()?),
+                    false => None,
+                };
+                let run = cx.run.to_string();
+                it.mend(&record.name, password.as_ref(), &self.lacks.mark, &run)
+                    .await
+            }
         }
-        service.grant(&record.name).await
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
         let undone = async {
-            let service = cx.spoke.database(record.engine)?;
-            match record.missing {
-                Missing::User => {
-                    let owner = cx.run.to_string();
-                    service.drop_user_of(&record.name, Some(&owner)).await
-                }
-                Missing::Rights => service.revoke(&record.name).await,
+            match cx.spoke.database(record.engine)? {
+                Service::Mariadb(it) => match record.missing {
+                    Missing::User => it.drop_user(&record.name).await,
+                    _ => it.revoke(&record.name).await,
+                },
+                Service::Postgresql(it) => it.unmend(&record.name, &cx.run.to_string()).await,
             }
         };
         undone

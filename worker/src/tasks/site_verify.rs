@@ -2,11 +2,12 @@
 //! mended, and the site has to answer. Where all is well, nothing is written. What cannot be mended without
 //! guessing is told as a problem.
 
+mod database;
+
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use kolga_protocol::id::{Run, UnixMillis};
-use kolga_protocol::names::{DatabaseName, Engine};
+use kolga_protocol::id::UnixMillis;
 use kolga_protocol::naming::Https;
 use kolga_protocol::task;
 use kolga_protocol::task::site_verify::{Change, Entry, Output, Params};
@@ -17,11 +18,10 @@ use crate::files::blocking;
 use crate::layout;
 use crate::plan::Plan;
 use crate::registry::SiteEntry;
-use crate::services::database::Rights;
 use crate::site::Site;
 use crate::steps::check_face::CheckFace;
 use crate::steps::drop_old_settings::DropOldSettings;
-use crate::steps::mend_database_user::{MendDatabaseUser, Missing};
+use crate::steps::mend_database_user::{Lacks, MendDatabaseUser};
 use crate::steps::mend_site::MendSite;
 use crate::steps::swap_settings::{self, Found, SwapSettings};
 use crate::steps::swap_vhost::SwapVhost;
@@ -36,7 +36,7 @@ pub(super) async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
     let site = Arc::new(Site::installed(&entry, &cx.spoke)?);
     let Examined {
         mends,
-        missing,
+        lacks,
         vhost,
         changes,
         problems,
@@ -56,11 +56,11 @@ pub(super) async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
             mends,
         });
     }
-    if let (Some(missing), Some(name)) = (missing, &site.database) {
+    if let (Some(lacks), Some(name)) = (lacks, &site.database) {
         plan = plan.step(MendDatabaseUser {
             site: Arc::clone(&site),
             name: name.clone(),
-            missing,
+            lacks,
         });
     }
     let settings = site.profile.manifest.settings.clone();
@@ -87,7 +87,7 @@ pub(super) async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
 /// What of a site is not as its profile and the spoke's book have it.
 pub(super) struct Examined {
     mends: Vec<Mend>,
-    missing: Option<Missing>,
+    lacks: Option<Lacks>,
     vhost: SwapVhost,
     /// What can be mended.
     pub(super) changes: Vec<Change>,
@@ -106,11 +106,11 @@ pub(super) async fn examine(
         mut problems,
     } = look(site, entry, cx).await?;
     let mut changes: Vec<Change> = mends.iter().map(told).collect();
-    let missing = match &site.database {
-        Some(name) => look_at_database(site, name, cx, &mut problems).await?,
+    let lacks = match &site.database {
+        Some(name) => database::look(site, name, cx, &mut problems).await?,
         None => None,
     };
-    changes.extend(missing.map(told_database));
+    changes.extend(lacks.iter().flat_map(database::told));
     let new_folders = mends
         .iter()
         .any(|mend| matches!(mend, Mend::MakeFolder { .. }));
@@ -153,7 +153,7 @@ pub(super) async fn examine(
     }
     Ok(Examined {
         mends,
-        missing,
+        lacks,
         vhost,
         changes,
         problems,
@@ -176,68 +176,6 @@ async fn look(site: &Arc<Site>, entry: &SiteEntry, cx: &Cx) -> anyhow::Result<Su
     let (top, web) = (sites.dir(host)?, site.web(&cx.spoke)?);
     let (site, platforms) = (Arc::clone(site), config.sites.platforms.clone());
     blocking(move || survey(&site, &top, web, &platforms)).await
-}
-
-/// What the database user lacks. A database that is gone is not made anew: an empty one would only hide that.
-async fn look_at_database(
-    site: &Site,
-    name: &DatabaseName,
-    cx: &Cx,
-    problems: &mut Vec<String>,
-) -> anyhow::Result<Option<Missing>> {
-    let service = cx.spoke.database(site.engine)?;
-    let owner = service.comment_of(name).await?;
-    let owner = owner.with_context(|| {
-        format!("the database {name} is gone: restore the site from a backup, or delete it")
-    })?;
-    anyhow::ensure!(
-        owner.parse::<Run>().is_ok(),
-        "the database {name} is not the one that was made for this site: its comment names no task"
-    );
-    let secrets = cx.spoke.secrets.load(&site.host)?;
-    let password = secrets
-        .and_then(|secrets| secrets.database_password)
-        .context("the site's secrets are gone")?;
-    let rights = service.rights(name).await?;
-    if let (
-        Engine::Postgresql,
-        None
-        | Some(Rights {
-            on_its_own: false, ..
-        }),
-    ) = (site.engine, &rights)
-    {
-        // To make it anew would not make what is in there its own.
-        problems.push(format!(
-            "the database {name} does not belong to a user of its name: make one, let it in by \
-             `GRANT {name} TO` the worker's account, and give it the database and what is in there (REASSIGN OWNED)"
-        ));
-        return Ok(None);
-    }
-    let Some(rights) = rights else {
-        return Ok(Some(Missing::User));
-    };
-    if !rights.elsewhere.is_empty() {
-        problems.push(format!(
-            "the database user {name} has rights on {} too",
-            rights.elsewhere.join(", ")
-        ));
-    }
-    if !service.lets_in(name, &password).await? {
-        problems.push(match site.engine {
-            Engine::Mariadb => format!(
-                "the database user {name} has another password than the site: ALTER USER … IDENTIFIED BY what \
-                 `kolga-worker secret show {}` prints",
-                site.host
-            ),
-            Engine::Postgresql => format!(
-                "the database user {name} is not let in: it has another password than `kolga-worker secret show {}` \
-                 prints (\\password in psql), may not log in, or pg_hba.conf has no line for it",
-                site.host
-            ),
-        });
-    }
-    Ok((!rights.on_its_own).then_some(Missing::Rights))
 }
 
 fn told(mend: &Mend) -> Change {
@@ -272,21 +210,6 @@ fn told(mend: &Mend) -> Change {
         Mend::MakeFile { path, .. } => {
             change("file", path, None, Some("as the profile has it".to_owned()))
         }
-    }
-}
-
-fn told_database(missing: Missing) -> Change {
-    let (what, to) = match missing {
-        Missing::User => (
-            "database user",
-            "there, with all rights on the site's database",
-        ),
-        Missing::Rights => ("rights of the database user", "all on the site's database"),
-    };
-    Change {
-        what: what.to_owned(),
-        from: None,
-        to: Some(to.to_owned()),
     }
 }
 

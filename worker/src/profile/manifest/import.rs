@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use kolga_protocol::names::OptionName;
+use kolga_protocol::names::{Engine, OptionName};
 use serde::Deserialize;
 
 use super::Place;
@@ -45,6 +45,8 @@ pub struct ForeignSettings {
     pub file: Place,
     /// What it calls the database's account.
     pub database: ForeignDatabase,
+    /// How it says in which server that is; without, it is the profile's own or the one that an operator names.
+    pub engine: Option<ForeignEngine>,
     /// What it calls the beginning of the tables' names, and the option that this is in a site.
     pub prefix: Option<ForeignPrefix>,
     /// Names that must not be set to anything but false.
@@ -76,6 +78,20 @@ pub struct ForeignDatabase {
     pub password: String,
     /// Of the host.
     pub host: String,
+    /// Of the port of a PostgreSQL.
+    pub port: Option<String>,
+}
+
+/// In which server a database is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignEngine {
+    /// What that is called.
+    pub name: String,
+    /// What it is set to for MariaDB, where it is also when it is not set.
+    pub mariadb: String,
+    /// What it is set to for PostgreSQL.
+    pub postgresql: String,
 }
 
 /// How tables' names begin.
@@ -88,6 +104,8 @@ pub struct ForeignPrefix {
     pub option: OptionName,
     /// What it is where the settings do not say; they must without.
     pub default: Option<String>,
+    /// In this server alone there is such a beginning.
+    pub only_in: Option<Engine>,
 }
 
 /// What decides who may see a site, say.

@@ -12,70 +12,12 @@ use super::server::Server;
 use super::{Mariadb, number};
 use crate::cx::Cx;
 use crate::files::Dir;
-use crate::secrets::Secret;
-use crate::services::database::Dumped;
+use crate::services::database::{Account, Dumped, Inside, Spot};
 
 /// `ER_ACCESS_DENIED_ERROR` and `ER_DBACCESS_DENIED_ERROR`
 const DENIED: [u16; 2] = [1045, 1044];
 /// `ER_BAD_DB_ERROR`
 const NO_DATABASE: u16 = 1049;
-
-/// How an application gets at its database. Does not print its password.
-#[derive(Clone, Debug)]
-pub struct Account {
-    /// The database.
-    pub database: String,
-    /// The user.
-    pub user: String,
-    password: Secret,
-}
-
-/// What is in a database.
-#[derive(Clone, Debug, Default)]
-pub struct Inside {
-    /// Bytes of its tables, with their indexes.
-    pub bytes: u64,
-    /// Its tables and views.
-    pub tables: Vec<String>,
-}
-
-/// Where in a database a text stands: in the column `value` of the row of `table` whose `key` is `is`.
-#[derive(Clone, Copy, Debug)]
-pub struct Spot<'a> {
-    /// The table.
-    pub table: &'a str,
-    /// The column that names the row.
-    pub key: &'a str,
-    /// What it says there.
-    pub is: &'a str,
-    /// The column with the text.
-    pub value: &'a str,
-}
-
-impl Account {
-    /// From what settings say.
-    ///
-    /// # Errors
-    /// What of it no account of a MariaDB can be.
-    pub fn new(database: String, user: String, password: String) -> Result<Self, String> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b"_$-".contains(&b);
-        let is_name = (1..=64).contains(&database.len())
-            && database.bytes().all(plain)
-            && !database.starts_with('-');
-        if !is_name {
-            return Err("its database's name is not of letters, digits and _ $ -".to_owned());
-        }
-        let odd = |text: &str| text.len() > 1024 || text.chars().any(char::is_control);
-        if user.is_empty() || odd(&user) || odd(&password) {
-            return Err("its database's user or password cannot be one".to_owned());
-        }
-        Ok(Self {
-            database,
-            user,
-            password: Secret::of(password),
-        })
-    }
-}
 
 impl Mariadb {
     /// Whether this host, as applications write it, is this server.
@@ -131,6 +73,7 @@ impl Mariadb {
         Ok(Inside {
             bytes: bytes.filter_map(|bytes| u64::try_from(bytes).ok()).sum(),
             tables: rows.into_iter().map(|(name, _)| name).collect(),
+            ..Inside::default()
         })
     }
 
@@ -192,31 +135,6 @@ impl Mariadb {
                 _ => Err(error).context("MariaDB does not answer as it should"),
             },
             Err(_) => anyhow::bail!("MariaDB does not answer"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_an_account_is_refused_and_a_password_is_not_printed() {
-        let account = |database: &str, user: &str, password: &str| {
-            Account::new(database.to_owned(), user.to_owned(), password.to_owned())
-        };
-        let good = account("wp_1-a$", "it's \"me\" \\", "s3cr'et\\").expect("an account");
-        assert!(!format!("{good:?}").contains("s3cr"));
-        for (database, user, password) in [
-            ("", "u", "p"),
-            ("--help", "u", "p"),
-            ("a;b", "u", "p"),
-            ("a`b", "u", "p"),
-            ("a", "", "p"),
-            ("a", "u\nhost=x", "p"),
-            ("a", "u", "p\n[client]"),
-        ] {
-            assert!(account(database, user, password).is_err());
         }
     }
 }

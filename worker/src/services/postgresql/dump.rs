@@ -39,40 +39,16 @@ impl Postgresql {
         file: &str,
     ) -> anyhow::Result<Dumped> {
         room_for_dump(name, self.size_of(name).await?, folder)?;
-        let into = folder.create_file(file)?;
-        let passwords = format!("{file}.pgpass");
-        if let Some(password) = self.server.password()? {
-            let line = pass_line(&self.user, password.expose())?;
-            folder.write_atomically(&passwords, line.as_bytes(), 0o600)?;
-        }
-        fault::point("postgresql:dump");
-        let (host, port) = self.server.place();
-        let done = Command::new(program("pg_dump"))
-            .env("PGPASSFILE", folder.path().join(&passwords))
-            .args(["--format=custom", "--compress=0", "--encoding=UTF8"])
-            .args(["--no-owner", "--no-privileges", "--no-tablespaces"])
-            .args([
-                "--no-subscriptions",
-                "--no-password",
-                "--quote-all-identifiers",
-            ])
-            .arg(format!("--role={name}"))
-            .arg(format!("--host={host}"))
-            .arg(format!("--port={port}"))
-            .arg(format!("--username={}", self.user))
-            .arg(format!("--dbname={name}"))
-            .time_limit(longest(cx))
-            .pipe(cx, move |pieces| {
-                let mut file = Measured::file(into);
-                for piece in pieces {
-                    file.write_all(&piece)?;
-                }
-                Ok(file.durable()?)
-            })
-            .await
-            .with_context(|| format!("cannot dump the database {name}"));
-        folder.remove_file(&passwords)?;
-        done
+        let password = self.server.password()?;
+        let place = self.server.place();
+        let way = Way {
+            place,
+            user: &self.user,
+            password: password.as_ref(),
+            database: name.as_str(),
+        };
+        let role = format!("--role={name}");
+        dump_by(cx, way, Some(role), folder, file).await
     }
 
     /// Imports a dump of a folder of the worker's own into an empty database, as the role of the same name.
@@ -93,17 +69,17 @@ impl Postgresql {
         let line = pass_line(name.as_str(), password.expose())?;
         folder.write_atomically(&passwords, line.as_bytes(), 0o600)?;
         fault::point("postgresql:import");
-        let (host, port) = self.server.site_place();
+        let way = Way {
+            place: self.server.site_place(),
+            user: name.as_str(),
+            password: Some(password),
+            database: name.as_str(),
+        };
         let done = Command::new(program("pg_restore"))
             .env("PGPASSFILE", folder.path().join(&passwords))
             .args(["--format=custom", "--no-owner", "--no-privileges"])
             .args(["--single-transaction", "--exit-on-error", "--no-password"])
-            .arg(format!(
-                "--dbname=host={} port={port} user={} dbname={}",
-                value(&host),
-                value(name.as_str()),
-                value(name.as_str())
-            ))
+            .arg(format!("--dbname={}", way.to_text()))
             .stdin_file(dump)
             .time_limit(longest(cx))
             .run(cx)
@@ -129,15 +105,86 @@ impl Postgresql {
     }
 }
 
+/// How a program gets in.
+pub(super) struct Way<'a> {
+    /// Host, or the folder of a socket, and port.
+    pub(super) place: (String, u16),
+    pub(super) user: &'a str,
+    pub(super) password: Option<&'a Secret>,
+    pub(super) database: &'a str,
+}
+
+impl Way<'_> {
+    /// As one word of libpq's.
+    fn to_text(&self) -> String {
+        let (host, port) = &self.place;
+        format!(
+            "host={} port={port} user={} dbname={}",
+            value(host),
+            value(self.user),
+            value(self.database)
+        )
+    }
+}
+
+/// Dumps on this way, with the rights of this role alone where one is named.
+pub(super) async fn dump_by(
+    cx: &Cx,
+    way: Way<'_>,
+    role: Option<String>,
+    folder: &Dir,
+    file: &str,
+) -> anyhow::Result<Dumped> {
+    let into = folder.create_file(file)?;
+    let passwords = format!("{file}.pgpass");
+    if let Some(password) = way.password {
+        let line = pass_line(way.user, password.expose())?;
+        folder.write_atomically(&passwords, line.as_bytes(), 0o600)?;
+    }
+    fault::point("postgresql:dump");
+    let done = Command::new(program("pg_dump"))
+        .env("PGPASSFILE", folder.path().join(&passwords))
+        .args(["--format=custom", "--compress=0", "--encoding=UTF8"])
+        .args(["--no-owner", "--no-privileges", "--no-tablespaces"])
+        .args([
+            "--no-subscriptions",
+            "--no-password",
+            "--quote-all-identifiers",
+        ])
+        .args(role)
+        .arg(format!("--dbname={}", way.to_text()))
+        .time_limit(longest(cx))
+        .pipe(cx, move |pieces| {
+            let mut file = Measured::file(into);
+            for piece in pieces {
+                file.write_all(&piece)?;
+            }
+            Ok(file.durable()?)
+        })
+        .await
+        .with_context(|| format!("cannot dump the database {}", way.database));
+    folder.remove_file(&passwords)?;
+    done
+}
+
+/// Of which version the programs are; `None` where they are in no place of Debian's.
+pub(super) fn programs_version() -> Option<u32> {
+    newest("pg_dump").map(|(version, _)| version)
+}
+
 /// A program of PostgreSQL's, of the newest version that is there: it understands the dumps and the servers of all before.
 /// What lies in /usr/bin on a Debian only looks for it.
 fn program(name: &str) -> PathBuf {
+    let found = newest(name).map(|(_, path)| path);
+    found.unwrap_or_else(|| Path::new("/usr/bin").join(name))
+}
+
+fn newest(name: &str) -> Option<(u32, PathBuf)> {
     let versions = std::fs::read_dir(VERSIONS).into_iter().flatten().flatten();
     let paths = versions.filter_map(|entry| {
         let version: u32 = entry.file_name().to_str()?.parse().ok()?;
         let path = entry.path().join("bin").join(name);
         path.exists().then_some((version, path))
     });
-    let newest = paths.max().map(|(_, path)| path);
-    newest.unwrap_or_else(|| Path::new("/usr/bin").join(name))
+    paths.max()
 }

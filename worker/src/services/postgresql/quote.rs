@@ -2,10 +2,25 @@
 
 use kolga_protocol::names::DatabaseName;
 
+/// How many bytes a name has at most (`NAMEDATALEN` of any server that nobody has built otherwise, less one).
+const LONGEST: usize = 63;
+
 /// An identifier, of a database or of a role. Only for the type whose alphabet holds nothing to be escaped; in quotes, since a
 /// name may be a key word.
 pub(super) fn identifier(name: &DatabaseName) -> String {
     format!("\"{name}\"")
+}
+
+/// An identifier of whatever letters.
+///
+/// # Errors
+/// When it can be none: too long, and the server would cut it, or with a NUL.
+pub(super) fn foreign_identifier(name: &str) -> anyhow::Result<String> {
+    anyhow::ensure!(
+        (1..=LONGEST).contains(&name.len()) && !name.contains('\0'),
+        "{name:?} is no name of PostgreSQL's, which have 1 to {LONGEST} bytes"
+    );
+    Ok(format!("\"{}\"", name.replace('"', "\"\"")))
 }
 
 /// A string literal, for a session with `standard_conforming_strings`: between its quotes only a quote means anything.

@@ -1,7 +1,10 @@
 //! Quoting, and the whole service over the test stack's server.
 
+mod attack;
+mod mending;
+mod strangers;
+
 use proptest::prelude::*;
-use sqlx::ConnectOptions as _;
 
 use super::*;
 use crate::files::Dir;
@@ -60,15 +63,20 @@ fn server() -> Postgresql {
     Postgresql::new(&stack_config().postgresql.expect("the stack has one"))
 }
 
-/// A connection as the server's administrator.
-async fn administrator() -> PgConnection {
+/// How the server's administrator gets at a database.
+fn administrators_url(database: &DatabaseName) -> String {
     let path = std::env::var_os("KOLGA_TEST_STACK").expect("KOLGA_TEST_STACK names a stack.json");
     let text = std::fs::read(path).expect("the stack is described");
     let stack: serde_json::Value = serde_json::from_slice(&text).expect("as JSON");
     let url = stack["postgres_url"].as_str().expect("a URL");
-    let options: PgConnectOptions = url.parse().expect("a URL");
-    let connected = options.database(HOME).connect().await;
-    connected.expect("let in")
+    let (server, _) = url.rsplit_once('/').expect("a database at the end");
+    format!("{server}/{database}")
+}
+
+/// A connection as the server's administrator.
+async fn administrator() -> PgConnection {
+    let url = administrators_url(&HOME.parse().expect("a name"));
+    PgConnection::connect(&url).await.expect("let in")
 }
 
 fn name(text: &str) -> DatabaseName {

@@ -78,8 +78,10 @@ fn will_do(found: &Found) -> Vec<String> {
     )];
     if let (Some(account), Some(name)) = (&database.account, &site.database) {
         will.push(format!(
-            "copy the database {}, {} bytes, as its own user into a new one, {name}, with a new password",
-            account.database, database.bytes
+            "copy the database {}, {} bytes, as its own user into a new one of {}, {name}, with a new password",
+            account.database,
+            database.bytes,
+            database.engine.title()
         ));
         will.extend(database.remarks.clone());
     }
@@ -129,6 +131,8 @@ fn scripts(found: &Found) -> Vec<(Script, Option<Former>)> {
 
 fn output(found: &Found, cx: &Cx, will: Vec<String>, checked: bool) -> anyhow::Result<Output> {
     let Found { site, entry, .. } = found;
+    let mut options = site.options.clone();
+    options.extend(entry.asked_options());
     Ok(Output {
         url: format!("{}/", site.url),
         path: site.folder.display().to_string(),
@@ -139,7 +143,7 @@ fn output(found: &Found, cx: &Cx, will: Vec<String>, checked: bool) -> anyhow::R
             .map(|entry| Box::new(platform_of(entry, cx))),
         database: entry.database.clone(),
         names: entry.names(),
-        options: site.options.clone(),
+        options,
         https: entry.https,
         enabled: entry.enabled,
         checked,
@@ -179,6 +183,7 @@ fn beside(
     if let Some(account) = &found.database.account {
         plan = plan.step(DumpSource {
             account: account.clone(),
+            engine: site.engine,
             dumped,
         });
     }

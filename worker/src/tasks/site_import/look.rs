@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use kolga_protocol::id::UnixMillis;
-use kolga_protocol::names::{Engine, HostName, OptionName, OptionValue, SpokePath};
+use kolga_protocol::names::{
+    DATABASE_OPTION, Engine, HostName, OptionName, OptionValue, SpokePath,
+};
 use kolga_protocol::naming::Https;
 use kolga_protocol::task::site_import::Params;
 
@@ -22,7 +24,7 @@ use crate::profile::manifest::{ForeignSettings, Import};
 use crate::registry::{PlatformEntry, SiteEntry};
 use crate::room::{self, Need};
 use crate::script::Former;
-use crate::services::mariadb::{Account, Spot};
+use crate::services::database::{Account, Spot};
 use crate::site::{Site, chosen, free_database, refuse_taken_names};
 use crate::steps::reserve_site::refuse_taken_places;
 
@@ -43,6 +45,8 @@ pub(super) struct Found {
 /// Of the source.
 #[derive(Default)]
 pub(super) struct Database {
+    /// In which server it is, and the site's is to be.
+    pub(super) engine: Engine,
     pub(super) account: Option<Account>,
     pub(super) bytes: u64,
     /// Where the application in it believes to be.
@@ -64,10 +68,24 @@ pub(super) async fn look(params: &Params, from: &SpokePath, cx: &Cx) -> anyhow::
         platform(params, &profile, version.as_deref(), cx),
         &mut problems,
     );
+    let (chosen, asked) = chosen(&profile, &params.options)?;
     let (database, defaults, options) = match &rules.settings {
-        Some(settings) => database(&source, settings, cx, &mut problems).await?,
-        None => Default::default(),
+        Some(settings) => database(&source, settings, chosen, cx, &mut problems).await?,
+        None => {
+            let found = Database {
+                engine: chosen,
+                ..Database::default()
+            };
+            (found, Options::new(), Options::new())
+        }
     };
+    let is_said = |name: &OptionName| name.as_str() == DATABASE_OPTION;
+    if database.engine != chosen && params.options.keys().any(is_said) {
+        problems.push(format!(
+            "its data are in {}, and are only taken over into such a one: leave {DATABASE_OPTION}={chosen} out",
+            database.engine.title()
+        ));
+    }
     let weighed = weigh(&source, &rules, cx).await?;
     problems.extend(weighed.problems);
     let weighed = weighed.taken;
@@ -80,19 +98,12 @@ pub(super) async fn look(params: &Params, from: &SpokePath, cx: &Cx) -> anyhow::
         (true, None) => Some("it was asked for so".to_owned()),
         (false, None) => None,
     };
-    let (engine, asked) = chosen(&profile, &params.options)?;
     let mut all = defaults;
     all.extend(asked);
     all.extend(options);
     if all.keys().any(|name| name.as_str() == OPTION) {
         problems.push(format!(
             "a site shares a pool when it is imported: leave the option {OPTION} out"
-        ));
-    }
-    if rules.settings.is_some() && engine != Engine::Mariadb {
-        problems.push(format!(
-            "its data would have to come into {}, and they are only taken over out of MariaDB into MariaDB",
-            engine.title()
         ));
     }
     let entry = SiteEntry {
@@ -104,7 +115,7 @@ pub(super) async fn look(params: &Params, from: &SpokePath, cx: &Cx) -> anyhow::
             true => Some(free_database(spoke, host, cx.run)?),
             false => None,
         },
-        engine,
+        engine: database.engine,
         aliases: Vec::new(),
         main: None,
         redirects: Vec::new(),
@@ -232,11 +243,14 @@ type Options = BTreeMap<OptionName, OptionValue>;
 async fn database(
     source: &Source,
     rules: &ForeignSettings,
+    chosen: Engine,
     cx: &Cx,
     problems: &mut Vec<String>,
 ) -> anyhow::Result<(Database, Options, Options)> {
-    let told = import::told(source, rules);
+    let told = import::told(source, rules, chosen);
+    let engine = told.engine.unwrap_or(chosen);
     let mut found = Database {
+        engine,
         off: told.off,
         remarks: told.remarks,
         ..Database::default()
@@ -247,13 +261,18 @@ async fn database(
     let Some(account) = told.account else {
         return Ok((found, defaults, options));
     };
-    let mariadb = cx.spoke.need_mariadb()?;
-    if note(mariadb.is_meant_by(&told.host).await, problems).is_none() {
-        return Ok((found, defaults, options));
-    }
-    let Some(inside) = note(mariadb.look_into(&account).await, problems) else {
+    let Some(service) = note(cx.spoke.database(engine), problems) else {
         return Ok((found, defaults, options));
     };
+    let is_meant = service.is_meant_by(&told.host, &told.port).await;
+    if note(is_meant, problems).is_none() {
+        return Ok((found, defaults, options));
+    }
+    let Some(inside) = note(service.look_into(&account).await, problems) else {
+        return Ok((found, defaults, options));
+    };
+    problems.extend(inside.problems);
+    found.remarks.extend(inside.remarks);
     found.bytes = inside.bytes;
     let others = inside
         .tables
@@ -278,7 +297,7 @@ async fn database(
             is: &rule.is,
             value: rule.value.as_str(),
         };
-        let asked = mariadb.text_at(&account, spot).await;
+        let asked = service.text_at(&account, spot).await;
         let asked = asked.context("cannot look where it believes to be");
         let address = note(asked, problems).flatten();
         found.address = address.and_then(|text| note(former(&text, source), problems));
@@ -323,8 +342,8 @@ async fn room(host: &HostName, weighed: Taken, database: &Database, cx: &Cx) -> 
     let mut needs = vec![Need::new(&config.sites.root, bytes)?];
     if database.account.is_some() {
         needs.push(Need::new(&config.state_dir, database.bytes)?);
-        let mariadb = cx.spoke.need_mariadb()?;
-        needs.extend(mariadb.room_for(database.bytes).await?);
+        let service = cx.spoke.database(database.engine)?;
+        needs.extend(service.room_for(database.bytes).await?);
     }
     room::enough(&format!("importing {host}"), &needs)
 }

@@ -31,7 +31,7 @@ impl Letters {
     /// Odd ones, so many at most; sometimes with a whole statement in them.
     fn odd(&mut self, most: usize) -> String {
         let mut text = self.of(&format!("{ODD}{{1,{}}}", most.min(20)));
-        if text.len() % 3 == 0 {
+        if text.len().is_multiple_of(3) {
             text.push_str("'; DROP ROLE \"x\" -- $$");
         }
         while text.len() > most {

@@ -20,7 +20,7 @@ use kolga_protocol::names::{
 use kolga_protocol::naming::Https;
 use serde::{Deserialize, Serialize};
 
-use crate::selector::{LabelChange, Labels};
+use crate::selector::{LabelChange, Labels, Selector};
 
 pub use operation::{
     CancelOperation, Counts, Each, Item, ItemState, MOVE, NewMove, NewOperation, Operation,
@@ -202,6 +202,22 @@ pub struct NewLock {
     /// Why, for those whom the lock will be in the way.
     #[serde(default)]
     pub reason: Option<OptionValue>,
+}
+
+/// `POST /v1/platforms/locks`; the answer is [`Targets`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewLocks {
+    /// Which platforms.
+    pub select: Selector,
+    /// Whether they are to be locked, or their locks to be taken off.
+    pub locked: bool,
+    /// Why, for those whom the lock will be in the way.
+    #[serde(default)]
+    pub reason: Option<OptionValue>,
+    /// Only say which are meant.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// Code that sites share, on one server.

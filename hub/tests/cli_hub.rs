@@ -335,6 +335,10 @@ fn many_servers_are_one_operation_that_is_listed_shown_and_cancelled() {
         &["platform", "verify", "wp"],
         &["platform", "verify", "wp", "--server", "web1", "--all"],
         &["platform", "verify", "wp", "--platform", "wp"],
+        &["platform", "lock"],
+        &["platform", "unlock", "wp"],
+        &["platform", "lock", "wp", "--server", "web1", "--all"],
+        &["platform", "lock", "--all", "--at-once", "2"],
         &["run", "recipe"],
         &["run", "recipe", "--all", "--param", "site=a.example.org"],
         &["op", "start", "ping", "--label", "a=b=c"],
@@ -343,8 +347,10 @@ fn many_servers_are_one_operation_that_is_listed_shown_and_cancelled() {
     }
     let none = hub.json(1, &["site", "migrate", "--platform", "old", "--to", "new"]);
     assert_eq!(none["error"]["code"], "nothing_selected");
-    let none = hub.json(1, &["platform", "verify", "wp", "--all"]);
-    assert_eq!(none["error"]["code"], "nothing_selected");
+    for command in ["verify", "lock", "unlock"] {
+        let none = hub.json(1, &["platform", command, "wp", "--all"]);
+        assert_eq!(none["error"]["code"], "nothing_selected");
+    }
     let recipe = ["run", "clear", "--on", "web*", "--dry-run"];
     assert_eq!(
         hub.json(0, &recipe)["targets"].as_array().map(Vec::len),

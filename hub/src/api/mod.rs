@@ -65,6 +65,7 @@ pub fn router(app: Arc<App>, token: Token, stop: CancellationToken) -> Router {
             "/v1/platforms",
             get(objects::platforms).post(objects::add_platform),
         )
+        .route("/v1/platforms/locks", post(objects::lock_platforms))
         .route(
             "/v1/platforms/{server}/{name}",
             get(objects::platform).delete(objects::delete_platform),

@@ -87,6 +87,15 @@ pub(super) async fn lock_platform(
     Ok(Json(locked.await?))
 }
 
+pub(super) async fn lock_platforms(
+    State(api): State<Api>,
+    Who(who): Who,
+    Body(new): Body<wire::NewLocks>,
+) -> Result<Json<wire::Targets>, ApiError> {
+    let targets = api.app.lock_platforms(new, &who).await?;
+    Ok(Json(wire::Targets { targets }))
+}
+
 pub(super) async fn unlock_platform(
     State(api): State<Api>,
     Path((server, platform)): Path<(String, String)>,

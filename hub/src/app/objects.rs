@@ -11,10 +11,11 @@ use crate::store::StoreError;
 use crate::store::adopting::HandOver;
 use crate::store::locks::SetSiteLock;
 use crate::store::objects::{Forget, unknown_site};
+use crate::store::operations::locking::LockPlatforms;
 use crate::store::platforms::{ForgetPlatform, LockPlatform};
 use crate::wire::{
-    Condition, NewImport, NewLock, NewPlatform, NewSite, NewSiteTask, Platform, PlatformAnswer,
-    Site, SiteAnswer, Task,
+    Condition, NewImport, NewLock, NewLocks, NewPlatform, NewSite, NewSiteTask, Platform,
+    PlatformAnswer, Site, SiteAnswer, Target, Task,
 };
 
 impl App {
@@ -116,6 +117,25 @@ impl App {
         };
         self.store.write(change).await?;
         self.platform(server, name).await
+    }
+
+    /// Locks the platforms that a selector means, or takes their locks off; which they are.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the selector is wrong, nothing is meant, or the database failed.
+    pub async fn lock_platforms(
+        &self,
+        new: NewLocks,
+        who: &str,
+    ) -> Result<Vec<Target>, StoreError> {
+        let change = LockPlatforms {
+            select: new.select,
+            locked: new.locked,
+            reason: new.reason.map(String::from).unwrap_or_default(),
+            dry_run: new.dry_run,
+            requested_by: who.to_owned(),
+        };
+        self.store.write(change).await
     }
 
     /// Installs a site.

@@ -130,6 +130,36 @@ impl Many {
             && !self.dry_run
     }
 
+    /// What is chosen, for what needs no tasks; and whether it is only to be listed. `what` needs none.
+    pub(super) fn without_tasks(self, what: &str) -> Result<(Selector, bool), Trouble> {
+        let paced = [
+            ("--at-once", self.at_once),
+            ("--per-server", self.per_server),
+            ("--stop-after", self.stop_after),
+        ];
+        if let Some((option, _)) = paced.iter().find(|(_, said)| said.is_some()) {
+            return Err(Trouble::Usage {
+                message: format!(
+                    "{option} is for tasks, and {what} is done by the hub alone, to all of them at once"
+                ),
+                hint: format!("Leave {option} out."),
+            });
+        }
+        let dry_run = self.dry_run;
+        Ok((self.into_selector(Vec::new()), dry_run))
+    }
+
+    fn into_selector(self, sites: Vec<HostName>) -> Selector {
+        Selector {
+            all: self.all,
+            sites,
+            on: self.on,
+            platform: self.platform,
+            profile: self.profile,
+            labels: self.labels,
+        }
+    }
+
     /// Starts an operation over the sites that are named, or over what the options choose.
     pub(super) async fn start(
         self,
@@ -138,22 +168,17 @@ impl Many {
         client: &Client,
         screen: &Screen,
     ) -> Result<(), Trouble> {
+        let (parallel, per_server) = (self.at_once, self.per_server);
+        let (stop_after, dry_run) = (self.stop_after, self.dry_run);
         let wish = NewOperation {
             kind: work.kind,
             params: work.params,
             each: work.each,
-            select: Selector {
-                all: self.all,
-                sites: work.sites,
-                on: self.on,
-                platform: self.platform,
-                profile: self.profile,
-                labels: self.labels,
-            },
-            parallel: self.at_once,
-            per_server: self.per_server,
-            stop_after: self.stop_after,
-            dry_run: self.dry_run,
+            select: self.into_selector(work.sites),
+            parallel,
+            per_server,
+            stop_after,
+            dry_run,
         };
         if wish.dry_run {
             let chosen: Targets = client.post("/v1/operations", &wish).await?;
@@ -164,7 +189,8 @@ impl Many {
     }
 }
 
-fn list(screen: &Screen, chosen: &Targets) -> Result<(), Trouble> {
+/// Shows what would be chosen.
+pub(super) fn list(screen: &Screen, chosen: &Targets) -> Result<(), Trouble> {
     if screen.is_json() {
         return Ok(screen.json(chosen)?);
     }

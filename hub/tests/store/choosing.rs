@@ -1,6 +1,7 @@
 //! What operations are over besides sites and servers, and what is refused for all that is chosen, at once.
 
 use kolga_hub::store::labels::{Labelled, SetLabels};
+use kolga_hub::store::operations::locking::LockPlatforms;
 use kolga_hub::store::operations::preparing::RemoveHalf;
 use kolga_hub::store::operations::start::{Start, Work};
 use kolga_hub::store::platforms::LockPlatform;
@@ -177,6 +178,53 @@ pub async fn an_operation_over_platforms_makes_a_task_for_each_that_is_there_sti
     let over = shown(store, id).await;
     assert_eq!(over.state, OperationState::Finished);
     assert_eq!(over.counts.succeeded, 2);
+}
+
+pub async fn platforms_that_are_chosen_are_locked_and_unlocked_and_no_others(store: &Store) {
+    for (name, profile) in [("one", "static"), ("two", "static"), ("wiki", "mediawiki")] {
+        built(store, name, profile).await;
+    }
+    let change = |select: serde_json::Value, locked: bool, dry_run: bool| LockPlatforms {
+        select: chosen(select),
+        locked,
+        reason: "use three".to_owned(),
+        dry_run,
+        requested_by: "anna".to_owned(),
+    };
+    let locked = async || {
+        let all = store.platforms(None, None, 100).await.expect("read");
+        let locked = all.into_iter().filter_map(|platform| {
+            let lock = platform.locked?;
+            assert_eq!((&*lock.by, &*lock.reason), ("anna", "use three"));
+            Some(platform.name.to_string())
+        });
+        locked.collect::<Vec<_>>()
+    };
+    let meant = |targets: Vec<kolga_hub::wire::Target>| {
+        let names = targets.into_iter().filter_map(|target| target.platform);
+        names.map(|name| name.to_string()).collect::<Vec<_>>()
+    };
+    let of_static = || json!({"profile": "static", "on": ["web*"]});
+    let told = store.write(change(of_static(), true, true)).await;
+    assert_eq!(meant(told.expect("chosen")), ["one", "two"]);
+    assert_eq!(locked().await, [""; 0], "it only told");
+    let done = store.write(change(of_static(), true, false)).await;
+    assert_eq!(meant(done.expect("locked")), ["one", "two"]);
+    assert_eq!(locked().await, ["one", "two"]);
+    let done = store.write(change(json!({"platform": "one"}), false, false));
+    assert_eq!(meant(done.await.expect("unlocked")), ["one"]);
+    assert_eq!(locked().await, ["two"]);
+    for (select, code) in [
+        (json!({"platform": "typo"}), "nothing_selected"),
+        (json!({"on": ["web9"]}), "server_unknown"),
+        (json!({}), "bad_selector"),
+    ] {
+        match store.write(change(select, true, false)).await {
+            Err(StoreError::Refused(refusal)) => assert_eq!(refusal.code, code, "{refusal}"),
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+    assert_eq!(locked().await, ["two"]);
 }
 
 /// Over so many servers that it is written in several pieces, in the middle of which the hub dies.

@@ -122,6 +122,7 @@ scenarios! {
     choosing:
         a_target_that_none_of_the_chosen_can_have_is_refused_at_once,
         an_operation_over_platforms_makes_a_task_for_each_that_is_there_still,
+        platforms_that_are_chosen_are_locked_and_unlocked_and_no_others,
         an_operation_is_whole_or_not_there,;
     relocating:
         a_site_is_the_other_servers_when_it_has_answered_there,

@@ -16,7 +16,7 @@ use super::table::{Cell, Table};
 use super::time::{age, instant};
 use super::trouble::Trouble;
 use crate::wire::{Condition, NewPlatform, Platform, PlatformAnswer};
-use act::{Delete, Lock, Named, Verify};
+use act::{Delete, Lock, Named, Verify, Which};
 
 /// What can be done with platforms.
 #[derive(Debug, Subcommand)]
@@ -67,11 +67,19 @@ Refused while a site uses it: by the hub's list, by the server's own, and by lin
     Delete(Delete),
     /// Let a platform take no new sites; those that are on it stay and work
     #[command(after_help = "\
-Example:
-  kolga platform lock wp-6.1 --server web1 --reason 'use wp-6.2'")]
-    Lock(Lock),
+Examples:
+  kolga platform lock wp-6.1 --server web1 --reason 'use wp-6.2'
+  kolga platform lock wp-6.1 --all --reason 'use wp-6.2'        on every server that has it
+  kolga platform lock --on 'web*' --label state=old --dry-run
+
+A lock is the hub's alone: no server is asked, and of many either all are locked or none.")]
+    Lock(Box<Lock>),
     /// Let a platform take new sites again
-    Unlock(Named),
+    #[command(after_help = "\
+Examples:
+  kolga platform unlock wp-6.1 --server web1
+  kolga platform unlock --all --profile wordpress")]
+    Unlock(Box<Which>),
     /// Mark a platform, for --label to choose by
     #[command(
         after_help = "Example:\n  kolga platform label wp-6.1 --server web1 state=old owner-"
@@ -124,7 +132,7 @@ impl Command {
             Self::Verify(verify) => verify.run(client, screen).await,
             Self::Delete(delete) => delete.run(client, screen).await,
             Self::Lock(lock) => lock.run(client, screen).await,
-            Self::Unlock(named) => act::unlock(named, client, screen).await,
+            Self::Unlock(which) => act::unlock(*which, client, screen).await,
             Self::Label { platform, changes } => {
                 let path = platform.path();
                 changes

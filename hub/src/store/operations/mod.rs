@@ -2,6 +2,8 @@
 //! tasks as there is room, `ends` notes how each ended in the transaction that ends it, [`steer`] pauses, resumes
 //! and cancels, [`prune`] forgets. Handed work by `app` and `mover`.
 //!
+//! [`locking`] marks many at once, where nothing is left for tasks to do.
+//!
 //! An operation that moves a site has other items: stages, one after the other. [`relocate`] starts one, `stages` says in the
 //! transaction that ends one what comes next.
 //!
@@ -11,6 +13,7 @@
 pub mod advance;
 pub(super) mod ends;
 mod judge;
+pub mod locking;
 pub mod preparing;
 pub mod prune;
 pub mod relocate;

@@ -508,6 +508,8 @@ impl Config {
             folders.extend(backups.ssh_key.as_ref().map(|it| ("backups.ssh_key", it)));
             let hosts = backups.ssh_known_hosts.as_ref();
             folders.extend(hosts.map(|it| ("backups.ssh_known_hosts", it)));
+            let authorities = backups.ca_file.as_ref();
+            folders.extend(authorities.map(|it| ("backups.ca_file", it)));
             problems.extend(backups.problems());
         }
         for (name, path) in folders {

@@ -17,6 +17,7 @@ use crate::cron::pruning;
 use crate::intake::IntakeStatus;
 use crate::journal::Reader;
 use crate::run::{Runner, RunnerStatus};
+use crate::services::restic;
 
 /// The longest request, in bytes.
 const REQUEST: u64 = 64 * 1024;
@@ -82,6 +83,9 @@ pub struct Status {
     /// What became of it when backups were pruned by themselves last.
     #[serde(default)]
     pub pruned: Option<Pruned>,
+    /// Backups that do not count, and go when their host can be asked.
+    #[serde(default)]
+    pub owed: usize,
 }
 
 /// What the socket answers from.
@@ -210,6 +214,7 @@ impl Controls {
             spooled: self.reader.overview().await?.spooled,
             runner: self.runner.status().await,
             pruned: pruning::last(&self.state_dir)?,
+            owed: restic::owed_anywhere(&self.state_dir)?,
         })
     }
 }

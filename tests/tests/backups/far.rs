@@ -1,5 +1,5 @@
-//! Hosts that keep backups: an SSH server and a REST server of a test's own, on the loopback address and on a free port, as
-//! the services' user. No service of the system has to do with them.
+//! Hosts that keep backups: an SSH server, a REST server and an S3 server of a test's own, on the loopback address and on a free
+//! port, as the services' user. No service of the system has to do with them.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
@@ -92,6 +92,92 @@ impl Far {
         far
     }
 
+    /// A server that speaks S3, by TLS; it knows these keys, each with its secret, and those that may make buckets.
+    pub async fn s3(stack: &Stack, keys: &[(&str, &str, bool)]) -> Self {
+        let mut far = Self::new(stack, "s3");
+        let made = Command::new("/usr/bin/openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+            ])
+            .args([
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=s3",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+            ])
+            .arg("-keyout")
+            .arg(far.path("cert.key"))
+            .arg("-out")
+            .arg(far.path("cert"))
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.expect("openssl runs").success());
+        let lines = keys.iter().map(|(key, secret, admin)| {
+            let admin = if *admin { "admin" } else { "" };
+            format!("{key} {secret} {admin}\n")
+        });
+        std::fs::write(far.path("accounts"), lines.collect::<String>()).expect("written");
+        // The services' user need not get at the source.
+        let server = concat!(env!("CARGO_MANIFEST_DIR"), "/s3/server.py");
+        std::fs::copy(server, far.path("server.py")).expect("copied");
+        far.give();
+        let (program, folder) = (far.path("server.py"), far.folder.clone());
+        let words = [program.as_path(), folder.as_path()].map(|path| path.display().to_string());
+        far.argv = vec!["/usr/bin/python3".to_owned()];
+        far.argv.extend(words);
+        far.argv.push(far.port.to_string());
+        far.start().await;
+        far
+    }
+
+    /// The file with the key of an S3 server that the worker is to use.
+    pub fn s3_key(&self, key: &str, secret: &str) -> PathBuf {
+        let file = self.path("keys");
+        let text = format!("AWS_ACCESS_KEY_ID={key}\nAWS_SECRET_ACCESS_KEY={secret}\n");
+        std::fs::write(&file, text).expect("written");
+        self.give();
+        file
+    }
+
+    /// Makes a folder, or a bucket, as the other one is.
+    pub fn mirror(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.path("keys")).expect("a key");
+        let value = |name: &str| {
+            let mut lines = text.lines();
+            lines.find_map(|line| Some(line.strip_prefix(name)?.to_owned()))
+        };
+        let done = Command::new("/usr/bin/rclone")
+            .args(["sync", from, to])
+            .env_clear()
+            .env("RCLONE_CONFIG", "/dev/null")
+            .env("RCLONE_NO_CHECK_CERTIFICATE", "true")
+            .env("RCLONE_S3_PROVIDER", "Other")
+            .env(
+                "RCLONE_S3_ENDPOINT",
+                format!("https://127.0.0.1:{}", self.port),
+            )
+            .env(
+                "RCLONE_S3_ACCESS_KEY_ID",
+                value("AWS_ACCESS_KEY_ID=").expect("a key"),
+            )
+            .env(
+                "RCLONE_S3_SECRET_ACCESS_KEY",
+                value("AWS_SECRET_ACCESS_KEY=").expect("a secret"),
+            )
+            .output()
+            .expect("rclone runs");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{from} to {to}: {said}");
+    }
+
     /// The list of known hosts has this one's key, whoever's that is.
     pub fn knows(&self, key: &str) {
         let key = std::fs::read_to_string(self.path(&format!("{key}.pub"))).expect("a key");
@@ -152,11 +238,43 @@ impl Far {
         .await;
     }
 
-    /// Ends it.
+    /// Ends it, with all that it has begun for whoever is connected.
     pub fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("it was there");
-            child.wait().expect("it ends");
+        use rustix::io::Errno;
+        use rustix::process::{Pid, Signal, kill_process};
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        let pid = i32::try_from(child.id()).expect("a pid");
+        for below in descendants(pid) {
+            let gone = kill_process(Pid::from_raw(below).expect("a pid"), Signal::KILL);
+            assert!(matches!(gone, Ok(()) | Err(Errno::SRCH)), "{gone:?}");
         }
+        child.kill().expect("it was there");
+        child.wait().expect("it ends");
     }
+}
+
+/// Those that a process has begun, and they.
+fn descendants(of: i32) -> Vec<i32> {
+    let parent = |pid: i32| -> Option<i32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?
+            .1
+            .split_whitespace()
+            .nth(1)?
+            .parse()
+            .ok()
+    };
+    let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pairs: Vec<(i32, i32)> = pids.filter_map(|pid| Some((pid, parent(pid)?))).collect();
+    let mut found = vec![of];
+    let mut at = 0;
+    while let Some(&above) = found.get(at) {
+        let below = pairs.iter().filter(|(_, parent)| *parent == above);
+        found.extend(below.map(|(pid, _)| *pid));
+        at += 1;
+    }
+    found.split_off(1)
 }

@@ -2,11 +2,13 @@
 //! row for row, no credential is, and a tenant who swaps folders for links meanwhile carries out nothing that is
 //! not his.
 
+mod away;
 mod delete;
 mod far;
 mod keep;
 mod remote;
 mod restore;
+mod s3;
 mod scene;
 
 use std::os::unix::fs::symlink;

@@ -16,10 +16,10 @@ use super::far::Far;
 use super::scene::Scene;
 use super::{SECRET, readable, swap};
 
-const HOST: &str = "far.kolga.test";
+pub(super) const HOST: &str = "far.kolga.test";
 
 /// A spoke whose backups go there.
-async fn scene(name: &str, address: &str, more: &[(&str, String)]) -> Scene {
+pub(super) async fn scene(name: &str, address: &str, more: &[(&str, String)]) -> Scene {
     let mut stack = Stack::load().with_setting(SERVER, "trash", "keep_days", 0.into());
     stack = stack.with_setting(SERVER, "backups", "repository", address.into());
     for (key, value) in more {
@@ -29,14 +29,14 @@ async fn scene(name: &str, address: &str, more: &[(&str, String)]) -> Scene {
 }
 
 /// A task about a server's backups that succeeds.
-async fn done(scene: &Scene, kind: &str, params: Value) -> Value {
+pub(super) async fn done(scene: &Scene, kind: &str, params: Value) -> Value {
     let task = scene.hub.task(SERVER, kind, params).await;
     let ended = scene.hub.succeeds(&task).await;
     ended["output"].clone()
 }
 
 /// Why the site's backup came to nothing, which was told at once and left nothing to undo.
-async fn fails(scene: &Scene) -> String {
+pub(super) async fn fails(scene: &Scene) -> String {
     let ended = scene.backup(HOST).await;
     assert_eq!(ended["state"], "failed", "{ended:#}");
     assert_eq!(ended["failure"]["step"], "open_repository", "{ended:#}");
@@ -47,7 +47,7 @@ async fn fails(scene: &Scene) -> String {
 }
 
 /// Made, listed, verified, restored, pruned.
-async fn every_way(scene: &Scene) {
+pub(super) async fn every_way(scene: &Scene) {
     let folder = scene.stack.spoke(SERVER, "sites_root").join(HOST);
     std::fs::write(folder.join("docroot/page"), "a page\n").expect("written");
     readable(&folder.join("docroot/page"));
@@ -83,7 +83,7 @@ async fn every_way(scene: &Scene) {
 }
 
 /// What a tenant's links lead to cannot be opened, though restic has started another program.
-async fn a_tenant_carries_nothing_out(scene: &Scene) {
+pub(super) async fn a_tenant_carries_nothing_out(scene: &Scene) {
     let victim = "victim.kolga.test";
     let theirs = scene.install(victim, "static").await;
     let own = scene.stack.spoke(SERVER, "sites_root").join(HOST);

@@ -10,12 +10,16 @@ use kolga_tests::worker::{Orders, Worker};
 use kolga_tests::world::{cheapen, clear, repository};
 use serde_json::{Value, json};
 
+use super::far::Far;
+
 /// A hub, a worker and a place to restore to by hand.
 pub struct Scene {
     pub stack: Stack,
     pub hub: Hub,
     pub worker: Worker,
     pub restored: PathBuf,
+    /// The bucket in which the backups are, where they are in one. What is done with plain restic is done with a copy.
+    pub bucket: Option<(Far, String)>,
 }
 
 impl Scene {
@@ -46,6 +50,7 @@ impl Scene {
             hub,
             worker,
             restored,
+            bucket: None,
         }
     }
 
@@ -61,7 +66,9 @@ impl Scene {
         let task = self.hub.ask(&request).await;
         let ended = self.hub.ended(&task).await;
         if ended["state"] == "succeeded" {
+            self.mirror(true);
             cheapen(&self.stack, SERVER);
+            self.mirror(false);
         }
         ended
     }
@@ -76,8 +83,22 @@ impl Scene {
             .to_owned()
     }
 
+    /// Brings the bucket here, or what is here into the bucket.
+    fn mirror(&self, here: bool) {
+        let Some((far, bucket)) = &self.bucket else {
+            return;
+        };
+        let (there, own) = (format!(":s3:{bucket}"), repository(&self.stack, SERVER));
+        let own = own.to_str().expect("text");
+        match here {
+            true => far.mirror(&there, own),
+            false => far.mirror(own, &there),
+        }
+    }
+
     /// restic alone, as an operator uses it who has no Kolga any more.
     pub fn restic(&self, args: &[&str]) -> String {
+        self.mirror(true);
         let repository = repository(&self.stack, SERVER);
         let password = repository.parent().and_then(Path::parent).expect("above");
         let done = Command::new("/usr/bin/restic")

@@ -69,6 +69,10 @@ fn print(status: &Status) {
         };
         say!("  pruned    {ago} min ago: {}", printable(&how));
     }
+    if status.owed > 0 {
+        let owed = status.owed;
+        say!("  backups   {owed} that do not count go when their host can be asked");
+    }
     for attempt in &status.runner.attempts {
         let what = match attempt.objects.as_slice() {
             [] => attempt.kind.clone(),

@@ -24,6 +24,9 @@ pub struct Backups {
     /// With `sftp:`, the keys by which the host is known; no other is taken. `.ssh/known_hosts` in `state_dir` when none is
     /// named.
     pub ssh_known_hosts: Option<PathBuf>,
+    /// With `rest:` or `s3:`, the certificates of the authorities that vouch for the host, where they are others than the
+    /// system's.
+    pub ca_file: Option<PathBuf>,
     /// Of each site, the newest backup of so many days, weeks and months is kept when backups are pruned.
     #[serde(default = "keep_daily")]
     pub keep_daily: u32,
@@ -55,6 +58,19 @@ impl Backups {
         let path = self.repository.strip_prefix("local:");
         let path = Path::new(path.unwrap_or(&self.repository));
         path.is_absolute().then_some(path)
+    }
+
+    /// The repository, for showing: a REST server's address may hold a password.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let hidden = || {
+            let (scheme, rest) = self.repository.split_once("://")?;
+            let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let (account, host) = place.rsplit_once('@')?;
+            let (user, _) = account.split_once(':')?;
+            Some(format!("{scheme}://{user}:…@{host}/{path}"))
+        };
+        hidden().unwrap_or_else(|| self.repository.clone())
     }
 
     /// Whether it is reached by SSH.
@@ -126,6 +142,11 @@ impl Backups {
         if !self.is_sftp() && (self.ssh_key.is_some() || self.ssh_known_hosts.is_some()) {
             problems.push("backups.ssh_… is only for a repository by sftp:".to_owned());
         }
+        let by_tls = ["rest:https:", "s3:"];
+        if self.ca_file.is_some() && !by_tls.iter().any(|it| self.repository.starts_with(it)) {
+            problems
+                .push("backups.ca_file is only for a repository by rest:https: or s3:".to_owned());
+        }
         problems
     }
 }
@@ -176,6 +197,25 @@ mod tests {
             };
             assert_eq!(found, Some(wanted), "{address}");
             assert!(at(address).problems().is_empty(), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_shown() {
+        for (address, shown) in [
+            (
+                "rest:https://anna:s3c@r:et@host:8000/a/",
+                "rest:https://anna:…@host:8000/a/",
+            ),
+            ("rest:http://host/a@b:c/", "rest:http://host/a@b:c/"),
+            (
+                "s3:http://127.0.0.1:80/bucket",
+                "s3:http://127.0.0.1:80/bucket",
+            ),
+            ("sftp://kolga@[::1]:22//srv", "sftp://kolga@[::1]:22//srv"),
+            ("/srv/restic", "/srv/restic"),
+        ] {
+            assert_eq!(at(address).shown(), shown, "{address}");
         }
     }
 

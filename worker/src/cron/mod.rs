@@ -1,5 +1,6 @@
 //! What is done at regular times: by sites, the script that their profile's `[cron]` names, run by the worker itself and
-//! not through the queue (docs/decisions/0013-cron.md says why); and [`pruning`] of backups.
+//! not through the queue (docs/decisions/0013-cron.md says why); [`pruning`] of backups; and, when there are such, [`owing`],
+//! which forgets snapshots that do not count.
 //!
 //! One task of the worker sleeps until the first site is due, and not at all when none has a `[cron]`; sites are
 //! run one after the other. For a run the runner gives the site away like to a task ([`Runner::turn`]), so the two
@@ -9,6 +10,7 @@
 mod at;
 mod every;
 mod kept;
+mod owing;
 mod plan;
 pub mod pruning;
 
@@ -25,6 +27,7 @@ use crate::script;
 use crate::site::Site;
 use crate::spoke::Spoke;
 use kept::Kept;
+use owing::Owing;
 use plan::{Timetable, now};
 
 pub use at::At;
@@ -38,7 +41,7 @@ const LATER: u64 = 60;
 /// Goes on until the worker ends.
 pub async fn run(mut spokes: watch::Receiver<Arc<Spoke>>, runner: Runner) {
     let mut counts = runner.counts();
-    let mut timetable = Timetable::default();
+    let (mut timetable, mut owing) = (Timetable::default(), Owing::default());
     clean(&spokes.borrow());
     loop {
         let spoke = Arc::clone(&spokes.borrow_and_update());
@@ -65,7 +68,16 @@ pub async fn run(mut spokes: watch::Receiver<Arc<Spoke>>, runner: Runner) {
                 None => timetable.postpone_pruning(now() + LATER),
             }
         }
-        let pause = timetable.pause(now()).map(Duration::from_secs);
+        owing.read(&spoke, now());
+        if owing.is_due(now()) {
+            match runner.turn(Object::Backups).await {
+                Some(turn) => drop(tokio::spawn(owing::once(Arc::clone(&spoke), turn))),
+                None => owing.postpone(now() + LATER),
+            }
+        }
+        let pauses = [timetable.pause(now()), owing.pause(now())];
+        let pause = pauses.into_iter().flatten().min();
+        let pause = pause.map(Duration::from_secs);
         tokio::select! {
             () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => {}
             changed = spokes.changed() => if changed.is_err() { return },
@@ -92,24 +104,9 @@ fn clean(spoke: &Spoke) {
 pub async fn once(spoke: &Arc<Spoke>, entry: &SiteEntry, turn: Turn) -> bool {
     let host = &entry.host;
     let kept = Arc::new(Kept::default());
-    let cx = Cx {
-        spoke: Arc::clone(spoke),
-        run: turn.run,
-        log: kept.log(),
-        stop: Stop::default(),
-    };
+    let cx = context(Arc::clone(spoke), &turn, &kept);
     let began = std::time::Instant::now();
-    let ended = {
-        let work = carry_out(&cx, entry);
-        tokio::pin!(work);
-        tokio::select! {
-            ended = &mut work => ended,
-            () = turn.halt.cancelled() => {
-                cx.stop.fire(StopCause::Shutdown);
-                work.await
-            }
-        }
-    };
+    let ended = unless_halted(&cx, &turn, carry_out(&cx, entry)).await;
     let took = format!("{:.1} s", began.elapsed().as_secs_f64());
     let well = ended.is_ok();
     match ended {
@@ -121,6 +118,32 @@ pub async fn once(spoke: &Arc<Spoke>, entry: &SiteEntry, turn: Turn) -> bool {
         }
     }
     well
+}
+
+/// For what is done in a turn.
+fn context(spoke: Arc<Spoke>, turn: &Turn, kept: &Arc<Kept>) -> Cx {
+    Cx {
+        spoke,
+        run: turn.run,
+        log: kept.log(),
+        stop: Stop::default(),
+    }
+}
+
+/// Does it, and has it end early when the worker stops at once.
+async fn unless_halted<T>(
+    cx: &Cx,
+    turn: &Turn,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    tokio::pin!(work);
+    tokio::select! {
+        ended = &mut work => ended,
+        () = turn.halt.cancelled() => {
+            cx.stop.fire(StopCause::Shutdown);
+            work.await
+        }
+    }
 }
 
 async fn carry_out(cx: &Cx, entry: &SiteEntry) -> anyhow::Result<()> {

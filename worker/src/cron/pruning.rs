@@ -13,8 +13,9 @@ use kolga_protocol::message::printable;
 use kolga_protocol::task::backup_list::Pruned;
 
 use super::kept::Kept;
+use super::{context, unless_halted};
 use crate::config::Config;
-use crate::cx::{Cx, Stop, StopCause};
+use crate::cx::Cx;
 use crate::files::Dir;
 use crate::run::Turn;
 use crate::spoke::Spoke;
@@ -49,29 +50,14 @@ pub fn last(state_dir: &Path) -> anyhow::Result<Option<Pruned>> {
 /// Prunes once, and notes what became of it.
 pub async fn once(spoke: Arc<Spoke>, turn: Turn) {
     let kept = Arc::new(Kept::default());
-    let cx = Cx {
-        spoke,
-        run: turn.run,
-        log: kept.log(),
-        stop: Stop::default(),
-    };
+    let cx = context(spoke, &turn, &kept);
     let mut pruned = Pruned {
         at: UnixMillis::now(),
         kept: 0,
         gone: 0,
         failure: None,
     };
-    let ended = {
-        let work = carry_out(&cx, &mut pruned);
-        tokio::pin!(work);
-        tokio::select! {
-            ended = &mut work => ended,
-            () = turn.halt.cancelled() => {
-                cx.stop.fire(StopCause::Shutdown);
-                work.await
-            }
-        }
-    };
+    let ended = unless_halted(&cx, &turn, carry_out(&cx, &mut pruned)).await;
     let (stay, go) = (pruned.kept, pruned.gone);
     match ended {
         Ok(()) => tracing::info!(stay, go, "backups were pruned"),
@@ -113,7 +99,7 @@ mod tests {
 
     use super::*;
     use crate::steps::testing::site_context;
-    use crate::testing::{Scratch, context};
+    use crate::testing::{Scratch, context as testing_context};
 
     const DAY: i64 = 86_400_000;
 
@@ -130,7 +116,7 @@ mod tests {
              keep_daily = 2\nkeep_weekly = 0\nkeep_monthly = 0\n"
         );
         config.backups = Some(toml::from_str(&text).expect("backups"));
-        (context(config).0, repository)
+        (testing_context(config).0, repository)
     }
 
     /// Runs restic by hand.

@@ -9,15 +9,19 @@
 //! its way. It is therefore confined ([`Confinement`]) to the site's folder, the worker's folder of that run and
 //! the repository: what a link leads to cannot be opened, and a backup in which something cannot be opened fails.
 //!
-//! Snapshots are told apart by tags: `kolga`, `site=<host>`, `run=<run>`, `at=<milliseconds>`.
+//! Snapshots are told apart by tags: `kolga`, `site=<host>`, `run=<run>`, `at=<milliseconds>`; others say what a restore has to
+//! know before it begins ([`Brief`]).
 //!
 //! Each start of restic derives the key from the password anew, which takes most of a second by design: what is not asked of
-//! it is saved. A backup of a small site into a folder of this machine takes two, the backup itself and `read_back`.
+//! it is saved. A backup of a small site into a folder of this machine takes two, the backup itself and `read_back`; a restore
+//! takes two, the list of what is in it and the restore itself.
 
+mod brief;
 mod contents;
 mod forget;
 mod identity;
 mod lines;
+mod owed;
 pub mod policy;
 mod read_back;
 mod restore;
@@ -41,8 +45,10 @@ use crate::files::Dir;
 use crate::process::{Command, Confinement, Pieces};
 use crate::secrets::secret_file;
 
+pub use brief::Brief;
 pub use contents::Contents;
 pub use forget::Mark;
+pub use owed::owed_anywhere;
 use policy::Policy;
 pub use read_back::ReadBack;
 
@@ -73,6 +79,8 @@ pub struct Wanted {
     pub host: HostName,
     /// Its folder.
     pub folder: PathBuf,
+    /// What its manifest says of it, in short.
+    pub brief: Brief,
     /// The worker's folder for this run.
     pub stage: PathBuf,
     /// Files in that folder.
@@ -131,7 +139,7 @@ impl Restic {
         let told = Command::new(RESTIC).arg("version").capture(cx).await?;
         let told = told.success(RESTIC)?;
         let text = String::from_utf8_lossy(&told);
-        Ok(format!("{}, {}", text.trim(), self.config.repository))
+        Ok(format!("{}, {}", text.trim(), self.config.shown()))
     }
 
     /// Makes the repository where there is none. One in a folder is made aside and renamed, so that neither a
@@ -189,11 +197,15 @@ impl Restic {
     pub async fn back_up(&self, cx: &Cx, wanted: Wanted) -> anyhow::Result<Made> {
         let _turn = self.turn.read().await;
         let tags = format!(
-            "kolga,site={},run={},at={}",
+            "kolga,site={},run={},at={}{}",
             wanted.host,
             wanted.run,
-            UnixMillis::now().0
+            UnixMillis::now().0,
+            wanted.brief.tags()
         );
+        if self.config.folder().is_none() {
+            self.expect_to_owe(&cx.spoke.config.state_dir)?;
+        }
         let mut command = self
             .command(cx)?
             .args(["backup", "--json", "--one-file-system"])
@@ -238,7 +250,7 @@ impl Restic {
         }
     }
 
-    /// The backups of this spoke, of one site or of all, in no order.
+    /// The backups of this spoke that count, of one site or of all, in no order.
     ///
     /// # Errors
     /// When the repository cannot be reached.
@@ -250,6 +262,7 @@ impl Restic {
         }
         let tags = site.map_or("kolga".to_owned(), |site| format!("kolga,site={site}"));
         let all = self.snapshots(cx, &tags).await?;
+        let owed = self.owed(&cx.spoke.config.state_dir)?;
         let backup = |snapshot: Snapshot| {
             Some(Backup {
                 site: snapshot.tag("site")?.parse().ok()?,
@@ -257,7 +270,8 @@ impl Restic {
                 id: snapshot.id,
             })
         };
-        Ok(all.into_iter().filter_map(backup).collect())
+        let counting = all.into_iter().filter(|it| !owed::is_owed(&owed, it));
+        Ok(counting.filter_map(backup).collect())
     }
 
     /// Those of this spoke with all of these tags, the oldest first.
@@ -299,6 +313,9 @@ impl Restic {
                 command.arg("--cache-dir").arg(cache)
             }
         };
+        if let Some(file) = &self.config.ca_file {
+            command = command.arg("--cacert").arg(file);
+        }
         if let Some(file) = &self.config.environment_file {
             for (name, value) in lines::environment(file)? {
                 command = command.env(name, value);
@@ -322,6 +339,7 @@ impl Restic {
     /// What a confined restic needs besides to reach what is not a folder of this machine.
     fn reach(&self, cx: &Cx, to: &mut Confinement) {
         to.write.push(cx.spoke.config.state_dir.join(CACHE));
+        to.read.extend(self.config.ca_file.clone());
         if self.config.is_sftp() {
             to.read.extend(self.ssh_files(cx));
         }

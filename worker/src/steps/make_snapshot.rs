@@ -1,8 +1,8 @@
 //! Step `make_snapshot`: the site's folder and what was gathered besides become one snapshot of the backups, which
 //! names this run.
 //!
-//! Undo needs the run: the snapshot that names it is forgotten. What it had brought along is in nobody's way and
-//! goes when the repository is pruned.
+//! Undo needs the run: the snapshot that names it is forgotten, or, while the host that it lies on is away, counts for
+//! nothing until it can be. What it had brought along is in nobody's way and goes when the repository is pruned.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,7 @@ use crate::cx::Cx;
 use crate::layout;
 use crate::process::was_stopped;
 use crate::services::database::Dumped;
-use crate::services::restic::{Made, Mark, Wanted};
+use crate::services::restic::{Brief, Made, Mark, Wanted};
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 
@@ -81,7 +81,7 @@ impl Step for MakeSnapshot {
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
         let forgotten = match cx.spoke.need_backups() {
-            Ok(restic) => restic.forget_run(cx, record.run, record.before).await,
+            Ok(restic) => restic.take_back(cx, record.run, record.before).await,
             Err(error) => Err(error),
         };
         forgotten.map_err(|error| {
@@ -108,11 +108,18 @@ impl MakeSnapshot {
         let restic = cx.spoke.need_backups()?;
         let stage = layout::backup_stage(record.run);
         let mut gathered = vec![MANIFEST];
-        gathered.extend(self.kept.dump.get().map(|_| DUMP));
+        let dump = self.kept.dump.get();
+        gathered.extend(dump.map(|_| DUMP));
         let wanted = Wanted {
             run: record.run,
             host: self.site.host.clone(),
             folder: self.site.folder.clone(),
+            brief: Brief {
+                profile: self.site.profile.manifest.name.clone(),
+                platform: self.site.platform.clone(),
+                folder: self.site.folder.display().to_string(),
+                dump: dump.map(|dump| (self.site.engine, dump.bytes)),
+            },
             stage: cx.spoke.config.state_dir.join(stage),
             gathered,
             exclude: self.exclude()?,

@@ -73,6 +73,13 @@ fn agree(contents: &Contents, back: &ReadBack) -> anyhow::Result<()> {
         "its manifest is of {}",
         manifest.host
     );
+    anyhow::ensure!(
+        contents
+            .brief
+            .as_ref()
+            .is_none_or(|brief| *brief == manifest.brief()),
+        "its tags say something else of the site than its manifest"
+    );
     let written = manifest.dump_bytes.zip(manifest.dump_sha256);
     let written = written.map(|(bytes, sha256)| Dumped { bytes, sha256 });
     anyhow::ensure!(
@@ -110,6 +117,7 @@ mod tests {
             files: 2,
             bytes: 10,
             foreign: BTreeSet::new(),
+            brief: None,
         };
         let back = ReadBack {
             files: 2,

@@ -19,12 +19,13 @@ use serde::{Deserialize, Serialize};
 use super::make_site_folders::split;
 use super::mend_site::mend_one;
 use super::restore_snapshot::restored;
-use super::stage_backup::{self, DUMP, Manifest, Users};
+use super::stage_backup::{self, DUMP, MANIFEST, Manifest, Users};
 use crate::cx::{Cx, Stop};
 use crate::files::{Dir, blocking};
 use crate::layout;
 use crate::relink::relink;
 use crate::services::database::{Dumped, Measured};
+use crate::services::restic::Brief;
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 use crate::survey::survey;
@@ -33,12 +34,15 @@ use crate::web::Web;
 /// The site's folder, where it was restored.
 pub(super) const SITE: &str = "site";
 
+/// No manifest is longer.
+const LONGEST: u64 = 1024 * 1024;
+
 /// Makes a site's folder and a dump of what was restored.
 pub struct SettleRestored {
     /// The site as it is to be.
     pub site: Arc<Site>,
-    /// What the backup says of it.
-    pub manifest: Arc<Manifest>,
+    /// What the backup was said to be of when that was judged.
+    pub brief: Arc<Brief>,
     /// What in its folder was another user's.
     pub foreign: Arc<BTreeSet<PathBuf>>,
     /// Where the code of its platform lay, when that may be another place than here.
@@ -62,9 +66,10 @@ impl Step for SettleRestored {
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
         let folder = restored(cx, record.run)?;
-        self.keep_dump(cx, record, &folder).await?;
+        let manifest = self.manifest(&folder)?;
+        self.keep_dump(cx, record, &folder, &manifest).await?;
         let web = self.site.web(&cx.spoke)?;
-        let (site, manifest) = (Arc::clone(&self.site), Arc::clone(&self.manifest));
+        let site = Arc::clone(&self.site);
         let (foreign, stop) = (Arc::clone(&self.foreign), cx.stop.clone());
         let platforms = cx.spoke.config.sites.platforms.clone();
         let (run, log, code_was) = (record.run, cx.log.clone(), self.code_was.clone());
@@ -114,18 +119,33 @@ impl Step for SettleRestored {
 }
 
 impl SettleRestored {
+    /// What the backup says of the site, which has to be what it was judged by.
+    fn manifest(&self, folder: &Dir) -> anyhow::Result<Manifest> {
+        let text = folder.read(MANIFEST, LONGEST)?;
+        let manifest = Manifest::read(&text.context("the backup has no manifest")?)?;
+        anyhow::ensure!(
+            manifest.host == self.site.host && manifest.brief() == *self.brief,
+            "the backup's manifest says something else of the site than its tags"
+        );
+        Ok(manifest)
+    }
+
     /// Moves the dump to the private folder, once it is known to be the right one.
-    async fn keep_dump(&self, cx: &Cx, record: &Record, folder: &Dir) -> anyhow::Result<()> {
+    async fn keep_dump(
+        &self,
+        cx: &Cx,
+        record: &Record,
+        folder: &Dir,
+        manifest: &Manifest,
+    ) -> anyhow::Result<()> {
         if self.site.database.is_none() {
             return Ok(());
         }
+        let (bytes, sha256) = (manifest.dump_bytes, manifest.dump_sha256.clone());
+        let wanted = bytes.zip(sha256).context("the backup has no dump")?;
         let wanted = Dumped {
-            bytes: self.manifest.dump_bytes.context("the backup has no dump")?,
-            sha256: self
-                .manifest
-                .dump_sha256
-                .clone()
-                .context("the backup has no dump")?,
+            bytes: wanted.0,
+            sha256: wanted.1,
         };
         let own = Dir::open(&cx.spoke.config.state_dir)?;
         let name = layout::backup_stage(record.run);
@@ -226,9 +246,11 @@ mod tests {
             "dump_sha256": hex(&Sha256::digest(b"SELECT 1;")),
         });
         site.database = Some("k_a".parse().expect("a name"));
+        std::fs::write(folder.path().join(MANIFEST), manifest.to_string()).expect("a manifest");
+        let manifest: Manifest = serde_json::from_value(manifest).expect("a manifest");
         let step = SettleRestored {
             site: Arc::new(site),
-            manifest: Arc::new(serde_json::from_value(manifest).expect("a manifest")),
+            brief: Arc::new(manifest.brief()),
             foreign: Arc::default(),
             code_was: None,
         };
@@ -271,6 +293,19 @@ mod tests {
         let record = Step::inspect(&step, &cx).await.expect("free");
         let refused = Step::apply(&step, &cx, &record).await.expect_err("another");
         assert!(refused.to_string().contains("the dump"), "{refused:#}");
+        SettleRestored::undo(&cx, &record).await.expect("by half");
+    }
+
+    #[tokio::test]
+    async fn a_manifest_that_says_something_else_than_was_judged_is_refused() {
+        let scratch = Scratch::new();
+        let (cx, mut step, _) = scene(&scratch, b"SELECT 1;");
+        let mut brief = Brief::clone(&step.brief);
+        brief.profile = "php".parse().expect("a profile");
+        step.brief = Arc::new(brief);
+        let record = Step::inspect(&step, &cx).await.expect("free");
+        let refused = Step::apply(&step, &cx, &record).await.expect_err("another");
+        assert!(refused.to_string().contains("manifest"), "{refused:#}");
         SettleRestored::undo(&cx, &record).await.expect("by half");
     }
 }

@@ -21,6 +21,7 @@ use crate::cx::Cx;
 use crate::files::Dir;
 use crate::layout;
 use crate::services::database::Dumped;
+use crate::services::restic::Brief;
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 
@@ -118,6 +119,20 @@ impl Manifest {
             Self::FORMAT
         );
         serde_json::from_slice(text).context("the backup's manifest cannot be read")
+    }
+}
+
+impl Manifest {
+    /// What the tags of its snapshot say.
+    #[must_use]
+    pub fn brief(&self) -> Brief {
+        let dump = self.database.as_ref().and(self.dump_bytes);
+        Brief {
+            profile: self.profile.clone(),
+            platform: self.platform.clone(),
+            folder: self.folder.clone(),
+            dump: dump.map(|bytes| (self.engine, bytes)),
+        }
     }
 }
 

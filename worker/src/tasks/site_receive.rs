@@ -5,7 +5,7 @@
 //!
 //! docs/decisions/0019-move.md says what comes before and after.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use kolga_protocol::seal::SealKey;
 use kolga_protocol::task;
 use kolga_protocol::task::site_receive::{Output, Params};
 
-use super::site_restore::judge;
+use super::site_restore::{brief, judge};
 use crate::code::version::is_older;
 use crate::cx::Cx;
 use crate::face::Face;
@@ -28,7 +28,7 @@ use crate::registry::SiteEntry;
 use crate::room::{self, Need};
 use crate::script::Former;
 use crate::services::nginx::snippet;
-use crate::services::restic::Contents;
+use crate::services::restic::{Brief, Contents};
 use crate::site::{Site, free_database, refuse_taken_names};
 use crate::steps::check_face::CheckFace;
 use crate::steps::clear_stage::ClearStage;
@@ -44,7 +44,6 @@ use crate::steps::reserve_site::refuse_taken_places;
 use crate::steps::restore_snapshot::{Into, RestoreSnapshot};
 use crate::steps::run_upgrade::RunUpgrade;
 use crate::steps::settle_restored::SettleRestored;
-use crate::steps::stage_backup::{self, Manifest};
 use crate::steps::swap_vhost::SwapVhost;
 use crate::steps::write_settings::WriteSettings;
 
@@ -58,7 +57,7 @@ struct Coming {
 
 /// What it is to be made of.
 struct Backup {
-    manifest: Arc<Manifest>,
+    brief: Arc<Brief>,
     contents: Contents,
 }
 
@@ -209,13 +208,10 @@ async fn backup(params: &Params, coming: &Coming, cx: &Cx) -> anyhow::Result<Opt
         contents.id == wanted.as_str() && contents.site == *host,
         "the backup {wanted} is not the one of {host} that {from} has made"
     );
-    let text = restic
-        .text_of(cx, &contents.id, stage_backup::MANIFEST)
-        .await?;
-    let manifest = Manifest::read(&text)?;
-    judge(&manifest, &coming.entry)?;
+    let brief = brief(restic, &contents, cx).await?;
+    judge(&brief, &coming.entry)?;
     Ok(Some(Backup {
-        manifest: Arc::new(manifest),
+        brief: Arc::new(brief),
         contents,
     }))
 }
@@ -264,7 +260,7 @@ fn output(
 
 /// Secrets, files and rows, which nobody sees yet.
 fn beside(plan: Plan, params: &Params, coming: &Coming, backup: &Backup) -> Plan {
-    let (site, folder) = (&coming.site, Path::new(&backup.manifest.folder));
+    let (site, folder) = (&coming.site, backup.brief.folder());
     let mut plan = plan.step(ReceiveSecrets {
         site: Arc::clone(site),
         sealed: params.sealed.clone(),
@@ -279,7 +275,7 @@ fn beside(plan: Plan, params: &Params, coming: &Coming, backup: &Backup) -> Plan
         })
         .step(SettleRestored {
             site: Arc::clone(site),
-            manifest: Arc::clone(&backup.manifest),
+            brief: Arc::clone(&backup.brief),
             foreign: Arc::new(backup.contents.foreign_below(folder)),
             code_was: params.offer.code.as_ref().map(PathBuf::from),
         });

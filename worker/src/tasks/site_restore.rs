@@ -5,7 +5,7 @@
 //! What the site is made of comes out of the backup: files, database, platform. How it is offered stays as it is today:
 //! names, options, enabled or not, and its secrets but for the database's password, since a backup holds none.
 
-use std::path::{Component, Path};
+use std::path::Component;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ use crate::layout;
 use crate::plan::Plan;
 use crate::registry::SiteEntry;
 use crate::room::{self, Need};
-use crate::services::restic::Contents;
+use crate::services::restic::{Brief, Contents, Restic};
 use crate::site::Site;
 use crate::steps::check_face::CheckFace;
 use crate::steps::clear_stage::ClearStage;
@@ -46,7 +46,7 @@ struct Back {
     after: SiteEntry,
     /// As it is to be.
     site: Arc<Site>,
-    manifest: Arc<Manifest>,
+    brief: Arc<Brief>,
     contents: Contents,
 }
 
@@ -78,61 +78,70 @@ async fn wanted(params: &Params, cx: &Cx) -> anyhow::Result<Back> {
         params.backup,
         contents.site
     );
-    let text = restic
-        .text_of(cx, &contents.id, stage_backup::MANIFEST)
-        .await?;
-    let manifest = Manifest::read(&text)?;
-    judge(&manifest, &before)?;
+    let brief = brief(restic, &contents, cx).await?;
+    judge(&brief, &before)?;
     let mut after = before.clone();
     after.owner = cx.run.to_string();
-    after.platform = manifest.platform.clone();
+    after.platform = brief.platform.clone();
     after.path = layout::site(&cx.spoke.config, host);
     let beside = || DatabaseName::beside(host, cx.run);
-    after.database = manifest.database.as_ref().map(|_| beside());
+    after.database = brief.dump.map(|_| beside());
     let site = Site::installed(&after, &cx.spoke);
     Ok(Back {
         site: Arc::new(site.context("what the backup holds cannot be a site here")?),
-        manifest: Arc::new(manifest),
+        brief: Arc::new(brief),
         before,
         after,
         contents,
     })
 }
 
+/// What a backup is of: by its tags, or, where it is of a release that gave it none, by its manifest.
+pub(super) async fn brief(restic: &Restic, contents: &Contents, cx: &Cx) -> anyhow::Result<Brief> {
+    if let Some(brief) = &contents.brief {
+        return Ok(brief.clone());
+    }
+    let text = restic.text_of(cx, &contents.id, stage_backup::MANIFEST);
+    let manifest = Manifest::read(&text.await?)?;
+    anyhow::ensure!(
+        manifest.host == contents.site,
+        "the backup says that it is of {}, not of {}",
+        manifest.host,
+        contents.site
+    );
+    Ok(manifest.brief())
+}
+
 /// Refuses what says of itself something else than the site is.
-pub(super) fn judge(manifest: &Manifest, entry: &SiteEntry) -> anyhow::Result<()> {
+pub(super) fn judge(brief: &Brief, entry: &SiteEntry) -> anyhow::Result<()> {
     let host = &entry.host;
     anyhow::ensure!(
-        manifest.host == *host,
-        "the backup says that it is of {}, not of {host}",
-        manifest.host
-    );
-    anyhow::ensure!(
-        manifest.profile == entry.profile,
+        brief.profile == entry.profile,
         "the backup is of a site of profile {}, and {host} is of profile {}",
-        manifest.profile,
+        brief.profile,
         entry.profile
     );
     anyhow::ensure!(
-        manifest.database.is_some() == entry.database.is_some(),
+        brief.dump.is_some() == entry.database.is_some(),
         "either {host} has a database and the backup has none, or the other way round"
     );
-    anyhow::ensure!(
-        manifest.database.is_none() || manifest.engine == entry.engine,
-        "the backup is of a site whose data are in {}, and those of {host} are in {}: what the one has dumped the other \
-         cannot read",
-        manifest.engine.title(),
-        entry.engine.title()
-    );
-    let folder = Path::new(&manifest.folder);
-    let mut parts = folder.components();
+    if let Some((engine, _)) = brief.dump {
+        anyhow::ensure!(
+            engine == entry.engine,
+            "the backup is of a site whose data are in {}, and those of {host} are in {}: what the one has dumped the \
+             other cannot read",
+            engine.title(),
+            entry.engine.title()
+        );
+    }
+    let mut parts = brief.folder().components();
     let plain = parts.next() == Some(Component::RootDir)
         && parts.all(|part| matches!(part, Component::Normal(_)))
-        && folder.file_name() == Some(host.as_str().as_ref());
+        && brief.folder().file_name() == Some(host.as_str().as_ref());
     anyhow::ensure!(
         plain,
         "the backup says that the site's folder was {:?}, which cannot be",
-        manifest.folder
+        brief.folder
     );
     Ok(())
 }
@@ -162,7 +171,7 @@ async fn refuse(this: &Back, cx: &Cx) -> anyhow::Result<()> {
             comment.is_none_or(|comment| comment == before.owner),
             "the database {name} is another than the one of this site"
         );
-        let dump = this.manifest.dump_bytes.unwrap_or_default();
+        let dump = this.brief.dump.map_or(0, |(_, bytes)| bytes);
         needs.push(Need::new(&config.state_dir, dump)?);
         // Indexes come on top of what a dump says.
         needs.extend(service.room_for(dump.saturating_mul(2)).await?);
@@ -184,7 +193,7 @@ fn output(
         bytes: this.contents.bytes,
         platform: this.after.platform.clone(),
         database: this.after.database.clone(),
-        database_bytes: this.manifest.dump_bytes,
+        database_bytes: this.brief.dump.map(|(_, bytes)| bytes),
         former: kept.then_some(cx.run.task),
         milliseconds: 0,
     };
@@ -196,7 +205,7 @@ fn output(
 
 /// Folder and database, both beside those that the site has.
 fn beside(plan: Plan, this: &Back) -> Plan {
-    let (site, folder) = (&this.site, Path::new(&this.manifest.folder));
+    let (site, folder) = (&this.site, this.brief.folder());
     let plan = plan
         .step(RestoreSnapshot {
             id: this.contents.id.clone(),
@@ -204,7 +213,7 @@ fn beside(plan: Plan, this: &Back) -> Plan {
         })
         .step(SettleRestored {
             site: Arc::clone(site),
-            manifest: Arc::clone(&this.manifest),
+            brief: Arc::clone(&this.brief),
             foreign: Arc::new(this.contents.foreign_below(folder)),
             code_was: None,
         })

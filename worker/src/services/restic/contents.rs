@@ -10,7 +10,7 @@ use kolga_protocol::names::{BackupName, HostName, ServerName};
 use serde::Deserialize;
 
 use super::lines::lines;
-use super::{Restic, Snapshot, longest};
+use super::{Brief, Restic, Snapshot, longest};
 use crate::cx::Cx;
 
 /// What a snapshot holds.
@@ -30,6 +30,8 @@ pub struct Contents {
     pub bytes: u64,
     /// What belonged to another user, by its whole path.
     pub foreign: BTreeSet<PathBuf>,
+    /// What its tags say of its site; those of older releases say nothing.
+    pub brief: Option<Brief>,
 }
 
 /// A line of the list: first the snapshot, then what is in it.
@@ -65,8 +67,15 @@ impl Restic {
     /// When there is none of that name, or several, it is another server's or nobody's backup, or it cannot be read.
     pub async fn contents(&self, cx: &Cx, name: &BackupName) -> anyhow::Result<Contents> {
         let own = rustix::process::geteuid().as_raw();
-        self.contents_of(cx, name, &cx.spoke.config.server, own)
-            .await
+        let server = &cx.spoke.config.server;
+        let contents = self.contents_of(cx, name, server, own).await?;
+        let owed = self.owed(&cx.spoke.config.state_dir)?;
+        anyhow::ensure!(
+            contents.run.as_ref().is_none_or(|run| !owed.contains(run)),
+            "{name} is what a task has left that was undone while the repository could not be reached: it counts for \
+             nothing, and goes by itself"
+        );
+        Ok(contents)
     }
 
     /// The same of one of another server's, whose worker has this number there.
@@ -151,6 +160,7 @@ fn begin(listed: Listed, server: &str, wanted: &str) -> anyhow::Result<Contents>
         site: tag("site")?.parse()?,
         at: UnixMillis(tag("at")?.parse()?),
         run: snapshot.tag("run").map(str::to_owned),
+        brief: Brief::of(&snapshot).with_context(|| format!("the tags of the backup {wanted}"))?,
         id: snapshot.id.clone(),
         files: 0,
         bytes: 0,

@@ -16,6 +16,8 @@ const BETWEEN: Duration = Duration::from_secs(2);
 /// How often locks are looked at, and how long in between, twice as long each time: others' may be among them, which stay.
 const BURIED_AFTER: u32 = 5;
 const BURYING: Duration = Duration::from_millis(300);
+/// How long a host that says nothing is waited for: it is the first question of whatever is undone.
+const UNLOCKED_AFTER: Duration = Duration::from_secs(120);
 /// Names of snapshots in one command.
 const AT_ONCE: usize = 1000;
 
@@ -99,7 +101,7 @@ impl Restic {
 
     /// Takes away the locks of processes of this machine that are gone, and no others. restic takes one that was killed for
     /// a living one until somebody has buried it, which init does when it comes to it: so what stays is tried again.
-    async fn unlock(&self, cx: &Cx) -> anyhow::Result<()> {
+    pub(super) async fn unlock(&self, cx: &Cx) -> anyhow::Result<()> {
         for tried in 0..BURIED_AFTER {
             let locks = self.config.folder().map(|it| it.join("locks"));
             if locks.as_deref().map_or(tried > 0, is_empty) {
@@ -108,13 +110,14 @@ impl Restic {
             if tried > 0 {
                 tokio::time::sleep(BURYING * 2_u32.pow(tried - 1)).await;
             }
-            let unlocked = self.command(cx)?.arg("unlock").capture(cx).await?;
+            let unlock = self.command(cx)?.arg("unlock").time_limit(UNLOCKED_AFTER);
+            let unlocked = unlock.capture(cx).await?;
             unlocked.success(RESTIC)?;
         }
         Ok(())
     }
 
-    async fn forget(&self, cx: &Cx, ids: &[String]) -> anyhow::Result<()> {
+    pub(super) async fn forget(&self, cx: &Cx, ids: &[String]) -> anyhow::Result<()> {
         for some in ids.chunks(AT_ONCE) {
             let forget = ["forget".to_owned()];
             let arguments: Vec<String> = forget.iter().chain(some).cloned().collect();

@@ -25,9 +25,8 @@ impl Restic {
             .capture(cx)
             .await?
             .success(RESTIC);
-        let told = told.with_context(|| {
-            format!("the repository {} cannot be opened", self.config.repository)
-        })?;
+        let told = told
+            .with_context(|| format!("the repository {} cannot be opened", self.config.shown()))?;
         let config: Config = serde_json::from_slice(&told).context("restic says something else")?;
         Ok(config.id)
     }

@@ -11,6 +11,7 @@ use kolga_protocol::message::{
 };
 use kolga_protocol::names::Engine;
 use kolga_protocol::naming::{Https, Names};
+use kolga_protocol::object::Lane;
 use kolga_protocol::state::{Event, State};
 use kolga_protocol::task::{
     Kind, Output, Params, Payload, PayloadError, backup_delete, backup_extract, backup_list,
@@ -900,4 +901,30 @@ fn a_list_of_backups_of_the_first_version_is_still_read() {
     };
     assert_eq!((output.backups.len(), output.more), (1, 3));
     assert_eq!((output.pruned, output.prunes_at), (None, None));
+}
+
+#[test]
+fn only_what_visitors_wait_for_goes_past_the_lane_of_its_type_and_a_look_takes_up_no_room() {
+    for kind in Kind::ALL {
+        let (params, _) = sample(*kind);
+        let is_urgent = matches!(params, Params::SiteReceive(_));
+        assert_eq!(params.lane() == Lane::Urgent, is_urgent, "{kind:?}");
+        assert!(is_urgent || params.lane() == kind.lane(), "{kind:?}");
+    }
+    let (mut receive, mut hold) = (sample(Kind::SiteReceive).0, sample(Kind::SiteHold).0);
+    assert!(receive.grows());
+    if let Params::SiteReceive(params) = &mut receive {
+        params.backup = None;
+    }
+    for check in [false, true] {
+        if let Params::SiteHold(params) = &mut hold {
+            params.check = check;
+        }
+        assert_eq!(
+            (hold.lane(), hold.grows()),
+            (Lane::Heavy, !check),
+            "{hold:?}"
+        );
+    }
+    assert_eq!((receive.lane(), receive.grows()), (Lane::Heavy, false));
 }

@@ -11,6 +11,7 @@ use crate::databases;
 use crate::effects::Effects;
 use crate::ledger::Ledger;
 use crate::load::{PRINTED, plans};
+use crate::moves;
 use crate::operations;
 use crate::settle::Settled;
 use crate::system::{SPOKES, System};
@@ -37,6 +38,12 @@ pub struct Looked {
     pub lines: usize,
     pub gaps_told: usize,
     pub sites: usize,
+    /// How moves ended, how many of their tasks were begun anew, and how often it was looked who shows a site that moves, and
+    /// somebody did.
+    pub moves: BTreeMap<&'static str, usize>,
+    pub moves_again: usize,
+    pub looks: usize,
+    pub pages: usize,
 }
 
 /// Everything that the hub and the workers hold at the end.
@@ -53,6 +60,7 @@ pub async fn check(
     system: &System,
     ledger: &Arc<Ledger>,
     settled: &Settled,
+    moved: &moves::Tally,
 ) -> anyhow::Result<(Vec<Check>, Looked)> {
     let tasks = system.api.all("/v1/tasks").await;
     for task in &tasks {
@@ -81,6 +89,11 @@ pub async fn check(
     };
     for task in held.tasks.values() {
         *looked.by_state.entry(text(task, "state")).or_default() += 1;
+        let kind = task["kind"].as_str().unwrap_or_default();
+        let of_a_move = ["site.hold", "site.receive", "site.release"].contains(&kind);
+        if of_a_move && task["attempt"].as_u64() > Some(1) {
+            looked.moves_again += 1;
+        }
         looked.attempts += task["attempt"].as_u64().unwrap_or_default();
     }
     let mut checks = vec![
@@ -102,6 +115,7 @@ pub async fn check(
         },
     ];
     checks.push(operations::check(&system.api, &held.tasks, &mut looked).await);
+    checks.push(moves::check(system, moved, &mut looked).await?);
     checks.push(held.logs(system, &mut looked).await?);
     checks.push(world::check(system, &held.succeeded_runs(), &mut looked).await?);
     let services = [&system.hub].into_iter();

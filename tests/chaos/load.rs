@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Answer, Api};
 use crate::ledger::Ledger;
+use crate::moves::{self, MOVERS, Tally};
 use crate::operations;
 use crate::patience::patient;
 use crate::random::Random;
@@ -87,7 +88,12 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn start(system: &System, ledger: &Arc<Ledger>, random: &mut Random) -> Self {
+    pub fn start(
+        system: &Arc<System>,
+        ledger: &Arc<Ledger>,
+        random: &mut Random,
+        moves: &Tally,
+    ) -> Self {
         let stop = CancellationToken::new();
         let mut clients = JoinSet::new();
         for plan in plans() {
@@ -111,6 +117,19 @@ impl Load {
         }
         // Draws nothing from what the others choose by, so that a seed means to them what it meant.
         let random = random.clone().fork().fork();
+        let mut of_movers = random.clone();
+        for (host, _) in MOVERS {
+            let (api, random) = (system.api.clone(), of_movers.fork());
+            clients.spawn(moves::wander(
+                api,
+                host,
+                random,
+                stop.clone(),
+                moves.clone(),
+            ));
+        }
+        let looking = moves::look(Arc::clone(system), stop.clone(), moves.clone());
+        clients.spawn(looking);
         clients.spawn(operations::come_and_go(
             system.api.clone(),
             random,

@@ -13,6 +13,7 @@ mod effects;
 mod faults;
 mod ledger;
 mod load;
+mod moves;
 mod nemesis;
 mod operations;
 mod patience;
@@ -108,14 +109,16 @@ async fn chaos(system: &Arc<System>, arguments: &Arguments) -> anyhow::Result<bo
     let mut random = Random::new(seed);
     let ledger = Arc::new(Ledger::default());
     load::prepare(system).await?;
-    let load = Load::start(system, &ledger, &mut random);
+    moves::prepare(system).await?;
+    let moves = moves::Tally::default();
+    let load = Load::start(system, &ledger, &mut random, &moves);
     let began = Instant::now();
     let lasts = Duration::from_secs(arguments.minutes * 60);
     let tallies = nemesis::rage(system, &mut random, lasts, !arguments.hurry).await;
     let lasted = began.elapsed();
     load.stop().await;
     let settled = settle::settle(system, Duration::from_secs(arguments.settle)).await?;
-    let (checks, looked) = checks::check(system, &ledger, &settled).await?;
+    let (checks, looked) = checks::check(system, &ledger, &settled, &moves).await?;
     let tallies = nemesis::lock(&tallies).clone();
     let rows = Fault::all(system).into_iter().map(|fault| {
         let tally = tallies.get(fault.name()).cloned().unwrap_or_default();
@@ -211,9 +214,14 @@ fn print_looked(looked: &Looked, settled: &Settled, lasted: Duration) {
         .iter()
         .map(|(state, count)| format!("{count} {state}"))
         .collect();
+    let moves: Vec<String> = looked
+        .moves
+        .iter()
+        .map(|(how, count)| format!("{count} {how}"))
+        .collect();
     println!(
         "Looked at: {} tasks ({}) in {} attempts; {} operations over {} items; {} installers begun, {} whose task succeeded; {} numbered \
-         lines of logs, {} gaps told; {} sites at the end; {} tasks stuck while MariaDB was away, all undone \
+         lines of logs, {} gaps told; moves: {}, {} of whose tasks were interrupted and done again; {} looks at sites that move, {} of them at a page; {} sites at the end; {} tasks stuck while MariaDB was away, all undone \
          by retry-undo; {} of faults.",
         looked.tasks,
         states.join(", "),
@@ -224,6 +232,10 @@ fn print_looked(looked: &Looked, settled: &Settled, lasted: Duration) {
         looked.effects,
         looked.lines,
         looked.gaps_told,
+        moves.join(", "),
+        looked.moves_again,
+        looked.looks,
+        looked.pages,
         looked.sites,
         settled.stuck_by_mariadb.len(),
         table::duration(lasted),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::databases;
+use crate::moves;
 use crate::operations;
 use crate::patience::patient;
 use crate::system::System;
@@ -58,6 +59,11 @@ pub async fn settle(system: &System, limit: Duration) -> anyhow::Result<Settled>
                 .filter(|task| task["finished"] != true),
         );
         open.extend(operations::unfinished(&system.api).await);
+        let goes_on = moves::finish(&system.api).await;
+        if goes_on && began.elapsed() <= settled.limit {
+            sleep(Duration::from_millis(250)).await;
+            continue;
+        }
         if open.is_empty() {
             settled.took = Some(began.elapsed());
             return Ok(settled);

@@ -9,7 +9,7 @@ use kolga_tests::hub::{Hub, Request, Settings};
 use kolga_tests::scenario::{self, SERVER};
 use kolga_tests::stack::Stack;
 use kolga_tests::worker::{Orders, Worker};
-use kolga_tests::world::{clear, repository};
+use kolga_tests::world::{cheapen, clear, repository};
 use serde_json::{Value, json};
 
 struct Scene {
@@ -78,6 +78,13 @@ impl Scene {
 
     fn folder(&self, host: &str) -> PathBuf {
         self.stack.spoke(SERVER, "sites_root").join(host)
+    }
+
+    fn database(&self, host: &str) -> String {
+        let book = self.stack.spoke(SERVER, "state_dir").join("sites");
+        let entry = std::fs::read(book.join(format!("{host}.json"))).expect("an entry");
+        let entry: Value = serde_json::from_slice(&entry).expect("JSON");
+        entry["database"].as_str().expect("it has one").to_owned()
     }
 
     /// Where the site keeps what is open.
@@ -374,6 +381,17 @@ async fn a_wiki_takes_a_link_once_too_and_a_site_without_such_a_page_says_so() {
     assert!(scene.is_in(host, &cookies, &WIKI).await, "{cookies}");
     assert!(!scene.is_in(host, "", &WIKI).await);
     assert_eq!(scene.follow(host, &token).await, None, "a second time");
+    // Who is in stays so though the database has another name then, as after any restore, migration or move.
+    let database = scene.database(host);
+    let made = scene.on_site(host, "site.backup", json!({})).await;
+    cheapen(&scene.stack, SERVER);
+    let backup = json!({"backup": made["output"]["backup"]});
+    let restored = scene.on_site(host, "site.restore", backup).await;
+    assert_eq!(restored["state"], "succeeded", "{restored:#}");
+    assert_ne!(scene.database(host), database);
+    assert!(scene.is_in(host, &cookies, &WIKI).await, "{cookies}");
+    assert!(!scene.is_in(host, "", &WIKI).await);
+    drop(std::fs::remove_dir_all(repository(&scene.stack, SERVER)));
 
     let task = scene.hub.install(SERVER, plain, "static", None).await;
     scene.hub.succeeds(&task).await;

@@ -40,6 +40,15 @@ fn with_one_repository(stack: &Stack) -> Stack {
         .with_setting(TO, "backups", "password_file", password.into())
 }
 
+/// A folder with all that is in it, whose it is and how.
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    let copied = std::process::Command::new("/bin/cp")
+        .arg("-a")
+        .args([from, to])
+        .status();
+    assert!(copied.expect("cp runs").success(), "{}", to.display());
+}
+
 impl Scene {
     /// Two spokes with nothing on them, that keep a trash.
     pub async fn new(settings: Settings) -> Self {
@@ -74,8 +83,14 @@ impl Scene {
         scene
     }
 
-    /// One whose key costs nothing, so that the tests are about something else.
+    /// One whose key costs nothing, so that the tests are about something else; the first test makes it, for all.
     async fn make_repository(&self) {
+        static MADE: AtomicBool = AtomicBool::new(false);
+        let repository = repository(&self.stack, FROM);
+        let kept = PathBuf::from(self.stack.text("/dir")).join("repository-of-moves");
+        if MADE.load(Ordering::Relaxed) {
+            return copy(&kept, &repository);
+        }
         let host = "first.kolga.test";
         self.install(FROM, host, "static", None).await;
         let ended = self.on_site(host, "site.backup", json!({})).await;
@@ -83,6 +98,9 @@ impl Scene {
         cheapen(&self.stack, FROM);
         let task = self.hub.delete(host).await;
         self.hub.succeeds(&task).await;
+        drop(std::fs::remove_dir_all(&kept));
+        copy(&repository, &kept);
+        MADE.store(true, Ordering::Relaxed);
     }
 
     pub async fn install(&self, server: &str, host: &str, profile: &str, platform: Option<&str>) {

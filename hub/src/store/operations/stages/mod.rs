@@ -1,5 +1,6 @@
 //! The stages of a move, each a task on one of the two servers, and what follows from the end of each. It is decided in the
-//! transaction that ends the task, which makes the next one: a hub that dies finds one stage open, or none and the move over.
+//! transaction that ends the task, which makes the next one: a hub that dies finds one stage open, or none, and then the move is
+//! over, paused, or waits for its turn.
 //!
 //! ```text
 //! source ─► target ─► (turn) ─► hold ─► receive ─┬─ succeeded ─► the site is the other server's; release: the trash

@@ -188,6 +188,8 @@ web_pools() {
 web_sudoers() {
     local home what pool
     echo "# Written by Kolga's deploy scripts: testing and reloading nginx, and what runs as a pool's user."
+    # Each use is logged as one line; a session of PAM's for each would be three more, and might leave the cgroup.
+    echo "Defaults:$STACK_USER !pam_session"
     for home in "$@"; do
         for what in test test_staged reload; do
             echo "$STACK_USER ALL=($WEB_RUNAS) NOPASSWD: $(web_argv "$home" "$what")"

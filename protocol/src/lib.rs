@@ -6,11 +6,13 @@
 //! [`envelope`] is the only place where bytes become types; [`topology`] names the queues; and
 //! [`link`] is the only place that knows the broker's client library.
 //!
-//! Apart from [`link`] this crate does no I/O; [`fault`], for tests, is empty in what is shipped.
+//! Apart from [`link`], and [`journald`], by which both write their logs, this crate does no I/O; [`fault`], for tests, is
+//! empty in what is shipped.
 
 pub mod envelope;
 pub mod fault;
 pub mod id;
+pub mod journald;
 pub mod link;
 pub mod message;
 pub mod names;

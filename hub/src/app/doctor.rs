@@ -1,17 +1,22 @@
 //! Looks at the hub and at what it depends on: what is wrong, and what to do.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kolga_protocol::id::UnixMillis;
 use kolga_protocol::link::{self, LinkState};
 use kolga_protocol::names::ServerName;
 use kolga_protocol::topology;
+use tokio::sync::watch;
 
 use super::App;
 use crate::janitor::Swept;
 use crate::store::StoreError;
 use crate::store::read::PrunedSoFar;
 use crate::wire::{CheckStatus, Doctor, DoctorCheck, Presence, Server};
+
+/// How long a link that is down gets to come back.
+const MOMENT: Duration = Duration::from_secs(3);
 
 impl App {
     /// Probes everything.
@@ -26,7 +31,7 @@ impl App {
             self.store.description().to_owned(),
             None,
         )];
-        let (publisher, inbox) = (self.publisher.borrow().clone(), self.inbox.borrow().clone());
+        let (publisher, inbox) = tokio::join!(settled(&self.publisher), settled(&self.inbox));
         checks.push(link_check("broker link", &publisher));
         checks.push(link_check("inbox", &inbox));
         checks.push(match totals.blocked {
@@ -119,6 +124,15 @@ impl App {
             ),
         }
     }
+}
+
+/// How it stands with a link, which the hub that has just begun, or its broker, gets a moment for: who starts a hub asks
+/// at once whether all is well.
+async fn settled(link: &watch::Receiver<LinkState>) -> LinkState {
+    let mut link = link.clone();
+    let is_there = |state: &LinkState| !matches!(state, LinkState::Down { .. });
+    drop(tokio::time::timeout(MOMENT, link.wait_for(is_there)).await);
+    link.borrow().clone()
 }
 
 fn check(name: &str, status: CheckStatus, detail: String, hint: Option<String>) -> DoctorCheck {

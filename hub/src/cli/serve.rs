@@ -1,6 +1,6 @@
 //! `kolga serve`: the hub itself. Reads its configuration and hands on to [`crate::serve`].
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
@@ -31,11 +31,9 @@ pub(super) struct Args {
 impl Args {
     /// Runs until it is told to stop.
     pub(super) fn run(self) -> Result<(), Trouble> {
-        tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new(&self.log))
-            .with_writer(io::stderr)
-            .with_ansi(io::stderr().is_terminal())
-            .init();
+        let stream = std::env::var("JOURNAL_STREAM").ok();
+        let filter = EnvFilter::new(&self.log);
+        kolga_protocol::journald::log_to_stderr(filter, stream.as_deref(), true);
         arm_faults()?;
         let config = Config::load(&Config::path(self.config)).map_err(anyhow::Error::from)?;
         // What takes long has threads of its own: the store's writer, SQLite, the broker's sockets. A second thread

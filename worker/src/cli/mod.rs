@@ -204,12 +204,8 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("KOLGA_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,lapin=off"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_target(false)
-        .init();
+    let stream = std::env::var("JOURNAL_STREAM").ok();
+    kolga_protocol::journald::log_to_stderr(filter, stream.as_deref(), false);
 }
 
 #[cfg(feature = "faults")]

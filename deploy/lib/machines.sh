@@ -123,7 +123,7 @@ machine_make() {
     local name="$1" folder="$MACHINES/machines/$1" root="$MACHINES/machines/$1/root"
     mkdir -p "$folder/upper" "$folder/work" "$root"
     echo "$2" >"$folder/number"
-    mount -t overlay kolga-try -o "lowerdir=$MACHINES/base,upperdir=$folder/upper,workdir=$folder/work" "$root"
+    mount -t overlay kolga-try -o "lowerdir=$MACHINES/base,upperdir=$folder/upper,workdir=$folder/work,xino=on" "$root"
     echo "$name" >"$root/etc/hostname"
     cat >"$root/etc/network/interfaces" <<CONF
 auto lo

@@ -59,6 +59,7 @@ life() {
     check "all three answer on port 80" three_answer
     check "backup over SFTP" kolga site backup "$BLOG" --wait
     check "backup of the one in PostgreSQL" kolga site backup "$SHOP" --wait
+    check "no backup without the files, where they lie elsewhere" left_out
     check "a second platform" kolga platform add wordpress-2 --server web1 --profile wordpress \
         --source /usr/share/wordpress --wait
     [ "${#SPOKES[@]}" -eq 1 ] || check "the same on web2" kolga platform add wordpress-2 --server web2 --profile wordpress \
@@ -71,6 +72,15 @@ life() {
     check "delete, with a backup first" kolga site delete "$PAGE" --yes --wait
     check "it answers no more" status 404 web1 "http://$PAGE/"
     for spoke in "${SPOKES[@]}"; do check "inventory of $spoke" no_differences "$spoke"; done
+}
+
+# Files whose device is not their folder's, as on some overlays: restic, told to stay on one file system, leaves them out.
+left_out() {
+    local mark="/srv/kolga/sites/$PAGE/.kolga-owner" told made=''
+    on web1 bash -c "cat $mark >/run/kolga-mark && mount --bind /run/kolga-mark $mark"
+    told="$(kolga site backup "$PAGE" --wait 2>&1)" && made=yes
+    on web1 umount "$mark"
+    [ -z "$made" ] && grep -F 'restic would leave them out' <<<"$told" && kolga site backup "$PAGE" --wait
 }
 
 moves() {

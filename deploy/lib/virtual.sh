@@ -24,7 +24,7 @@ machine_address() { echo 127.0.0.1; }
 machine_make() {
     local root="$MACHINES/machines/root" groups=(kernel tools broker far mariadb postgres web)
     mkdir -p "$MACHINES/machines/upper" "$MACHINES/machines/work" "$root"
-    mount -t overlay kolga-try -o "lowerdir=$MACHINES/base,upperdir=$MACHINES/machines/upper,workdir=$MACHINES/machines/work" "$root"
+    mount -t overlay kolga-try -o "lowerdir=$MACHINES/base,upperdir=$MACHINES/machines/upper,workdir=$MACHINES/machines/work,xino=on" "$root"
     mount -t proc proc "$root/proc"
     in_root() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@"; }
     cp -a "$KOLGA_ROOT/deploy" "$root/root/kolga/"

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stage_backup::{DUMP, MANIFEST};
 use crate::cx::Cx;
+use crate::files::MARK;
 use crate::layout;
 use crate::process::was_stopped;
 use crate::services::database::Dumped;
@@ -95,9 +96,19 @@ impl MakeSnapshot {
     fn look(&self, cx: &Cx) -> anyhow::Result<Record> {
         let restic = cx.spoke.need_backups()?;
         let sites = layout::sites(&cx.spoke.config)?;
-        sites
-            .dir(self.site.host.as_str())
-            .context("there is nothing to back up")?;
+        let host = self.site.host.as_str();
+        let folder = sites.dir(host).context("there is nothing to back up")?;
+        // A file system made of two (overlay) may tell another device of a folder than of the files in it, and restic,
+        // which stays on one, would leave all of them out without a word.
+        if let (Some(outer), Some(inner)) = (sites.identity(host)?, folder.identity(MARK)?) {
+            anyhow::ensure!(
+                outer.dev == inner.dev,
+                "the files in {} are not on the file system of their folder, so restic would leave them out: put {} on a \
+                 file system of its own (on an overlay, mount it with xino=on)",
+                folder.path().display(),
+                sites.path().display()
+            );
+        }
         Ok(Record {
             run: cx.run,
             before: restic.mark(),

@@ -61,6 +61,11 @@ password_file = "/etc/kolga/backup-password"
 ssh_key = "/etc/kolga/backup-ssh-key"
 ssh_known_hosts = "/etc/kolga/backup-known-hosts"
 extract_to = "/srv/kolga/extracted"
+
+# Machines within a machine, which may be busy, see its load.
+[gates]
+load_per_cpu = 100
+memory_pressure_percent = 90
 TOML
     # A recipe whose second step takes as long as it is told, and leaves something that sheds every mark.
     on "$spoke" tee $etc/recipes/try-wait.toml >/dev/null <<'TOML'

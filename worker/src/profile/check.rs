@@ -87,6 +87,12 @@ fn contradictions(name: &ProfileName, profile: &Profile) -> Vec<(String, String)
         );
         problem("[options.database]", text);
     }
+    if !manifest.needs.database.any() && !manifest.backup.without_rows.is_empty() {
+        problem(
+            "without_rows",
+            "backup.without_rows names tables, and needs.database is not said".into(),
+        );
+    }
     for (table, script) in manifest.scripts() {
         if !manifest.needs.php {
             problem(&table, "a script needs needs.php".into());

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::engines::Engines;
 use super::place::{Mode, Pattern, Place};
+use super::tables::Tables;
 use crate::cron::Every;
 pub use import::{
     CopyRule, ForeignAddress, ForeignDatabase, ForeignEngine, ForeignPrefix, ForeignSettings,
@@ -81,6 +82,8 @@ pub struct Manifest {
 pub struct Backup {
     /// Files and folders below the site's own, such as caches.
     pub exclude: Vec<Place>,
+    /// Tables of which a copy of the database holds no rows: what the application makes anew by itself.
+    pub without_rows: Vec<Tables>,
 }
 
 /// What a site needs besides a folder and nginx.

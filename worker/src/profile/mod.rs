@@ -6,10 +6,13 @@
 
 mod built_in;
 mod check;
+#[cfg(test)]
+mod drupal;
 mod engines;
 mod load;
 pub mod manifest;
 mod place;
+mod tables;
 pub mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +25,7 @@ pub use engines::Engines;
 pub use load::{Profiles, read};
 pub use manifest::{Manifest, WebAccess};
 pub use place::{Mode, Place};
+pub use tables::Tables;
 
 /// One kind of site, checked: every file that it names is there and every template renders.
 #[derive(Clone, Debug)]

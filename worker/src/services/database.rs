@@ -17,6 +17,7 @@ use super::mariadb::Mariadb;
 use super::postgresql::Postgresql;
 use crate::cx::Cx;
 use crate::files::Dir;
+use crate::profile::Tables;
 use crate::profile::template::Database;
 use crate::secrets::Secret;
 pub use dumped::Dumped;
@@ -217,8 +218,8 @@ impl Service<'_> {
         ask!(self, it => it.size_of(name).await)
     }
 
-    /// Dumps a database into a new file of a folder of the worker's own, as it is at one moment. On an error the file
-    /// may be there, half written.
+    /// Dumps a database into a new file of a folder of the worker's own, as it is at one moment and without the rows of
+    /// some tables. On an error the file may be there, half written.
     ///
     /// # Errors
     /// When there is too little room, there is a file already, or the program fails or is stopped.
@@ -226,10 +227,11 @@ impl Service<'_> {
         self,
         cx: &Cx,
         name: &DatabaseName,
+        without: &[Tables],
         folder: &Dir,
         file: &str,
     ) -> anyhow::Result<Dumped> {
-        ask!(self, it => it.dump(cx, name, folder, file).await)
+        ask!(self, it => it.dump(cx, name, without, folder, file).await)
     }
 
     /// Imports a dump of a folder of the worker's own into an empty database, as the user of the same name.

@@ -15,6 +15,7 @@ use super::stage_backup::{self, DUMP};
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::layout;
+use crate::profile::Tables;
 use crate::services::database::Dumped;
 use crate::step::{Step, UndoError};
 
@@ -24,6 +25,8 @@ pub struct DumpDatabase {
     pub name: DatabaseName,
     /// In which server it is.
     pub engine: Engine,
+    /// Of which tables the copy has no rows.
+    pub without_rows: Vec<Tables>,
     /// Where the recipe learns what it came to.
     pub dumped: Arc<OnceLock<Dumped>>,
 }
@@ -62,7 +65,9 @@ impl Step for DumpDatabase {
         let stage = own.make_owned_dir(stage, 0o700, &record.run.to_string())?;
         fault::point("dump_database:made");
         let service = cx.spoke.database(self.engine)?;
-        let dumped = service.dump(cx, &self.name, &stage, DUMP).await?;
+        let dumped = service
+            .dump(cx, &self.name, &self.without_rows, &stage, DUMP)
+            .await?;
         cx.log
             .info(format!("dumped {}: {} bytes", self.name, dumped.bytes));
         self.dumped.get_or_init(|| dumped);

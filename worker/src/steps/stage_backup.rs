@@ -190,7 +190,8 @@ impl StageBackup {
         let mut dumped = None;
         if let Some(database) = &self.site.database {
             let service = cx.spoke.database(self.site.engine)?;
-            let dump = service.dump(cx, database, &stage, DUMP).await?;
+            let without = &self.site.profile.manifest.backup.without_rows;
+            let dump = service.dump(cx, database, without, &stage, DUMP).await?;
             cx.log
                 .info(format!("dumped {database}: {} bytes", dump.bytes));
             dumped = Some(self.kept.dump.get_or_init(|| dump));

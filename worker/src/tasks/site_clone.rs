@@ -173,6 +173,7 @@ fn copy(plan: Plan, pair: &Pair, learnt: Learnt) -> Plan {
         plan = plan.step(DumpDatabase {
             name: name.clone(),
             engine: entry.engine,
+            without_rows: site.profile.manifest.backup.without_rows.clone(),
             dumped: learnt.dumped,
         });
     }

@@ -237,6 +237,7 @@ fn copy_database(mut plan: Plan, this: &Move, dumped: Arc<OnceLock<Dumped>>) -> 
             .step(DumpDatabase {
                 name: name.clone(),
                 engine: this.before.engine,
+                without_rows: this.new.profile.manifest.backup.without_rows.clone(),
                 dumped,
             });
     }

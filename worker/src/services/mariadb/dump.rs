@@ -17,11 +17,14 @@ use super::definer::WithoutDefiners;
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::process::Command;
+use crate::profile::Tables;
 use crate::secrets::Secret;
 use crate::services::database::{Dumped, Measured, longest, room_for_dump};
 
 const DUMP: &str = "/usr/bin/mariadb-dump";
 const CLIENT: &str = "/usr/bin/mariadb";
+/// More tables without rows than any application has; the rows of more come along.
+const MOST_TABLES: usize = 1000;
 
 impl Mariadb {
     /// How many bytes the tables of this database take up on the server, indexes included: what a dump of it may
@@ -42,7 +45,7 @@ impl Mariadb {
     }
 
     /// Dumps a database into a new file of a folder of the worker's own: tables, views, triggers, routines and
-    /// events, as they are at one moment, without definers. On an error the file may be there, half written.
+    /// events, as they are at one moment, without definers, and without the rows of some tables. On an error the file may be there, half written.
     ///
     /// # Errors
     /// When there is too little room, there is a file already, or the program fails or is stopped.
@@ -50,19 +53,38 @@ impl Mariadb {
         &self,
         cx: &Cx,
         name: &DatabaseName,
+        without: &[Tables],
         folder: &Dir,
         file: &str,
     ) -> anyhow::Result<Dumped> {
         room_for_dump(name, self.size_of(name).await?, folder)?;
+        let without = self.tables(name, without).await?;
         self.dump_as_user(
             cx,
             &self.user,
             self.server.password()?.as_ref(),
-            name.as_str(),
+            (name.as_str(), &without),
             folder,
             file,
         )
         .await
+    }
+
+    /// Those of its tables that these are, as many as may stand in a command.
+    async fn tables(&self, name: &DatabaseName, these: &[Tables]) -> anyhow::Result<Vec<String>> {
+        if these.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut connection = self.connect().await?;
+        let all: Vec<String> = sqlx::query_scalar(
+            "SELECT TABLE_NAME FROM information_schema.TABLES
+              WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME",
+        )
+        .bind(name.as_str())
+        .fetch_all(&mut connection)
+        .await?;
+        let held = |table: &String| these.iter().any(|these| these.hold(table));
+        Ok(all.into_iter().filter(held).take(MOST_TABLES).collect())
     }
 
     /// The same, of any database that this user may read.
@@ -71,10 +93,12 @@ impl Mariadb {
         cx: &Cx,
         user: &str,
         password: Option<&Secret>,
-        database: &str,
+        (database, without): (&str, &[String]),
         folder: &Dir,
         file: &str,
     ) -> anyhow::Result<Dumped> {
+        let without = without.iter();
+        let without = without.map(|table| format!("--ignore-table-data={database}.{table}"));
         let into = folder.create_file(file)?;
         let account = format!("{file}.cnf");
         let text = self.server.program_file(user, password);
@@ -86,6 +110,7 @@ impl Mariadb {
             .args(["--routines", "--triggers", "--events"])
             // The same rows make the same bytes, so that a backup finds again what it has.
             .args(["--skip-dump-date", "--default-character-set=utf8mb4"])
+            .args(without)
             .arg(database)
             .time_limit(longest(cx))
             .pipe(cx, move |pieces| {

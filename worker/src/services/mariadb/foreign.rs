@@ -113,7 +113,7 @@ impl Mariadb {
         file: &str,
     ) -> anyhow::Result<Dumped> {
         let (user, password) = (&account.user, Some(&account.password));
-        self.dump_as_user(cx, user, password, &account.database, folder, file)
+        self.dump_as_user(cx, user, password, (&account.database, &[]), folder, file)
             .await
     }
 

@@ -19,6 +19,7 @@ use super::{Postgresql, connect_as};
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::process::Command;
+use crate::profile::Tables;
 use crate::secrets::Secret;
 use crate::services::database::{Dumped, Measured, longest, room_for_dump};
 
@@ -26,8 +27,8 @@ use crate::services::database::{Dumped, Measured, longest, room_for_dump};
 const VERSIONS: &str = "/usr/lib/postgresql";
 
 impl Postgresql {
-    /// Dumps a database into a new file of a folder of the worker's own, as it is at one moment. On an error the file
-    /// may be there, half written.
+    /// Dumps a database into a new file of a folder of the worker's own, as it is at one moment and without the rows of
+    /// some tables. On an error the file may be there, half written.
     ///
     /// # Errors
     /// When there is too little room, there is a file already, or the program fails or is stopped.
@@ -35,6 +36,7 @@ impl Postgresql {
         &self,
         cx: &Cx,
         name: &DatabaseName,
+        without: &[Tables],
         folder: &Dir,
         file: &str,
     ) -> anyhow::Result<Dumped> {
@@ -47,8 +49,13 @@ impl Postgresql {
             password: password.as_ref(),
             database: name.as_str(),
         };
-        let role = format!("--role={name}");
-        dump_by(cx, way, Some(role), folder, file).await
+        let mut told = vec![format!("--role={name}")];
+        told.extend(
+            without
+                .iter()
+                .map(|these| format!("--exclude-table-data=*.{}", these.as_str())),
+        );
+        dump_by(cx, way, told, folder, file).await
     }
 
     /// Imports a dump of a folder of the worker's own into an empty database, as the role of the same name.
@@ -131,7 +138,7 @@ impl Way<'_> {
 pub(super) async fn dump_by(
     cx: &Cx,
     way: Way<'_>,
-    role: Option<String>,
+    told: Vec<String>,
     folder: &Dir,
     file: &str,
 ) -> anyhow::Result<Dumped> {
@@ -151,7 +158,7 @@ pub(super) async fn dump_by(
             "--no-password",
             "--quote-all-identifiers",
         ])
-        .args(role)
+        .args(told)
         .arg(format!("--dbname={}", way.to_text()))
         .time_limit(longest(cx))
         .pipe(cx, move |pieces| {

@@ -212,7 +212,7 @@ impl Postgresql {
             password: Some(&account.password),
             database: &account.database,
         };
-        dump_by(cx, way, None, folder, file).await
+        dump_by(cx, way, Vec::new(), folder, file).await
     }
 
     async fn connect_by(&self, account: &Account) -> anyhow::Result<PgConnection> {

@@ -17,7 +17,9 @@ use serde::Serialize;
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::layout;
+use crate::process::Confinement;
 use crate::profile::manifest::Script;
+use crate::services::php::Php;
 use crate::site::Site;
 use crate::spoke::Spoke;
 use crate::step::UndoError;
@@ -90,6 +92,10 @@ pub async fn run_from(
     for (key, value) in &script.php_settings {
         command = command.arg("-d").arg(format!("{key}={value}"));
     }
+    // As a pool's user it can do no more than that may.
+    if site.profile.manifest.confined && pool.is_none() {
+        command = command.confined(confinement(site, php));
+    }
     fault::point("script:start");
     command
         // Without -f, PHP could take its stdin for the script, and print it.
@@ -137,6 +143,18 @@ pub fn undo(cx: &Cx, host: &HostName, name: &str) -> Result<(), UndoError> {
         let left = layout::site(&cx.spoke.config, host).join(name);
         UndoError::leaves(left.display().to_string(), error)
     })
+}
+
+/// What PHP has made in the site's folder may be a link to anywhere, and applications follow such links, also when they
+/// empty their caches.
+fn confinement(site: &Site, php: &Php) -> Confinement {
+    let mut read: Vec<PathBuf> = site.code().map(Path::to_owned).into_iter().collect();
+    read.push("/etc/php".into());
+    read.push(php.binary().to_owned());
+    Confinement {
+        read,
+        write: vec![site.folder.clone()],
+    }
 }
 
 fn folder(cx: &Cx, site: &Site) -> anyhow::Result<Dir> {

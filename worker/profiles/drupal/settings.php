@@ -32,6 +32,10 @@ $settings['file_public_path'] = 'sites/default/files';
 $settings['file_private_path'] = {{ (site ~ "/private/files")|php }};
 $settings['file_temp_path'] = {{ (site ~ "/private/temporary")|php }};
 $settings['php_storage']['twig'] = ['directory' => {{ (site ~ "/private/php")|php }}, 'secret' => {{ secrets.hash_salt|php }}];
+// The worker's user runs nothing that PHP's has written: where it comes by, templates are compiled and not kept.
+if (PHP_SAPI === 'cli' && posix_geteuid() === fileowner(__FILE__)) {
+    $settings['php_storage']['twig'] = ['class' => 'Drupal\\Component\\PhpStorage\\FileReadOnlyStorage', 'directory' => __DIR__ . '/none'];
+}
 $settings['config_sync_directory'] = {{ (site ~ "/private/config")|php }};
 $settings['entity_update_batch_size'] = 50;
 $settings['file_scan_ignore_directories'] = ['node_modules', 'bower_components'];

@@ -156,9 +156,10 @@ fn its_settings_name_the_account_the_sites_own_folders_and_the_hosts_that_nginx_
     let said = &told["settings"];
     assert_eq!(said["file_private_path"], json!(private.join("files")));
     assert_eq!(said["config_sync_directory"], json!(private.join("config")));
+    // The test's user has written the settings, as the worker has: what php-fpm has compiled is not for it.
     assert_eq!(
         said["php_storage"]["twig"]["directory"],
-        json!(private.join("php"))
+        json!(private.join("none"))
     );
     assert_eq!(told["config"]["automated_cron.settings"]["interval"], 0);
     assert_eq!(

@@ -28,6 +28,10 @@ pub struct Manifest {
     /// What a site of this kind cannot do without.
     #[serde(default)]
     pub needs: Needs,
+    /// Whether its scripts, where they run as the worker's user, can open nothing but the site's folder, its platform
+    /// and the system's programs.
+    #[serde(default)]
+    pub confined: bool,
     /// What its platforms must look like.
     pub platform: Option<Platform>,
     /// What an operator may choose for a site.

@@ -27,6 +27,11 @@ function kolga_enter(array $kolga, string $unfinished): void
         'PHP_SELF' => '/index.php',
     ] + ($url['scheme'] === 'https' ? ['HTTPS' => 'on'] : []) + $_SERVER;
     putenv('KOLGA_SETTINGS=' . $kolga['settings']);
+    // Where nobody can lay something down for drush or PHP to find who may write to less than this process.
+    $own = is_writable($kolga['site'] . '/private') ? $kolga['site'] . '/private' : $kolga['site'] . '/private/temporary';
+    foreach (['HOME', 'TMP', 'TEMP', 'TMPDIR'] as $name) {
+        putenv("$name=$own");
+    }
 }
 
 // Its whole Drupal, as for a visitor's request.
@@ -45,10 +50,6 @@ function kolga_boot(array $kolga, string $unfinished): void
 function kolga_drush(array $kolga, string ...$arguments): never
 {
     kolga_enter($kolga, 'drush had begun');
-    // Whoever installed drush on this server for himself has said nothing for a site.
-    foreach (['HOME', 'TMP', 'TEMP', 'TMPDIR'] as $name) {
-        putenv($name . '=' . $kolga['site'] . '/private/temporary');
-    }
     $argv = ['drush', '--uri=' . $kolga['url'], '--yes', '--no-ansi', ...$arguments];
     $GLOBALS['argv'] = $_SERVER['argv'] = $argv;
     $GLOBALS['argc'] = $_SERVER['argc'] = count($argv);

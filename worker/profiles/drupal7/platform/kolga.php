@@ -22,6 +22,8 @@ function kolga_enter($kolga, $unfinished)
     $_SERVER['REMOTE_ADDR'] = '127.0.0.1';
     $_SERVER['SERVER_PROTOCOL'] = 'HTTP/1.1';
     $_SERVER['SERVER_SOFTWARE'] = NULL;
+    // Where nobody can lay something down for PHP to find who may write to less than this process.
+    putenv('TMPDIR=' . (is_writable($kolga['site'] . '/private') ? $kolga['site'] . '/private' : $kolga['site'] . '/private/temporary'));
 }
 
 // Its whole Drupal, as for a visitor's request.

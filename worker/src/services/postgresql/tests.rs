@@ -128,8 +128,6 @@ async fn a_database_and_a_role_are_made_and_gone_again_and_a_tenant_gets_nowhere
     for statement in [
         "CREATE TABLE public.t (id INT)",
         "INSERT INTO public.t VALUES (1)",
-        "CREATE TABLE public.cache_a (id INT)",
-        "INSERT INTO public.cache_a VALUES (1)",
         "CREATE SCHEMA its_own",
         "DROP TABLE public.t",
     ] {
@@ -327,7 +325,11 @@ async fn a_database_comes_back_from_its_dump_and_belongs_to_its_own_role() {
     let mut site = connect_as(&server.for_site(&from, &password))
         .await
         .expect("the site gets in");
-    for thing in THINGS {
+    let cache = [
+        "CREATE TABLE public.cache_a (id INT)",
+        "INSERT INTO public.cache_a VALUES (1)",
+    ];
+    for thing in THINGS.iter().copied().chain(cache) {
         let made = run(&mut site, thing).await;
         made.unwrap_or_else(|error| panic!("{thing}: {error}"));
     }

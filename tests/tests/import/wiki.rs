@@ -153,7 +153,9 @@ async fn a_wiki_becomes_a_site_and_stays_off_until_its_operator_has_said_who_may
         assert!(!will.contains(known), "{known}: {will}");
     }
     // Who may do what is not taken over, so nobody sees it before an operator has said that anew.
-    wiki.add_to_settings("$wgGroupPermissions['*']['read'] = false;\n");
+    wiki.add_to_settings(
+        "$wgGroupPermissions['*']['read'] = false;\nwfLoadExtension('Lockdown');\n",
+    );
     let before = strangers(&watcher.rest().await);
     assert!(before.len() > 100, "there is a wiki: {}", before.len());
     let task = hub.ask(&import(&stack, json!({}))).await;
@@ -170,6 +172,10 @@ async fn a_wiki_becomes_a_site_and_stays_off_until_its_operator_has_said_who_may
     let will = made["output"]["plan"].to_string();
     let off = "leave it switched off: LocalSettings.php sets $wgGroupPermissions";
     assert!(will.contains(off), "{will}");
+    assert!(
+        will.contains("LocalSettings.php loads Lockdown: "),
+        "{will}"
+    );
     assert!(!format!("{made}{:?}", hub.log(&task).await).contains("s3cr3t"));
     let (_, page) = get(&stack, "/wiki/Harbour").await;
     assert!(!page.contains(PAGE), "{page}");

@@ -17,9 +17,20 @@ pub enum Value {
     Twice,
 }
 
-/// Names and what they are given: constants as `DB_NAME`, variables as `$table_prefix`.
+/// Names and what they are given: constants as `DB_NAME`, variables as `$table_prefix`. And what functions are called with.
 #[derive(Default)]
-pub struct Literals(BTreeMap<String, Value>);
+pub struct Literals(BTreeMap<String, Value>, Vec<Call>);
+
+/// A call of a function, or the inclusion of a file.
+struct Call {
+    /// Of the function, as it is written; `require`, `include` and the like.
+    name: String,
+    /// The plain texts that it is given; none for whatever is not one.
+    with: Vec<Option<String>>,
+}
+
+/// How a file is included.
+const INCLUDES: [&str; 4] = ["require", "require_once", "include", "include_once"];
 
 impl Literals {
     /// Reads such a file.
@@ -28,12 +39,27 @@ impl Literals {
         let tokens = tokens(source);
         let mut found = Self::default();
         for at in 0..tokens.len() {
-            let Some((name, value)) = assigned(&tokens[at..]) else {
-                continue;
-            };
-            found.note(name, value);
+            if let Some((name, value)) = assigned(&tokens[at..]) {
+                found.note(name, value);
+            }
+            found.1.extend(called(&tokens[at..]));
         }
         found
+    }
+
+    /// What these functions are given, and which files are included: plain texts, and none for whatever only PHP could tell.
+    pub fn loaded<'a>(&'a self, functions: &'a [String]) -> impl Iterator<Item = Option<&'a str>> {
+        // Functions' names are the same in any case.
+        let includes = INCLUDES
+            .into_iter()
+            .chain(functions.iter().map(String::as_str));
+        let meant = move |call: &&Call| {
+            includes
+                .clone()
+                .any(|it| it.eq_ignore_ascii_case(&call.name))
+        };
+        let calls = self.1.iter().filter(meant);
+        calls.flat_map(|call| call.with.iter().map(Option::as_deref))
     }
 
     /// What this name is given.
@@ -95,6 +121,42 @@ fn assigned(tokens: &[Token]) -> Option<(String, Value)> {
         }
         _ => None,
     }
+}
+
+/// A call, where one begins here.
+fn called(tokens: &[Token]) -> Option<Call> {
+    let (Some(Token::Word(name)), rest) = (tokens.first(), tokens.get(1..)?) else {
+        return None;
+    };
+    let with = if INCLUDES.iter().any(|it| it.eq_ignore_ascii_case(name)) {
+        let file = match rest {
+            [Token::Text(file), Token::Sign(';'), ..]
+            | [Token::Sign('('), Token::Text(file), Token::Sign(')'), ..] => file.clone(),
+            _ => None,
+        };
+        vec![file]
+    } else if rest.first() == Some(&Token::Sign('(')) {
+        given(&rest[1..])
+    } else {
+        return None;
+    };
+    let name = name.clone();
+    Some(Call { name, with })
+}
+
+/// The arguments of a call: texts alone, or texts in a list.
+fn given(tokens: &[Token]) -> Vec<Option<String>> {
+    let mut with = Vec::new();
+    for token in tokens {
+        match token {
+            Token::Sign(')') => return with,
+            Token::Sign(',' | '[' | ']') => {}
+            Token::Text(Some(text)) => with.push(Some(text.clone())),
+            _ => break,
+        }
+    }
+    with.push(None);
+    with
 }
 
 fn adds(sign: char, rest: &[Token]) -> bool {
@@ -316,6 +378,41 @@ mod tests {
             told("<?php $table_prefix  = 'wp_';", "$table_prefix"),
             "=wp_"
         );
+    }
+
+    #[test]
+    fn what_functions_are_called_with_is_told_where_it_is_plain() {
+        let load = ["load".to_owned()];
+        for (source, said) in [
+            (
+                "<?php load( 'Cite' ); Load(\"Echo\");",
+                &[Some("Cite"), Some("Echo")][..],
+            ),
+            (
+                "<?php load([ 'Cite', 'Echo', ]);",
+                &[Some("Cite"), Some("Echo")],
+            ),
+            ("<?php load(\"$x/Cite\");", &[None]),
+            ("<?php load('Cite' . 'x');", &[Some("Cite"), None]),
+            ("<?php load(array('Cite'));", &[None]),
+            ("<?php load('Cite'", &[Some("Cite"), None]),
+            (
+                "<?php // load('Cite');\nother('Echo'); $load = 'x'; required('x');",
+                &[],
+            ),
+            (
+                "<?php require_once '/a.php'; Include(\"b.php\");",
+                &[Some("/a.php"), Some("b.php")],
+            ),
+            (
+                "<?php require \"$IP/a.php\"; include 'a' . 'b';",
+                &[None, None],
+            ),
+        ] {
+            let literals = Literals::read(source);
+            let loaded: Vec<_> = literals.loaded(&load).collect();
+            assert_eq!(loaded, said, "{source}");
+        }
     }
 
     #[test]

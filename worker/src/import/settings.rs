@@ -1,5 +1,6 @@
 //! What the settings of a site say that Kolga has not made, by the names that its profile's `[import.settings]` lists.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use kolga_protocol::names::{Engine, OptionName, OptionValue};
 use super::Source;
 use super::literals::{Literals, Value};
 use crate::files::Dir;
-use crate::profile::manifest::{ForeignEngine, ForeignSettings};
+use crate::profile::manifest::{ForeignEngine, ForeignSettings, Loads};
 use crate::services::database::Account;
 
 /// So many of the names that are not taken over are told.
@@ -52,6 +53,11 @@ pub fn told(source: &Source, rules: &ForeignSettings, otherwise: Engine) -> Told
             return told;
         }
     };
+    // Where the code lies is no text that differs from one site to another.
+    let base = rules.loads.as_ref().and_then(|rule| rule.base.as_ref());
+    let text = base.map_or(text.clone(), |base| {
+        text.replace(&format!("\"{base}/"), "\"/")
+    });
     let literals = Literals::read(&text);
     let file = &rules.file;
     if let Some(rule) = &rules.engine {
@@ -188,6 +194,15 @@ fn not_taken(literals: &Literals, rules: &ForeignSettings, told: &mut Told) {
             told.off = Some(format!("{file} sets {}: {}", set.join(", "), rule.why));
         }
     }
+    if let Some(rule) = &rules.loads
+        && let Some(loaded) = loaded(literals, rule)
+    {
+        let off = format!("{file} loads {loaded}: {}", rule.why);
+        told.off = Some(match told.off.take() {
+            Some(before) => format!("{before}; {off}"),
+            None => off,
+        });
+    }
     let Some(others) = &rules.others else {
         return;
     };
@@ -219,6 +234,23 @@ fn not_taken(literals: &Literals, rules: &ForeignSettings, told: &mut Told) {
             set.join(", ")
         ));
     }
+}
+
+/// What is loaded besides what the profile knows; `None` when it is nothing.
+fn loaded(literals: &Literals, rule: &Loads) -> Option<String> {
+    let (mut names, mut unknown) = (BTreeSet::new(), false);
+    for what in literals.loaded(&rule.calls) {
+        match what {
+            Some(name) if rule.known.iter().any(|it| it == name) => {}
+            Some(name) => drop(names.insert(name)),
+            None => unknown = true,
+        }
+    }
+    let mut all: Vec<&str> = names.into_iter().take(MOST_NAMES).collect();
+    if unknown {
+        all.push("what only PHP could tell");
+    }
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 fn read(dir: &Dir, path: &Path) -> anyhow::Result<String> {

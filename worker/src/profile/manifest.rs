@@ -14,7 +14,7 @@ use super::tables::Tables;
 use crate::cron::Every;
 pub use import::{
     CopyRule, ForeignAddress, ForeignDatabase, ForeignEngine, ForeignPrefix, ForeignSettings,
-    Import, KeepOff, Others,
+    Import, KeepOff, Loads, Others,
 };
 
 /// One kind of site.

@@ -60,6 +60,8 @@ pub struct ForeignSettings {
     pub options: BTreeMap<OptionName, String>,
     /// Names of what cannot be taken over and without which the site must not be seen.
     pub keep_off: Option<KeepOff>,
+    /// How they load code that cannot be taken over, and without which the site must not be seen.
+    pub loads: Option<Loads>,
     /// How the names begin of what is told when it is set and not taken over.
     pub others: Option<Others>,
     /// Where in the database the application keeps its own address.
@@ -115,6 +117,21 @@ pub struct KeepOff {
     /// Where one of these is set, the site stays switched off.
     pub names: Vec<String>,
     /// What is told then, behind the names.
+    pub why: String,
+}
+
+/// Code that the settings load, which may decide who may see a site. What they include counts, too.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loads {
+    /// The functions that load something, each given its name or several.
+    pub calls: Vec<String>,
+    /// What the profile's own settings load, or what decides nothing.
+    #[serde(default)]
+    pub known: Vec<String>,
+    /// The variable with the folder of the code, with which the names of files that are included may begin.
+    pub base: Option<String>,
+    /// What is told where something else is loaded, behind the names.
     pub why: String,
 }
 

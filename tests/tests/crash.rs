@@ -155,6 +155,7 @@ scenarios! {
     site_release_php = SiteRelease "php";
     site_import_static = SiteImport "static";
     site_import_wordpress = SiteImport "wordpress";
+    site_import_mediawiki = SiteImport "mediawiki";
     recipe_list = RecipeList;
     recipe_run_static = RecipeRun "static";
 }

@@ -1,11 +1,15 @@
 //! What is broken of a scenario that differs from another profile's in a few steps only: those steps. `KOLGA_PAIRS=all`
 //! breaks it as every other.
 
+use kolga_protocol::task::Kind;
+
 use super::Breaker;
 use super::points::{Point, Sort, steps};
 
 /// Kills in them all, and one in each at least.
 const KILLS: usize = 2;
+/// The same of a task that is so broken with two profiles, where the steps' code is one.
+const KILLS_OF_ONE: usize = 1;
 
 impl Breaker {
     /// Whether no more is broken of this one.
@@ -33,7 +37,11 @@ impl Breaker {
                 .filter(|point| point.step == *step && point.sort() == Sort::Effect)
                 .cloned()
                 .collect();
-            let kills = KILLS.div_ceil(differs.len());
+            let kills = match self.scenario.kind {
+                Kind::SiteImport => KILLS_OF_ONE,
+                _ => KILLS,
+            };
+            let kills = kills.div_ceil(differs.len());
             let chosen = self
                 .choice
                 .some("effects of what differs", &effects, kills, Point::kill);

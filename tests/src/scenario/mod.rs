@@ -85,8 +85,15 @@ impl Scenario {
             Kind::SiteClone => vec![Some("php"), Some("wordpress")],
             // With a database. That a site goes which has moved is tried as site.delete.
             Kind::SiteHold | Kind::SiteReceive | Kind::SiteRelease => vec![Some("php")],
-            // One that Kolga has made, with a database; and two that it has not, one of them with a database.
-            Kind::SiteImport => vec![Some("php"), Some("static"), Some("wordpress")],
+            // One that Kolga has made, with a database; and three that it has not, two of them with a database.
+            Kind::SiteImport => {
+                vec![
+                    Some("php"),
+                    Some("static"),
+                    Some("wordpress"),
+                    Some("mediawiki"),
+                ]
+            }
             Kind::PlatformBuild => all
                 .into_iter()
                 .filter(|profile| needs(profile).platform)
@@ -213,7 +220,10 @@ impl Scenario {
         if self.copies_a_stranger() && self.platform().is_some() {
             self.install(hub).await;
             let database = self.database().expect("it has one");
-            foreign::put_wordpress(stack, &database).await;
+            match self.profile {
+                Some("mediawiki") => foreign::put_mediawiki(stack, &database).await,
+                _ => foreign::put_wordpress(stack, &database).await,
+            }
             self.delete(hub).await;
         } else if self.copies_a_stranger() {
             foreign::put(stack);
@@ -422,7 +432,8 @@ impl Scenario {
     #[must_use]
     pub fn differs_in(self) -> &'static [&'static str] {
         match (self.kind, self.profile) {
-            (Kind::SiteClone | Kind::SiteImport, Some("wordpress")) => &["run_upgrade"],
+            (Kind::SiteClone | Kind::SiteImport, Some("wordpress"))
+            | (Kind::SiteImport, Some("mediawiki")) => &["run_upgrade"],
             // What nginx is told of it is the profile's own text.
             (Kind::SiteEnable | Kind::SiteDisable, Some("wordpress")) => &["swap_vhost"],
             // As a WordPress, with folders of other names.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::far::Far;
 use super::readable;
 use super::remote::{HOST, done, fails, scene};
-use super::scene::Scene;
+use super::scene::{Scene, put_repository};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -55,6 +55,7 @@ async fn dies_when(scene: &Scene, far: &mut Far, when: impl Fn() -> bool) -> Val
 async fn a_host_that_dies_in_the_middle_leaves_nothing_that_counts_and_nothing_for_long() {
     let stack = Stack::load();
     clear(&stack, SERVER).await;
+    put_repository(&stack);
     let mut far = Far::sftp(&stack).await;
     far.knows("host");
     let (user, folder) = (stack.text("/user"), repository(&stack, SERVER));
@@ -71,7 +72,7 @@ async fn a_host_that_dies_in_the_middle_leaves_nothing_that_counts_and_nothing_f
     // While data are on their way.
     let large = site.join("docroot/large");
     let noise = std::fs::File::open("/dev/urandom").expect("noise");
-    let mut noise = std::io::Read::take(noise, 60_000_000);
+    let mut noise = std::io::Read::take(noise, 40_000_000);
     std::io::copy(
         &mut noise,
         &mut std::fs::File::create(&large).expect("a file"),

@@ -37,7 +37,7 @@ async fn a_deleted_site_is_in_the_backup_that_the_deletion_made_first() {
 #[tokio::test]
 #[ignore = "needs the stack: run deploy/test"]
 async fn what_cannot_be_backed_up_is_not_deleted_unless_that_is_said() {
-    let scene = Scene::new("unkept").await;
+    let scene = Scene::without_repository("unkept").await;
     let host = "unkept.kolga.test";
     let folder = scene.install(host, "php").await;
     let before = tree(&folder);

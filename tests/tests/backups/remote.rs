@@ -13,7 +13,7 @@ use kolga_tests::world::{clear, repository};
 use serde_json::{Value, json};
 
 use super::far::Far;
-use super::scene::Scene;
+use super::scene::{Scene, put_repository};
 use super::{SECRET, readable, swap};
 
 pub(super) const HOST: &str = "far.kolga.test";
@@ -82,8 +82,8 @@ pub(super) async fn every_way(scene: &Scene) {
     scene.restic(&["check", "--read-data"]);
 }
 
-/// What a tenant's links lead to cannot be opened, though restic has started another program.
-pub(super) async fn a_tenant_carries_nothing_out(scene: &Scene) {
+/// What a tenant's links lead to cannot be opened, whatever he swaps after so many milliseconds, though restic has started another program.
+pub(super) async fn a_tenant_carries_nothing_out(scene: &Scene, pauses: &[u64]) {
     let victim = "victim.kolga.test";
     let theirs = scene.install(victim, "static").await;
     let own = scene.stack.spoke(SERVER, "sites_root").join(HOST);
@@ -107,7 +107,7 @@ pub(super) async fn a_tenant_carries_nothing_out(scene: &Scene) {
         move || swap(&swapped, &link, &stop, &swaps, &pause)
     });
     let (mut made, mut refused) = (Vec::new(), 0);
-    for milliseconds in [0, 10] {
+    for &milliseconds in pauses {
         pause.store(milliseconds, Ordering::Relaxed);
         let ended = scene.backup(HOST).await;
         match ended["output"]["backup"].as_str() {
@@ -153,9 +153,10 @@ async fn a_repository_over_sftp_is_as_good_as_a_folder_and_only_on_the_host_that
     let why = fails(&scene).await;
     assert!(why.contains("Host key verification failed"), "{why}");
     assert!(!folder.exists(), "nothing was made there");
+    put_repository(&stack);
     far.knows("host");
     every_way(&scene).await;
-    a_tenant_carries_nothing_out(&scene).await;
+    a_tenant_carries_nothing_out(&scene, &[10]).await;
 
     far.stop();
     let why = fails(&scene).await;
@@ -177,6 +178,7 @@ async fn a_repository_over_sftp_is_as_good_as_a_folder_and_only_on_the_host_that
 async fn a_repository_over_rest_is_as_good_as_a_folder() {
     let stack = Stack::load();
     clear(&stack, SERVER).await;
+    put_repository(&stack);
     let folder = repository(&stack, SERVER);
     let mut far = Far::rest(&stack, &folder).await;
     let scene = scene("rest", &format!("rest:http://127.0.0.1:{}/", far.port), &[]).await;

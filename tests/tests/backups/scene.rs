@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use kolga_tests::hub::{Hub, Request, Settings};
 use kolga_tests::scenario::SERVER;
@@ -22,6 +23,34 @@ pub struct Scene {
     pub bucket: Option<(Far, String)>,
 }
 
+/// Puts an empty repository there, whose key costs nothing: what most tests are about is what comes into it.
+pub fn put_repository(stack: &Stack) {
+    static EMPTY: OnceLock<PathBuf> = OnceLock::new();
+    let run = |command: &mut Command| {
+        let done = command.output().expect("it runs");
+        assert!(done.status.success(), "{command:?}: {done:?}");
+    };
+    let there = repository(stack, SERVER);
+    let empty = EMPTY.get_or_init(|| {
+        let empty = PathBuf::from(stack.text("/dir")).join("empty-repository");
+        std::fs::remove_dir_all(&empty).ok();
+        let password = there.parent().and_then(Path::parent).expect("above");
+        let password = password.join("backup-password");
+        let mut init = Command::new("/usr/bin/restic");
+        init.args(["--no-cache", "init", "--password-file"])
+            .arg(&password);
+        run(init.arg("-r").arg(&empty));
+        kolga_tests::cheap_key::cheapen(&empty, &password);
+        empty
+    });
+    run(Command::new("/bin/cp").arg("-a").arg(empty).arg(&there));
+    let user = stack.text("/user");
+    run(Command::new("/bin/chown")
+        .arg("-R")
+        .arg(format!("{user}:"))
+        .arg(&there));
+}
+
 impl Scene {
     /// On a spoke that keeps no trash.
     pub async fn new(name: &str) -> Self {
@@ -32,9 +61,21 @@ impl Scene {
     pub async fn with_trash(name: &str, days: i64) -> Self {
         let stack = Stack::load();
         clear(&stack, SERVER).await;
+        put_repository(&stack);
         Self::on(
             name,
             stack.with_setting(SERVER, "trash", "keep_days", days.into()),
+        )
+        .await
+    }
+
+    /// On one that has no repository yet.
+    pub async fn without_repository(name: &str) -> Self {
+        let stack = Stack::load();
+        clear(&stack, SERVER).await;
+        Self::on(
+            name,
+            stack.with_setting(SERVER, "trash", "keep_days", 0.into()),
         )
         .await
     }

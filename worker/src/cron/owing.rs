@@ -9,7 +9,7 @@ use crate::run::Turn;
 use crate::spoke::Spoke;
 
 /// Seconds until the first try, and between two at most.
-const FIRST: u64 = 5;
+const FIRST: u64 = 2;
 const LONGEST: u64 = 3600;
 
 /// When it is tried next.
@@ -117,7 +117,7 @@ mod tests {
             assert!(owing.is_due(now) && !owing.is_due(now));
             pauses.push(pause);
         }
-        assert_eq!((pauses[0], pauses[1], pauses[11]), (5, 10, 3600));
+        assert_eq!((pauses[0], pauses[1], pauses[11]), (2, 4, 3600));
         owing.postpone(now + 60);
         assert_eq!(owing.pause(now), Some(60), "the backups were in use");
         owing.know(true, now - 100_000);
@@ -125,6 +125,6 @@ mod tests {
         assert!(pause <= 3600, "the clock was set back: {pause}");
         owing.know(false, now);
         owing.know(true, now);
-        assert_eq!(owing.pause(now), Some(5), "begins anew");
+        assert_eq!(owing.pause(now), Some(2), "begins anew");
     }
 }

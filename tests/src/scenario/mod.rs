@@ -438,6 +438,8 @@ impl Scenario {
             (Kind::SiteEnable | Kind::SiteDisable, Some("wordpress")) => &["swap_vhost"],
             // As a WordPress, with folders of other names.
             (Kind::SiteDelete, Some("mediawiki")) => &["trash_site"],
+            // As a plain PHP's, with links into a platform.
+            (Kind::SiteVerify, Some("wordpress")) => &["mend_site"],
             (Kind::SiteVerify, Some(ON_POSTGRESQL)) => &["mend_database_user"],
             (Kind::SiteMigrate, Some(ON_POSTGRESQL)) => &[
                 "close_database",

@@ -20,6 +20,9 @@ pub(super) async fn checks(cx: &Cx, service: Service<'_>, probing: bool) -> Vec<
         title,
         version.map(|version| format!("version {version}")),
     )];
+    if let (true, Service::Postgresql(it)) = (reached, service) {
+        checks.push(check("PostgreSQL programs", it.programs().await));
+    }
     if reached && probing {
         let rights = probe(cx, service).await;
         checks.push(check(
@@ -72,6 +75,11 @@ async fn make(service: Service<'_>, name: &DatabaseName, owner: &str) -> anyhow:
         "PostgreSQL makes a role and a database and does not let the one into the other: its pg_hba.conf needs a line for \
          the group of sites' roles, with scram-sha-256 (docs/OPERATIONS.md)"
     );
+    if let Service::Postgresql(it) = service {
+        // It asks for functions that an older release of deploy/postgresql.sql does not have.
+        let why = it.why_not_mend(name, owner).await?;
+        anyhow::ensure!(why.is_none(), "PostgreSQL would not mend them: {why:?}");
+    }
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use kolga_protocol::fault;
 use kolga_protocol::names::DatabaseName;
 use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 
 use super::quote::{pass_line, value};
 use super::{Postgresql, connect_as};
@@ -56,6 +57,14 @@ impl Postgresql {
                 .map(|these| format!("--exclude-table-data=*.{}", these.as_str())),
         );
         dump_by(cx, way, told, folder, file).await
+    }
+
+    /// Which programs there are that dump and import.
+    ///
+    /// # Errors
+    /// When the server's are newer, or it cannot be asked.
+    pub async fn programs(&self) -> anyhow::Result<String> {
+        programs_fit(&mut self.connect().await?).await
     }
 
     /// Imports a dump of a folder of the worker's own into an empty database, as the role of the same name.
@@ -174,9 +183,24 @@ pub(super) async fn dump_by(
     done
 }
 
-/// Of which version the programs are; `None` where they are in no place of Debian's.
-pub(super) fn programs_version() -> Option<u32> {
-    newest("pg_dump").map(|(version, _)| version)
+/// Of which version the programs are that dump and import; those of an older one than the server refuse to.
+///
+/// # Errors
+/// When they are older, or the server cannot be asked.
+pub(super) async fn programs_fit(connection: &mut PgConnection) -> anyhow::Result<String> {
+    let server: i32 =
+        sqlx::query_scalar("SELECT current_setting('server_version_num')::int / 10000")
+            .fetch_one(connection)
+            .await?;
+    let Some((programs, _)) = newest("pg_dump") else {
+        return Ok("pg_dump is in /usr/bin".to_owned());
+    };
+    anyhow::ensure!(
+        i64::from(programs) >= i64::from(server),
+        "PostgreSQL is of version {server}, and its programs here are of {programs}, which cannot dump it: install \
+         postgresql-client-{server}"
+    );
+    Ok(format!("pg_dump of version {programs}"))
 }
 
 /// A program of PostgreSQL's, of the newest version that is there: it understands the dumps and the servers of all before.

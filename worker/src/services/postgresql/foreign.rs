@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use super::dump::{Way, dump_by, programs_version};
+use super::dump::{Way, dump_by, programs_fit};
 use super::quote::foreign_identifier;
 use super::server::Server;
 use super::{Postgresql, code_of, connect_as};
@@ -221,6 +221,11 @@ impl Postgresql {
         for name in [user, database] {
             foreign_identifier(name)?;
         }
+        // Both mean something in what is said at a login (RFC 5802), and sqlx does not escape them there.
+        anyhow::ensure!(
+            !user.contains([',', '=']),
+            "the name of its database's user, {user:?}, has a comma or an equals sign, with which the worker cannot log in"
+        );
         let options = self.server.site_options().username(user);
         let options = options.password(account.password.expose());
         match connect_as(&options.database(database)).await {
@@ -239,18 +244,14 @@ impl Postgresql {
 
 /// What of the database as a whole is in the way.
 async fn refused(inside: &mut PgConnection) -> anyhow::Result<Vec<String>> {
-    let (version, encoding): (i32, String) = sqlx::query_as(
-        "SELECT current_setting('server_version_num')::int / 10000, pg_encoding_to_char(encoding)::text
-           FROM pg_database WHERE datname = current_database()",
+    let encoding: String = sqlx::query_scalar(
+        "SELECT pg_encoding_to_char(encoding)::text FROM pg_database WHERE datname = current_database()",
     )
-    .fetch_one(inside)
+    .fetch_one(&mut *inside)
     .await?;
     let mut found = Vec::new();
-    let programs = programs_version();
-    if let Some(programs) = programs.filter(|programs| i64::from(*programs) < i64::from(version)) {
-        found.push(format!(
-            "PostgreSQL is of version {version}, and its programs here of {programs}: install postgresql-client-{version}"
-        ));
+    if let Err(error) = programs_fit(inside).await {
+        found.push(format!("{error:#}"));
     }
     if encoding == "SQL_ASCII" {
         found.push(

@@ -6,8 +6,8 @@ use sqlx::Connection as _;
 
 use super::{Postgresql, code_of, connect_as};
 
-/// `insufficient_privilege`: it may not CONNECT.
-const NOT_FOR_US: &str = "42501";
+/// `insufficient_privilege` and `invalid_authorization_specification`: it may not CONNECT, or no line of pg_hba.conf lets it.
+const NOT_FOR_US: [&str; 2] = ["42501", "28000"];
 
 /// Things of all sorts that have an owner and are a part of nothing else, but for those that came with the server.
 const OF_OTHERS: &str = "
@@ -42,7 +42,9 @@ impl Postgresql {
         let options = self.options()?.database(name.as_str());
         let mut inside = match connect_as(&options).await {
             Ok(connection) => connection,
-            Err(error) if code_of(&error).as_deref() == Some(NOT_FOR_US) => return Ok(None),
+            Err(error) if code_of(&error).is_some_and(|code| NOT_FOR_US.contains(&&*code)) => {
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         };
         let count = sqlx::query_scalar(OF_OTHERS)

@@ -192,7 +192,7 @@ async fn users_and_passwords_of_any_letters_get_in_by_every_way_and_no_other_doe
     for number in 0..8 {
         let user = letters
             .odd(63)
-            .replace(['\t', '\u{202e}', '\u{1f4a3}'], " ");
+            .replace(['\t', ',', '=', '\u{202e}', '\u{1f4a3}'], " ");
         // Letters that no name of whoever logs in may have (RFC 4013) are refused before anything is asked.
         // Others have several spellings, of which each end takes another (RFC 4013).
         let password = letters.of("[!-~]{1,30}|[:\\\\'\" ]{1,12}");
@@ -233,8 +233,19 @@ async fn users_and_passwords_of_any_letters_get_in_by_every_way_and_no_other_doe
             run(&mut administrator, &statement).await.expect(&statement);
         }
     }
-    // The server would cut it, and let another in.
-    let long = Account::new("d".repeat(64), "u".to_owned(), "p".to_owned()).expect("an account");
-    let refused = server.look_into(&long).await.expect_err("too long");
-    assert!(format!("{refused:#}").contains("63 bytes"), "{refused:#}");
+    for (database, user, said) in [
+        // The server would cut it, and let another in.
+        ("d".repeat(64), "u".to_owned(), "63 bytes"),
+        ("d".to_owned(), "u".repeat(64), "63 bytes"),
+        // They would end a part of what is said at a login.
+        (
+            "d".to_owned(),
+            "u,r=x".to_owned(),
+            "a comma or an equals sign",
+        ),
+    ] {
+        let account = Account::new(database, user, "p".to_owned()).expect("an account");
+        let refused = server.look_into(&account).await.expect_err("refused");
+        assert!(format!("{refused:#}").contains(said), "{refused:#}");
+    }
 }

@@ -61,11 +61,13 @@ machine_bring() {
 VIRTUAL_PORT=47722
 
 machine_start() {
-    local name="$1" folder="$MACHINES/machines"
+    local name="$1" folder="$MACHINES/machines" accel=(-accel "tcg,thread=multi" -cpu max)
+    # A virtual machine in one may have /dev/kvm and no such processor.
+    ! grep -qE '^flags.* (vmx|svm)( |$)' /proc/cpuinfo || accel=(-accel kvm -accel tcg -cpu host)
     mkdir -p "$CGROUP/virtual"
     # shellcheck disable=SC2016 # expanded by the child
     setsid bash -c 'echo 0 >"$1/cgroup.procs"; shift; exec qemu-system-x86_64 "$@"' machine "$CGROUP/virtual" \
-        -accel kvm -accel tcg -cpu max,-arch-capabilities -smp 2 -m 3072 -nographic -nodefaults -serial stdio \
+        "${accel[@]}" -smp 2 -m 3072 -nographic -nodefaults -serial stdio \
         -kernel "$folder/vmlinuz" -initrd "$folder/initrd.img" -append 'root=/dev/vda rw console=ttyS0 quiet' \
         -drive "file=$folder/disk,if=virtio,format=raw,cache=writeback" \
         -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$VIRTUAL_PORT-:22" -device virtio-net-pci,netdev=net,addr=3 \

@@ -91,9 +91,6 @@ machines_disk() {
 }
 
 SPOKES=(web1 web2)
-# How much longer everything takes than on a machine of its own.
-# shellcheck disable=SC2034 # of lib/try_faults.sh
-SLOW=1
 
 # machines_all KOLGA KOLGA_WORKER: makes and boots them, with the programs.
 machines_all() {

@@ -35,7 +35,15 @@ impl Step for OverlayPlatform {
         for overlay in rules.iter().flat_map(|rules| &rules.overlay) {
             let path: &Path = overlay.path.as_ref();
             let folder = match path.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => code.dir(parent)?,
+                Some(parent) if !parent.as_os_str().is_empty() => {
+                    code.dir(parent).with_context(|| {
+                        let name = &self.profile.manifest.name;
+                        format!(
+                            "the source is no {name}: it has no folder {}",
+                            parent.display()
+                        )
+                    })?
+                }
                 _ => code.clone(),
             };
             let file = path.file_name().context("a place has a last part")?;

@@ -108,8 +108,7 @@ async fn chaos(system: &Arc<System>, arguments: &Arguments) -> anyhow::Result<bo
     println!();
     let mut random = Random::new(seed);
     let ledger = Arc::new(Ledger::default());
-    load::prepare(system).await?;
-    moves::prepare(system).await?;
+    tokio::try_join!(load::prepare(system), moves::prepare(system))?;
     let moves = moves::Tally::default();
     let load = Load::start(system, &ledger, &mut random, &moves);
     let began = Instant::now();

@@ -72,10 +72,11 @@ pub async fn prepare(system: &System) -> anyhow::Result<()> {
         );
         Ok(())
     };
-    for (host, profile) in MOVERS {
+    let sites = MOVERS.map(|(host, profile)| {
         let site = json!({"host": host, "server": FIRST, "profile": profile});
-        done("/v1/sites", site).await?;
-    }
+        done("/v1/sites", site)
+    });
+    futures_util::future::try_join_all(sites).await?;
     let (host, _) = MOVERS[0];
     let backup = json!({"kind": "site.backup", "params": {}});
     done(&format!("/v1/sites/{host}/tasks"), backup).await?;

@@ -163,12 +163,22 @@ async fn server_of(scene: &Scene, host: &str) -> String {
     site["server"].as_str().expect("a name").to_owned()
 }
 
+/// The hub is started again, and counts a server as silent after so many seconds.
+async fn has_patience(scene: &mut Scene, seconds: u32) {
+    scene.hub.kill();
+    scene.hub.set_silent_seconds(seconds);
+    scene.hub.start_again().await;
+}
+
 /// The server that was to have the site is gone: in its middle; and past its point of no return, so that it has the site when
 /// it turns out not to be gone for good.
 async fn give_up(scene: &mut Scene, host: &str) {
     let on = server_of(scene, host).await;
     let (to, at) = (other(&on), usize::from(on == FROM));
     for (point, late) in [("restic:restored", false), ("finish:clear_stage", true)] {
+        if late {
+            has_patience(scene, 60).await;
+        }
         scene.hands[at].give(&format!("kill@{point}"));
         let path = scene.asks(host, to).await;
         until(&format!("killed at {point}"), FIRED, async || {
@@ -176,10 +186,8 @@ async fn give_up(scene: &mut Scene, host: &str) {
         })
         .await;
         scene.hands[at].calm();
-        // From here on three seconds without a word are long.
-        scene.hub.kill();
-        scene.hub.set_silent_seconds(3);
-        scene.hub.start_again().await;
+        // From here on two seconds without a word are long.
+        has_patience(scene, 2).await;
         let cancel = format!("{path}/cancel");
         let gone = json!({"target_is_gone": true});
         until_every(HUB, "the server counts as silent", FIRED, async || {
@@ -209,9 +217,6 @@ async fn give_up(scene: &mut Scene, host: &str) {
             (!left && tasks.all(|task| task["finished"] == true)).then_some(())
         })
         .await;
-        scene.hub.kill();
-        scene.hub.set_silent_seconds(60);
-        scene.hub.start_again().await;
         scene.is_only_on(&on, host, HEALTHY).await;
         println!("given up when it was killed at {point}: the site is on {on}");
     }

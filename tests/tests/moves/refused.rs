@@ -294,14 +294,6 @@ async fn missing(scene: &mut Scene, profile: &std::path::Path, refusals: &mut Re
     drop(disk);
     with_profile(&whole, TO);
 
-    scene
-        .restart_with(1, |_| whole.without(TO, &["pools"]))
-        .await;
-    let mut both = Both::new(&scene.stack);
-    let before = both.rest().await;
-    refusals.by_the_other(scene, &[(POOLED, "pools")]).await;
-    both.is_as(&before).await;
-
     // The only pool that there is is another site's.
     let one = whole.clone();
     scene.restart_with(1, |_| one.with_one_pool(TO)).await;
@@ -314,12 +306,11 @@ async fn missing(scene: &mut Scene, profile: &std::path::Path, refusals: &mut Re
     both.is_as(&before).await;
     scene.hub.succeeds(&scene.hub.delete(other).await).await;
 
-    // A server with backups of its own.
+    // A server with backups of its own, and without any pool.
     let own = Stack::load().with_setting(TO, "trash", "keep_days", 14.into());
-    scene.restart_with(1, |_| own).await;
+    scene.restart_with(1, |_| own.without(TO, &["pools"])).await;
     let before = both.rest().await;
-    refusals
-        .by_the_other(scene, &[(STATIC, "repository")])
-        .await;
+    let all = [(STATIC, "repository"), (POOLED, "[pools]")];
+    refusals.by_the_other(scene, &all).await;
     both.is_as(&before).await;
 }

@@ -776,6 +776,7 @@ async fn what_bears_the_name_of_a_sites_is_refused_and_stays_and_so_is_a_profile
 
 /// The server's pg_hba.conf, for as long as this is there.
 struct Lines {
+    stack: Stack,
     file: PathBuf,
     was: String,
 }
@@ -784,29 +785,52 @@ impl Lines {
     fn new(stack: &Stack) -> Self {
         let file = PathBuf::from(stack.text("/dir")).join("postgres/data/pg_hba.conf");
         let was = std::fs::read_to_string(&file).expect("read");
-        Self { file, was }
+        Self {
+            stack: stack.clone(),
+            file,
+            was,
+        }
+    }
+
+    /// By a rename, since the server may read them at any moment.
+    fn write(&self, lines: &str) {
+        let aside = self.file.with_extension("new");
+        std::fs::write(&aside, lines).expect("written");
+        self.stack.give(&aside);
+        std::fs::rename(aside, &self.file).expect("in its place");
     }
 
     /// Those of docs/OPERATIONS.md for a spoke at this address, and for the test itself.
-    async fn put(&self, stack: &Stack, spoke: &str) {
-        let lines = format!(
+    async fn put(&self, spoke: &str) {
+        self.write(&format!(
             "local all all reject\nhost all kolga 127.0.0.1/32 scram-sha-256\n\
              host all kolga-remote 127.0.0.1/32 scram-sha-256\nhost sameuser +kolga-remote_sites {spoke} scram-sha-256\n"
-        );
-        std::fs::write(&self.file, lines).expect("written");
-        self.read_anew(stack).await;
+        ));
+        self.read_anew().await;
     }
 
-    async fn read_anew(&self, stack: &Stack) {
-        let mut server = postgresql(stack, "postgres").await;
+    async fn read_anew(&self) {
+        let mut server = postgresql(&self.stack, "postgres").await;
         let asked = "SELECT pg_reload_conf()";
         server.execute(asked).await.expect("it reads its lines");
+    }
+
+    /// Those that were there, which let the site in.
+    async fn back(self, site: &PgConnectOptions) {
+        self.write(&self.was);
+        self.read_anew().await;
+        until(
+            "the lines are as before",
+            Duration::from_secs(10),
+            async || site.connect().await.ok().map(drop),
+        )
+        .await;
     }
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        std::fs::write(&self.file, &self.was).expect("as it was");
+        self.write(&self.was);
     }
 }
 
@@ -815,7 +839,7 @@ impl Drop for Lines {
 async fn a_postgresql_on_another_machine_serves_the_sites_of_its_own_spoke_and_of_no_other() {
     let scene = Scene::new(|stack| stack.with_remote_database(SERVER)).await;
     let lines = Lines::new(&scene.stack);
-    lines.put(&scene.stack, "127.0.0.1/32").await;
+    lines.put("127.0.0.1/32").await;
     let check = || {
         let checked = command(&scene.stack, SERVER, &["check"]);
         String::from_utf8_lossy(&checked.stdout).into_owned()
@@ -877,7 +901,7 @@ async fn a_postgresql_on_another_machine_serves_the_sites_of_its_own_spoke_and_o
     }
 
     // The lines are for another address than the spoke's: it is said, and nothing is changed for that.
-    lines.put(&scene.stack, "10.9.9.9/32").await;
+    lines.put("10.9.9.9/32").await;
     until("the lines are read", Duration::from_secs(10), async || {
         scene.way(new).connect().await.is_err().then_some(())
     })
@@ -892,8 +916,6 @@ async fn a_postgresql_on_another_machine_serves_the_sites_of_its_own_spoke_and_o
     let told = scene.hub.log(&task).await.join("\n");
     assert!(told.contains("its pg_hba.conf needs a line"), "{told}");
     assert_eq!(scene.standing(second).await, before);
-    let stack = scene.stack.clone();
-    drop(lines);
-    Lines::new(&stack).read_anew(&stack).await;
+    lines.back(&scene.way(new)).await;
     scene.end(&[new]).await;
 }

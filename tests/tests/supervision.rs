@@ -352,7 +352,8 @@ impl Times {
 #[ignore = "needs the stack: run deploy/test"]
 async fn heartbeats_and_the_watchdog_stay_alive_on_a_machine_with_load_50() {
     const WATCHDOG: Duration = Duration::from_secs(16);
-    const LASTS: Duration = Duration::from_secs(45);
+    // Longer than one heartbeat may stay away.
+    const LASTS: Duration = Duration::from_secs(30);
     let stack = Stack::load();
     clear(&stack, SERVER).await;
     let hub = Hub::with_servers(&stack, &Settings::default(), &[SERVER]).await;
@@ -406,7 +407,7 @@ async fn heartbeats_and_the_watchdog_stay_alive_on_a_machine_with_load_50() {
         most_running >= 50,
         "the machine was not busy: {most_running}"
     );
-    assert!(beats >= 2 && longest_beat < Duration::from_secs(25));
+    assert!(beats >= 1 && longest_beat < Duration::from_secs(25));
     assert!(pings >= 2 && longest_ping < WATCHDOG);
     let ping = hub.task(SERVER, "ping", json!({})).await;
     hub.succeeds(&ping).await;

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use sqlx::{AssertSqlSafe, Executor as _};
 
-use super::{PROFILES, SERVER, Scenario, needs, plain};
+use super::{PROFILES, SERVER, Scenario, needs, plain, platform};
 use crate::stack::Stack;
 use crate::world::{maria, postgresql, reload_web};
 
@@ -35,7 +35,10 @@ pub(super) async fn disturb(scenario: Scenario, stack: &Stack) {
         let first = std::fs::read_dir(&folder).expect("there").flatten().next();
         std::fs::remove_file(first.expect("it has one").path()).expect("a link");
         let folder_of_ours = std::fs::metadata(&folder).expect("there");
-        let platform = stack.spoke(SERVER, "platforms").join("wp/code");
+        let platform = stack
+            .spoke(SERVER, "platforms")
+            .join(platform::shared(profile))
+            .join("code");
         let (at, gone) = (folder.join("gone"), platform.join(&link.to).join("gone"));
         std::os::unix::fs::symlink(gone, &at).expect("a link that leads nowhere");
         let (uid, gid) = (folder_of_ours.uid(), folder_of_ours.gid());

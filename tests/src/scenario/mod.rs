@@ -2,6 +2,7 @@
 //! cannot be forgotten. How to make the world ready for one, how to ask for it, and how to tidy up after it.
 
 pub(crate) mod backups;
+pub mod brought;
 pub mod certificates;
 mod drift;
 pub mod foreign;
@@ -215,7 +216,7 @@ impl Scenario {
             platform::for_sites(hub, stack, self.profile.expect("a profile")).await;
         }
         if self.kind == Kind::SiteMigrate && self.platform().is_some() {
-            platform::next(hub, stack).await;
+            platform::next(hub, stack, self.profile.expect("a profile")).await;
         }
         if self.copies_a_stranger() && self.platform().is_some() {
             self.install(hub).await;
@@ -588,10 +589,10 @@ impl Scenario {
     }
 }
 
-/// The built-in profiles with the code that they need: Drupal is in no package that tests could be run with.
+/// The built-in profiles whose code every machine can have.
 fn tried_profiles() -> Vec<&'static str> {
     let all = kolga_worker::profile::built_in_names().into_iter();
-    all.filter(|name| !name.starts_with("drupal")).collect()
+    all.filter(|name| !brought::is_brought(name)).collect()
 }
 
 /// The built-in profiles.
@@ -599,6 +600,10 @@ static PROFILES: LazyLock<Profiles> = LazyLock::new(|| Profiles::load(&[]));
 
 /// A command that the profile offers.
 fn command(profile: &str) -> Option<String> {
+    if brought::is_brought(profile) {
+        // Others empty caches, and then each page says so in its links.
+        return Some("maintenance_off".to_owned());
+    }
     let profile = PROFILES.get(&profile.parse().expect("a name"));
     let commands = &profile.expect("a built-in profile").manifest.commands;
     commands.keys().next().map(ToString::to_string)

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::brought::{self, is_brought};
 use crate::hub::{Hub, Request};
 use crate::scenario::SERVER;
 use crate::stack::Stack;
@@ -181,16 +182,21 @@ pub async fn build_platform(hub: &Hub) {
 pub(super) async fn for_sites(hub: &Hub, stack: &Stack, profile: &str) {
     match profile {
         "mediawiki" => build_wiki_platform(hub, stack).await,
+        _ if is_brought(profile) => build_once(hub, profile, &brought::code(stack)).await,
         _ => build_platform(hub).await,
     }
 }
 
-/// The platform to which sites on WordPress's move.
-pub(super) const NEXT: &str = "wp-next";
+/// The platform to which sites move.
+pub(super) const NEXT: &str = "next";
 
-/// Builds it, unless it is there: the same code, which wants tables of a later version.
-pub(super) async fn next(hub: &Hub, stack: &Stack) {
-    build_once_as(hub, NEXT, "wordpress", &newer_wordpress(stack)).await;
+/// Builds it, unless it is there: the same WordPress, which wants tables of a later version, or what was brought.
+pub(super) async fn next(hub: &Hub, stack: &Stack, profile: &str) {
+    let source = match is_brought(profile) {
+        true => brought::next(stack),
+        false => newer_wordpress(stack),
+    };
+    build_once_as(hub, NEXT, profile, &source).await;
 }
 
 /// A plugin that Debian's WordPress brings.
@@ -293,6 +299,7 @@ async fn build_once_as(hub: &Hub, name: &str, profile: &str, source: &str) {
 pub(super) fn shared(profile: &str) -> &'static str {
     match profile {
         "mediawiki" => "mw",
+        _ if is_brought(profile) => "brought",
         _ => "wp",
     }
 }

@@ -21,6 +21,9 @@ const OWN: &[&str] = &[
     "nginx.lock",
 ];
 
+/// A folder into which Drupal's PHP writes with a visit what it makes of templates: it is looked at, and not what is in it.
+const VISITS: &str = "private/php";
+
 /// What a file's hash was when it was this one: the kernel changes the last of these with every write, and
 /// nobody can set it back.
 type Identity = (u64, u64, u64, i64, i64, i64, i64);
@@ -81,7 +84,7 @@ fn look(world: &mut World, hashes: &mut Hashes, path: &Path) -> std::io::Result<
         String::new()
     };
     world.note(format!("file {}", path.display()), shape, content);
-    if kind.is_dir() {
+    if kind.is_dir() && !path.ends_with(VISITS) {
         for entry in std::fs::read_dir(path)? {
             note(world, hashes, &entry?.path());
         }

@@ -86,11 +86,25 @@ async fn answer(client: &reqwest::Client, url: &str, host: &str) -> (String, Str
         Ok(answer) => {
             let status = answer.status().as_u16().to_string();
             let body = answer.bytes().await.unwrap_or_default();
-            let hash = Sha256::digest(&body);
+            let hash = Sha256::digest(without_nonces(&String::from_utf8_lossy(&body)));
             let hash = hash.iter().take(8).map(|byte| format!("{byte:02x}"));
             (status, hash.collect())
         }
         Err(error) if error.is_connect() => ("refused".to_owned(), String::new()),
         Err(_) => ("closed".to_owned(), String::new()),
     }
+}
+
+/// A page without what Drupal makes up anew each time that it is shown: of each form, and of the theme for scripts.
+fn without_nonces(page: &str) -> String {
+    let mut page = page.to_owned();
+    for leads in ["value=\"form-", "\"theme_token\":\""] {
+        let mut parts = page.split(leads);
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            text.push_str(part.trim_start_matches(|c: char| c != '"'));
+        }
+        page = text;
+    }
+    page
 }

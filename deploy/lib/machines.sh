@@ -160,6 +160,8 @@ machine_start() {
     setsid bash -c '
         cgroup="$1" network="$2"; shift 2
         echo 0 >"$cgroup/cgroup.procs"
+        # A machine is no nicer for being started by somebody who is.
+        renice -n 0 -p $$ >/dev/null
         # 133 is a reboot, which nspawn leaves to whoever has started it.
         while nsenter "--net=$network" env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn "$@"; [ $? -eq 133 ]; do :; done
         ' machine "$CGROUP/$name" "/run/netns/$MACHINES_ID" \

@@ -547,6 +547,10 @@ impl Scenario {
         if self.is_on_postgresql() {
             options["database"] = "postgresql".into();
         }
+        if self.profile.is_some_and(brought::is_brought) {
+            // The steps are the same, and what Drupal does within one is much.
+            options["install_profile"] = "minimal".into();
+        }
         let body = json!({
             "host": self.host(), "server": SERVER, "profile": self.profile.map(plain),
             "platform": self.platform(), "aliases": [], "options": options,

@@ -46,13 +46,13 @@ async fn what_floods_forks_or_never_ends_is_bounded_and_nothing_of_it_stays() {
     assert!((100_000..4 * 1024 * 1024).contains(&bytes), "{bytes}");
     let shown = scene.run("fork", json!({})).await;
     assert_eq!(shown["state"], "succeeded", "{shown:#}");
-    nothing_differs("forks", &before, &scene.world().await);
+    scene.nothing_differs("forks", &before).await;
     let shown = scene.run("endless", json!({})).await;
     assert!(
         said(&shown).contains("took longer than the 2 s"),
         "{shown:#}"
     );
-    nothing_differs("endless", &before, &scene.world().await);
+    scene.nothing_differs("endless", &before).await;
     // Alone unless it says otherwise: two at once would not get the lock both.
     for (recipe, what) in [("slow", "one by one"), ("meet", "side by side")] {
         let tasks = [

@@ -44,7 +44,7 @@ async fn failing_or_killed_at_each_step_and_again_while_it_is_undone_a_recipe_le
             let shown = scene.run("renew", json!({})).await;
             assert_eq!(shown["state"], "failed", "{order}: {shown:#}");
             failed += scene.hand.failed();
-            nothing_differs(&order, &before, &scene.world().await);
+            scene.nothing_differs(&order, &before).await;
         }
     }
     // Before a step is done, after it, and then again after that was undone.
@@ -73,7 +73,7 @@ async fn failing_or_killed_at_each_step_and_again_while_it_is_undone_a_recipe_le
             "{first} {second:?}: {shown:#}"
         );
         let what = format!("{first} {second:?}");
-        nothing_differs(&what, &before, &scene.world().await);
+        scene.nothing_differs(&what, &before).await;
     }
     // An undo that fails: stuck, and nothing else of it happens until somebody says so.
     scene
@@ -88,7 +88,7 @@ async fn failing_or_killed_at_each_step_and_again_while_it_is_undone_a_recipe_le
     let told = command(&scene.stack, SERVER, &["journal", "retry-undo", &task]);
     assert!(told.status.success(), "{told:?}");
     assert_eq!(scene.hub.ended(&task).await["state"], "failed");
-    nothing_differs("a failing undo", &before, &scene.world().await);
+    scene.nothing_differs("a failing undo", &before).await;
     // Past the point of no return it only goes forward.
     let order = "kill@recipe_did:destroy";
     scene.hand.give(order);

@@ -11,7 +11,7 @@ use kolga_tests::scenario::SERVER;
 use kolga_tests::stack::Stack;
 use kolga_tests::wait::until;
 use kolga_tests::worker::Worker;
-use kolga_tests::world::{World, clear};
+use kolga_tests::world::{Watcher, World, clear};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -116,6 +116,15 @@ impl Scene {
         World::of(&self.stack, SERVER, &[HOST]).await
     }
 
+    /// What a program has open for a moment longer may close meanwhile.
+    pub async fn nothing_differs(&self, what: &str, before: &World) {
+        self.worker.rests().await;
+        let mut watcher = Watcher::new(&self.stack, SERVER, &[HOST]);
+        let (_, left) = watcher.settle(|now| before.compare(now)).await;
+        let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+        assert!(left.is_empty(), "{what}:\n{}", left.join("\n"));
+    }
+
     pub async fn dies(&mut self, order: &str) {
         let status = self.worker.end(SOON).await;
         assert!(self.worker.was_killed(), "{order} never fired: {status}");
@@ -159,9 +168,4 @@ pub fn said(shown: &Value) -> String {
         .as_str()
         .unwrap_or_default()
         .to_owned()
-}
-
-pub fn nothing_differs(what: &str, before: &World, after: &World) {
-    let left = before.difference(after);
-    assert!(left.is_empty(), "{what}:\n{}", left.join("\n"));
 }

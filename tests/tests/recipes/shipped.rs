@@ -97,7 +97,7 @@ async fn the_shipped_recipes_do_what_they_say_and_no_link_leads_them_out_of_thei
     ]);
     assert!(off.status.success(), "{off:?}");
     assert_eq!(page().await.0, 404);
-    nothing_differs("on and off", &before, &scene.world().await);
+    scene.nothing_differs("on and off", &before).await;
 
     let listed = scene.cli(&["recipe", "list", "--on", SERVER, "--json"]);
     let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
@@ -147,7 +147,7 @@ async fn the_shipped_recipes_do_what_they_say_and_no_link_leads_them_out_of_thei
     let shown = scene.run("notice-on", json!({"site": HOST})).await;
     assert_eq!(shown["state"], "failed", "{shown:#}");
     assert!(said(&shown).contains("Permission denied"), "{shown:#}");
-    nothing_differs("a link", &before, &scene.world().await);
+    scene.nothing_differs("a link", &before).await;
     std::fs::remove_file(&docroot).expect("the link");
     std::fs::rename(docroot.with_extension("kept"), &docroot).expect("moved back");
 

@@ -111,6 +111,6 @@ async fn what_a_recipe_is_told_stays_one_argument_or_is_refused_at_the_border() 
             "nothing was begun: {shown:#}"
         );
     }
-    nothing_differs("told", &before, &scene.world().await);
+    scene.nothing_differs("told", &before).await;
     scene.end().await;
 }

@@ -1,5 +1,7 @@
 //! The tasks of Drupal's sites, broken in every way that there is, as `crash` does with those whose code a package has.
 //!
+//! Not its commands: what one has done stays, and each of Drupal's changes what a page says.
+//!
 //! `deploy/drupal` brings up services and runs this, with the code that it was given; it is no part of `deploy/test`.
 
 use kolga_protocol::task::Kind;
@@ -34,7 +36,6 @@ tests! {
     site_enable = SiteEnable;
     site_disable = SiteDisable;
     site_names = SiteNames;
-    site_run = SiteRun;
     site_login = SiteLogin;
     site_backup = SiteBackup;
     site_restore = SiteRestore;

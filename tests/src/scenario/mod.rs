@@ -458,6 +458,10 @@ impl Scenario {
     /// Whether its steps are to begin with a full disk: tasks that write, in a profile whose disks are small.
     #[must_use]
     pub fn meets_a_full_disk(self) -> bool {
+        if self.profile.is_some_and(brought::is_brought) {
+            // It would not fit.
+            return false;
+        }
         match self.kind {
             Kind::SiteInstall | Kind::SiteClone => self.profile == Some("php"),
             // One with another name, and one with another platform.
@@ -604,10 +608,6 @@ static PROFILES: LazyLock<Profiles> = LazyLock::new(|| Profiles::load(&[]));
 
 /// A command that the profile offers.
 fn command(profile: &str) -> Option<String> {
-    if brought::is_brought(profile) {
-        // Others empty caches, and then each page says so in its links.
-        return Some("maintenance_off".to_owned());
-    }
     let profile = PROFILES.get(&profile.parse().expect("a name"));
     let commands = &profile.expect("a built-in profile").manifest.commands;
     commands.keys().next().map(ToString::to_string)

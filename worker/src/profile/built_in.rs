@@ -7,6 +7,9 @@ pub fn built_in_names() -> Vec<&'static str> {
     BUILT_IN.iter().map(|(name, _)| *name).collect()
 }
 
+/// What every page for a login does of itself. Where the folders lie each has it as a link.
+const TOKEN: &str = include_str!("../../profiles/login.php");
+
 /// Each profile's name and its files by their path.
 pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
     (
@@ -52,6 +55,7 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
                 "platform/kolga_login.php",
                 include_str!("../../profiles/wordpress/platform/kolga_login.php"),
             ),
+            ("platform/kolga_token.php", TOKEN),
             (
                 "platform/wp-config.php",
                 include_str!("../../profiles/wordpress/platform/wp-config.php"),
@@ -101,6 +105,7 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
                 "platform/kolga_login.php",
                 include_str!("../../profiles/mediawiki/platform/kolga_login.php"),
             ),
+            ("platform/kolga_token.php", TOKEN),
             (
                 "platform/LocalSettings.php",
                 include_str!("../../profiles/mediawiki/platform/LocalSettings.php"),
@@ -146,6 +151,7 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
                 "platform/kolga_login.php",
                 include_str!("../../profiles/drupal7/platform/kolga_login.php"),
             ),
+            ("platform/kolga_token.php", TOKEN),
             (
                 "install.php",
                 include_str!("../../profiles/drupal7/install.php"),
@@ -204,6 +210,7 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
                 "platform/kolga_login.php",
                 include_str!("../../profiles/drupal/platform/kolga_login.php"),
             ),
+            ("platform/kolga_token.php", TOKEN),
             (
                 "platform/settings.php",
                 include_str!("../../profiles/drupal/platform/settings.php"),

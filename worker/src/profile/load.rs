@@ -215,9 +215,13 @@ mod tests {
     fn a_built_in_profile_is_right_where_it_lies_too_and_php_can_read_every_script_of_it() {
         let profiles = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
         let mut scripts = 0;
+        let built_in = Profiles::load(&[]);
         for name in crate::profile::built_in_names() {
             let folder = profiles.join(name);
             let profile = read(&folder).expect("it is right");
+            // No file of it is forgotten, and what several have in common is a link to the same.
+            let same = built_in.get(&profile.manifest.name).expect("it is there");
+            assert!(profile.files == same.files, "{name}");
             let overlay = profile.manifest.platform.iter();
             let overlay = overlay.flat_map(|it| &it.overlay).map(|it| &it.file);
             let named = profile.manifest.scripts();
@@ -234,6 +238,29 @@ mod tests {
         let broken = Folder::with("small", &[("profile.toml", "name = 1"), ("v.conf", "")]);
         let said = read(&broken.0.join("small")).expect_err("it is broken");
         assert!(format!("{said:#}").contains("profile.toml:1: "), "{said:#}");
+    }
+
+    #[test]
+    fn what_the_pages_for_a_login_share_does_nothing_when_somebody_asks_for_it() {
+        let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/login.php");
+        let ask = |code: &str| {
+            let mut php = std::process::Command::new("/usr/bin/php");
+            let said = php.args(["-d", "display_errors=stderr", "-r", code, "--"]);
+            let said = said.arg(&shared).output().expect("it runs");
+            assert!(said.status.success(), "{said:?}");
+            assert_eq!(String::from_utf8_lossy(&said.stderr), "");
+            String::from_utf8(said.stdout).expect("text")
+        };
+        // Neither a word nor a variable, and no function that could be an application's.
+        let code = "$before = get_defined_functions()['user']; require $argv[1]; \
+                    $new = array_diff(get_defined_functions()['user'], $before); \
+                    unset($before); echo implode(' ', $new);";
+        let functions = ask(code);
+        let ours = functions
+            .split(' ')
+            .filter(|it| it.starts_with("kolga_token_"));
+        assert_eq!(ours.count(), functions.split(' ').count(), "{functions}");
+        assert!(functions.contains("kolga_token_user"), "{functions}");
     }
 
     #[test]

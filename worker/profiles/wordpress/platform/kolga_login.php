@@ -1,70 +1,14 @@
 <?php
-// Put here by Kolga: one file for every site of the platform. Logs its reader in once, with the token behind the # of a
-// link that `kolga site login` has made. The token comes by POST and not in an address, which logs would keep. What the
-// site keeps of it is a hash, in a folder that nothing serves.
-$kolga_settings = isset($_SERVER['KOLGA_SETTINGS']) ? $_SERVER['KOLGA_SETTINGS'] : '';
-$kolga_nonce = base64_encode(random_bytes(12));
-header('Cache-Control: no-store');
-header('Referrer-Policy: no-referrer');
-header('X-Robots-Tag: noindex');
-header("Content-Security-Policy: default-src 'none'; script-src 'nonce-$kolga_nonce'; form-action 'self'; frame-ancestors 'none'");
-
-function kolga_refuse()
-{
-    http_response_code(403);
-    header('Content-Type: text/html; charset=utf-8');
-    echo '<!doctype html><html lang="en"><meta charset="utf-8"><title>Not logged in</title>'
-        . '<p>This link is good for nothing: it was used already, is too old, or is not whole.';
-    exit;
-}
-
-if ($_SERVER['REQUEST_METHOD'] !== 'POST') {
-    header('Content-Type: text/html; charset=utf-8');
-    ?>
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>Log in</title>
-<form id="kolga-login" method="post" action="kolga_login.php">
-<input type="hidden" name="token">
-<noscript>This page needs JavaScript to read the link.</noscript>
-</form>
-<script nonce="<?php echo $kolga_nonce; ?>">
-var form = document.getElementById('kolga-login');
-form.elements.token.value = location.hash.slice(1);
-history.replaceState(null, '', location.pathname);
-form.submit();
-</script>
-</html>
-    <?php
-    exit;
-}
-
-$kolga_token = isset($_POST['token']) ? $_POST['token'] : '';
-if (!is_string($kolga_token) || !preg_match('/^([0-9a-f-]{36}\.\d{1,10})\.[0-9A-Za-z]{43}$/D', $kolga_token, $kolga_found)) {
-    kolga_refuse();
-}
-$kolga_file = dirname($kolga_settings, 2) . '/login/' . $kolga_found[1];
-$kolga_kept = is_file($kolga_file) && !is_link($kolga_file) ? file_get_contents($kolga_file, false, null, 0, 4096) : '';
-$kolga_kept = json_decode($kolga_kept, true);
-if (!is_array($kolga_kept)) {
-    kolga_refuse();
-}
+// Put here by Kolga: one file for every site of the platform. Logs its reader in once, by a link that `kolga site login` has made;
+// kolga_token.php says when such a link is good.
+require __DIR__ . '/kolga_token.php';
+$kolga_asked = kolga_token_asked();
 
 require __DIR__ . '/wp-load.php';
 
-// A site that was copied, restored or moved has another database, and none of its links.
-$kolga_hash = hash('sha256', "kolga-login\n" . DB_NAME . "\n" . $kolga_token);
-if (!hash_equals((string) $kolga_kept['hash'], $kolga_hash) || time() > (int) $kolga_kept['until']) {
-    kolga_refuse();
-}
-// Of two who come at once, one removes the file.
-if (!@unlink($kolga_file)) {
-    kolga_refuse();
-}
-$kolga_user = get_user_by('login', $kolga_kept['user']);
+$kolga_user = get_user_by('login', kolga_token_user($kolga_asked, DB_NAME));
 if (!$kolga_user) {
-    kolga_refuse();
+    kolga_token_refuse();
 }
 wp_set_auth_cookie($kolga_user->ID, false);
 do_action('wp_login', $kolga_user->user_login, $kolga_user);

@@ -5,7 +5,9 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use kolga_tests::furnish::tree;
+use kolga_tests::hub::Request;
 use kolga_tests::scenario::SERVER;
+use kolga_tests::small_disks::SmallDisks;
 use kolga_tests::world::repository;
 use serde_json::{Value, json};
 
@@ -199,5 +201,37 @@ async fn what_is_extracted_is_the_site_byte_for_byte_and_lends_nobody_anything()
         let (status, answer) = scene.hub.request("POST", "/v1/tasks", Some(&wish)).await;
         assert_eq!(status, 400, "{hostile:?}: {answer}");
     }
+    scene.end(&[host]).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_backup_that_would_leave_out_what_is_mounted_in_a_site_is_refused_and_so_is_the_deletion()
+{
+    let scene = Scene::new("mounted").await;
+    let host = "mounted.kolga.test";
+    let folder = scene.install(host, "static").await;
+    let media = folder.join("docroot/more media");
+    std::fs::create_dir(&media).expect("a folder");
+    let uid = Some(scene.stack.uid());
+    std::os::unix::fs::chown(&media, uid, uid).expect("the worker's");
+    let disk = SmallDisks::over(media.clone(), 1);
+    std::fs::write(media.join("picture"), "a picture").expect("written");
+    let backup = scene.backup(host).await;
+    let deletion = Request::delete(&format!("/v1/sites/{host}"));
+    let deletion = scene.hub.ended(&scene.hub.ask(&deletion).await).await;
+    for ended in [backup, deletion] {
+        assert_eq!(ended["state"], "failed", "{ended:#}");
+        let told = ended["failure"]["message"].as_str().expect("a reason");
+        assert!(told.contains(&media.display().to_string()), "{told}");
+    }
+    assert!(media.join("picture").exists());
+    assert_eq!(
+        scene.hub.get(&format!("/v1/sites/{host}")).await["host"],
+        host
+    );
+    drop(disk);
+    let made = scene.backup(host).await;
+    assert_eq!(made["state"], "succeeded", "{made:#}");
     scene.end(&[host]).await;
 }

@@ -8,6 +8,7 @@
 mod acl;
 mod copy;
 mod look;
+mod mounts;
 mod owned;
 mod remove;
 mod settle;
@@ -29,6 +30,7 @@ use rustix::io::Errno;
 pub use acl::{Access, Rights};
 pub use copy::Copied;
 pub use look::{Identity, Kind, Looks};
+pub use mounts::mounted_below;
 pub use owned::MARK;
 pub use take_in::{Bounds, Choice, Taken, Weighed};
 pub use users::user_id;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stage_backup::{DUMP, MANIFEST};
 use crate::cx::Cx;
-use crate::files::MARK;
+use crate::files::{Dir, MARK, mounted_below};
 use crate::layout;
 use crate::process::was_stopped;
 use crate::services::database::Dumped;
@@ -98,8 +98,17 @@ impl MakeSnapshot {
         let sites = layout::sites(&cx.spoke.config)?;
         let host = self.site.host.as_str();
         let folder = sites.dir(host).context("there is nothing to back up")?;
-        // A file system made of two (overlay) may tell another device of a folder than of the files in it, and restic,
-        // which stays on one, would leave all of them out without a word.
+        self.one_file_system(&sites, &folder)?;
+        Ok(Record {
+            run: cx.run,
+            before: restic.mark(),
+        })
+    }
+
+    /// restic stays on the file system of the site's folder, and would leave out what is on another without a word.
+    fn one_file_system(&self, sites: &Dir, folder: &Dir) -> anyhow::Result<()> {
+        // One that is made of two (overlay) may tell another device of a folder than of the files in it.
+        let host = self.site.host.as_str();
         if let (Some(outer), Some(inner)) = (sites.identity(host)?, folder.identity(MARK)?) {
             anyhow::ensure!(
                 outer.dev == inner.dev,
@@ -109,10 +118,18 @@ impl MakeSnapshot {
                 sites.path().display()
             );
         }
-        Ok(Record {
-            run: cx.run,
-            before: restic.mark(),
-        })
+        let exclude = self.exclude()?;
+        let mounted = mounted_below(folder.path())?.into_iter();
+        let mut mounted = mounted.map(|place| self.site.folder.join(place));
+        let missed = mounted.find(|place| !exclude.iter().any(|it| place.starts_with(it)));
+        if let Some(missed) = missed {
+            anyhow::bail!(
+                "another file system is mounted at {}, and a backup would leave it out: unmount it, or name the place under \
+                 [backup] exclude in a profile of your own and keep it in another way",
+                missed.display()
+            );
+        }
+        Ok(())
     }
 
     async fn make(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {

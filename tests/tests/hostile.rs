@@ -3,12 +3,12 @@
 
 use std::process::Output;
 
-use kolga_tests::hub::{Hub, Settings};
+use kolga_tests::hub::{Hub, Request, Settings};
 use kolga_tests::scenario::SERVER;
 use kolga_tests::stack::Stack;
 use kolga_tests::worker::{Orders, Worker};
 use kolga_tests::world::{World, clear, maria};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const NEIGHBOUR: &str = "neighbour.kolga.test";
 
@@ -297,5 +297,105 @@ async fn what_is_there_already_and_not_ours_is_refused_and_left_as_it_was() {
     }
     let task = hub.install(SERVER, host, "php", None).await;
     hub.succeeds(&task).await;
+    worker.stop().await;
+}
+
+/// What a script of a profile tries, at places that it is told by a file in its site; what came of each.
+const TRIES: &str = r#"<?php
+$site = json_decode(stream_get_contents(STDIN), true)['site'];
+$at = json_decode(file_get_contents("$site/places"), true);
+file_put_contents("$site/came", json_encode([
+    'write' => (bool) @file_put_contents($at['outside'] . '/written', 'x'),
+    'read the configuration' => (bool) @file_get_contents($at['config']),
+    'read secrets' => (bool) @file_get_contents($at['secrets']),
+    'remove by a link' => @unlink("$site/docroot/link/kept"),
+    'write in its own folder' => (bool) @file_put_contents("$site/docroot/own", 'x'),
+]));
+"#;
+
+/// A profile of the operator's whose command tries all that, confined or not; the folder is gone with it.
+struct Trying(std::path::PathBuf);
+
+impl Trying {
+    fn new(stack: &Stack, name: &str, confined: bool) -> Self {
+        let folder = stack.spoke(SERVER, "profiles").join(name);
+        drop(std::fs::remove_dir_all(&folder));
+        std::fs::create_dir(&folder).expect("a folder");
+        let manifest = format!(
+            "name = \"{name}\"\ndescription = \"x\"\nconfined = {confined}\nneeds = {{ php = true }}\n\
+             [[directories]]\npath = \"docroot\"\nmode = \"0750\"\nweb = \"read\"\n\
+             [commands.tries]\ndescription = \"x\"\nscript = \"tries.php\"\ntimeout_seconds = 60\n\
+             [vhost]\ntemplate = \"v.conf\"\n[healthy]\npath = \"/\"\nstatus = 200\n"
+        );
+        let vhost = "server { listen {{ listen[0] }}; server_name {{ host }}; return 200; }\n";
+        for (file, text) in [
+            ("profile.toml", &*manifest),
+            ("tries.php", TRIES),
+            ("v.conf", vhost),
+        ] {
+            std::fs::write(folder.join(file), text).expect("a file");
+        }
+        Self(folder)
+    }
+}
+
+impl Drop for Trying {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_confined_script_gets_at_its_own_site_alone_and_an_unconfined_one_at_all_that_the_worker_may()
+ {
+    let stack = Stack::load();
+    clear(&stack, SERVER).await;
+    let _profiles =
+        [("loose", false), ("held", true)].map(|(name, it)| Trying::new(&stack, name, it));
+    let hub = Hub::with_servers(&stack, &Settings::default(), &[SERVER]).await;
+    let worker = Worker::start(&stack, SERVER, &Orders::default()).await;
+    let task = hub.install(SERVER, NEIGHBOUR, "php", None).await;
+    hub.succeeds(&task).await;
+    let outside = std::path::PathBuf::from(stack.text("/dir")).join("outside");
+    let secrets = stack.spoke(SERVER, "state_dir").join("secrets");
+    let places = json!({
+        "outside": outside, "config": stack.spoke(SERVER, "config"),
+        "secrets": secrets.join(format!("{NEIGHBOUR}.json")),
+    });
+    let mine = |path: &std::path::Path| {
+        std::os::unix::fs::chown(path, Some(stack.uid()), Some(stack.uid())).expect("the worker's");
+    };
+    for (profile, reaches) in [("loose", true), ("held", false)] {
+        drop(std::fs::remove_dir_all(&outside));
+        std::fs::create_dir(&outside).expect("a folder");
+        std::fs::write(outside.join("kept"), "x").expect("a file");
+        mine(&outside);
+        let host = format!("{profile}.kolga.test");
+        let task = hub.install(SERVER, &host, profile, None).await;
+        hub.succeeds(&task).await;
+        let site = stack.spoke(SERVER, "sites_root").join(&host);
+        std::fs::write(site.join("places"), places.to_string()).expect("a file");
+        std::os::unix::fs::symlink(&outside, site.join("docroot/link")).expect("a link");
+        mine(&site.join("places"));
+        let body = json!({"kind": "site.run", "params": {"command": "tries"}});
+        let request = Request::post(&format!("/v1/sites/{host}/tasks"), body);
+        let task = hub.ask(&request).await;
+        hub.succeeds(&task).await;
+        let came = std::fs::read_to_string(site.join("came")).expect("it ran");
+        let came: Value = serde_json::from_str(&came).expect("JSON");
+        println!("{profile}: {came}");
+        let wanted = json!({
+            "write": reaches, "read the configuration": reaches, "read secrets": reaches,
+            "remove by a link": reaches, "write in its own folder": true,
+        });
+        assert_eq!(came, wanted, "{profile}");
+        assert_eq!(outside.join("kept").exists(), !reaches, "{profile}");
+        let gone = hub.delete(&host).await;
+        hub.succeeds(&gone).await;
+    }
+    std::fs::remove_dir_all(&outside).expect("gone");
+    let gone = hub.delete(NEIGHBOUR).await;
+    hub.succeeds(&gone).await;
     worker.stop().await;
 }

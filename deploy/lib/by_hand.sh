@@ -32,6 +32,7 @@ hand_answers() {
         [ "${page##*$'\n'}" != "$2" ] || [[ "$page" != *"${3:-}"* ]] || return 0
         sleep 0.01
     done
+    tail -n 40 <<<"$page" >&2
     die "$1 does not answer with $2 and '${3:-}' by hand"
 }
 
@@ -78,6 +79,10 @@ $(hand_php_location '')"
         root=/usr/share/mediawiki fallback="/index.php?\$args"
         php="$(hand_php_location "        fastcgi_param MW_CONFIG_FILE $site/LocalSettings.php;")"
         ;;
+    drupal)
+        root="$(hand_code drupal)/web" fallback="/index.php?\$args"
+        php="$(hand_php_location '')"
+        ;;
     esac
     cat >"$(hand_vhost "$2")" <<CONF
 server {
@@ -97,10 +102,19 @@ hand_text() {
     static | php) echo "by hand" ;;
     wordpress) echo wp-site-blocks ;;
     mediawiki) echo mw-content-text ;;
+    drupal) echo form_build_id ;;
     esac
 }
 
-hand_path() { if [ "$1" = mediawiki ]; then echo "/index.php?title=Special:BlankPage"; else echo /; fi; }
+hand_path() {
+    case "$1" in
+    mediawiki) echo "/index.php?title=Special:BlankPage" ;;
+    drupal) echo /user/login ;;
+    *) echo / ;;
+    esac
+}
+
+hand_has_database() { case "$1" in static | php) false ;; esac }
 
 hand_check() { hand_answers "$2" 200 "$(hand_text "$1")" "$(hand_path "$1")"; }
 
@@ -179,7 +193,7 @@ hand_install() {
 hand_verify() {
     chmod -R u=rwX,go=rX "$(hand_site "$2")"
     hand_reload
-    [ "$1" = static ] || [ "$1" = php ] || mariadb_root <<<"SHOW TABLES FROM $(hand_database "$2")"
+    ! hand_has_database "$1" || mariadb_root <<<"SHOW TABLES FROM $(hand_database "$2")"
     hand_check "$1" "$2"
 }
 
@@ -211,12 +225,10 @@ hand_dump() {
 hand_backup() {
     local dump="$STACK/hand/dump" paths
     paths=("$(hand_site "$2")")
-    case "$1" in
-    wordpress | mediawiki)
+    if hand_has_database "$1"; then
         hand_dump "$2" "$dump"
         paths+=("$dump")
-        ;;
-    esac
+    fi
     hand_restic backup --quiet --tag "$2" "${paths[@]}"
     hand_restic check --quiet
     rm -f "$dump"
@@ -229,12 +241,10 @@ hand_restore() {
     rm -rf "$into"
     hand_restic restore latest --quiet --tag "$2" --target "$into"
     hand_disable "$1" "$2"
-    case "$1" in
-    wordpress | mediawiki)
+    if hand_has_database "$1"; then
         mariadb_root <<<"DROP DATABASE $database; CREATE DATABASE $database;"
         { echo "USE $database;" && cat "$into$STACK/hand/dump"; } | mariadb_root
-        ;;
-    esac
+    fi
     mv "$site" "$site.former"
     mv "$into$site" "$site"
     hand_enable "$1" "$2"
@@ -274,6 +284,10 @@ hand_migrate() {
     mediawiki)
         hand_as "$(hand_php_user)" env "MW_CONFIG_FILE=$site/LocalSettings.php" php -d memory_limit=256M "$code/maintenance/update.php" --quick
         ;;
+    drupal)
+        hand_migrate_drupal "$2"
+        code+=/web
+        ;;
     esac
     sed -E "s#^( *root ).*#\\1$code;#" "$(hand_vhost "$2").off" >"$(hand_vhost "$2")"
     rm -f "$(hand_vhost "$2").off"
@@ -286,11 +300,11 @@ hand_delete() {
     rm -f "$(hand_vhost "$2")"
     hand_reload
     hand_answers "$2" 404
-    case "$1" in
-    wordpress | mediawiki)
+    ! hand_has_database "$1" ||
         mariadb_root <<<"DROP DATABASE $(hand_database "$2"); DROP USER '$(hand_database "$2")'@'localhost';"
-        rm -f "$STACK/hand/config-$2.php"
-        ;;
+    case "$1" in
+    wordpress) rm -f "$STACK/hand/config-$2.php" ;;
+    drupal) hand_delete_drupal "$2" ;;
     esac
     rm -rf "$(hand_site "$2")"
 }

@@ -5,7 +5,7 @@
 //! [`scenario`] is the list of tasks that have to bear every fault; [`breaker`] kills hub and worker at every
 //! named point and makes every step and undo fail, by [`orders`], among [`neighbours`] that must not be
 //! harmed, on [`small_disks`], and judges what is left. [`furnish`] is a site with something of everything in it.
-//! [`model`] needs none of that: it plays random faults over the real store
+//! [`landlock`] is a kernel that confines nothing. [`model`] needs none of that: it plays random faults over the real store
 //! and journals.
 
 pub mod breaker;
@@ -13,6 +13,7 @@ pub mod cell;
 pub mod cheap_key;
 pub mod furnish;
 pub mod hub;
+pub mod landlock;
 pub mod model;
 pub mod neighbours;
 pub mod orders;

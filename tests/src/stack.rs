@@ -1,16 +1,21 @@
 //! The services that `deploy/test` has started, as its `stack.json` describes them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::io::Errno;
 use serde_json::Value;
+
+use crate::landlock::refused;
 
 /// Where everything is.
 #[derive(Clone)]
 pub struct Stack {
     described: Value,
     bin: PathBuf,
+    /// How the kernel refuses to let a program confine itself, where it does.
+    unconfined: Option<Errno>,
 }
 
 impl Stack {
@@ -40,6 +45,7 @@ impl Stack {
         Self {
             described: serde_json::from_str(&text).expect("stack.json is JSON"),
             bin: PathBuf::from(from_environment("KOLGA_TEST_BIN_DIR")),
+            unconfined: None,
         }
     }
 
@@ -195,6 +201,15 @@ impl Stack {
         cgroup.and_then(Value::as_str).map(PathBuf::from)
     }
 
+    /// The same stack, where the kernel refuses to let our programs confine themselves or others, in this way.
+    #[must_use]
+    pub fn unconfined(&self, errno: Errno) -> Self {
+        Self {
+            unconfined: Some(errno),
+            ..self.clone()
+        }
+    }
+
     /// A command that runs one of our programs as the services' user, and becomes it: its process is the
     /// program's. It dies with the test, also with one that is killed.
     #[must_use]
@@ -204,19 +219,23 @@ impl Stack {
 
     /// The same, in a cgroup: entered as root, as whatever starts services does it.
     #[must_use]
-    pub fn program_in(&self, cgroup: Option<&std::path::Path>, name: &str) -> Command {
+    pub fn program_in(&self, cgroup: Option<&Path>, name: &str) -> Command {
         const SETPRIV: &str = "/usr/bin/setpriv";
         let user = self.text("/user");
+        let begin = |program: &Path| match self.unconfined {
+            Some(errno) => refused(errno, program),
+            None => Command::new(program),
+        };
         let mut command = match cgroup {
             Some(cgroup) => {
-                let mut command = Command::new(self.bin.join("kolga-worker"));
+                let mut command = begin(&self.bin.join("kolga-worker"));
                 command
                     .arg("enter")
                     .arg(cgroup)
                     .args(["0", "-", "-", SETPRIV]);
                 command
             }
-            None => Command::new(SETPRIV),
+            None => begin(Path::new(SETPRIV)),
         };
         command
             .args([

@@ -76,6 +76,9 @@ pub struct Status {
     pub link: String,
     /// How children are held together.
     pub supervision: String,
+    /// Why none can be confined to some folders; nothing where they can.
+    #[serde(default)]
+    pub unconfined: Option<String>,
     /// Batches of reports that the broker has not confirmed.
     pub spooled: i64,
     /// What has not ended.
@@ -94,6 +97,8 @@ pub struct Controls {
     pub server: String,
     /// How children are held together, for a person.
     pub supervision: String,
+    /// Why none can be confined.
+    pub unconfined: Option<String>,
     /// Who runs tasks.
     pub runner: Runner,
     /// What intake does.
@@ -211,6 +216,7 @@ impl Controls {
             mood: intake.mood,
             link: intake.link.to_string(),
             supervision: self.supervision.clone(),
+            unconfined: self.unconfined.clone(),
             spooled: self.reader.overview().await?.spooled,
             runner: self.runner.status().await,
             pruned: pruning::last(&self.state_dir)?,

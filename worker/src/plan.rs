@@ -4,6 +4,7 @@
 
 use kolga_protocol::task::Output;
 
+use crate::cx::Cx;
 use crate::step::{AnyFinalStep, AnyStep, FinalStep, Listed, Step};
 use crate::steps::drop_aside::DropAside;
 
@@ -43,6 +44,20 @@ impl Plan {
             self.finals.insert(0, Box::new(DropAside(asides)));
         }
         self
+    }
+
+    /// The plan, when this machine has what each of its steps will need of it.
+    ///
+    /// # Errors
+    /// What the first that cannot be done lacks; nothing was touched.
+    pub async fn ready(self, cx: &Cx) -> anyhow::Result<Self> {
+        for step in &self.steps {
+            step.ready(cx).await?;
+        }
+        for step in &self.finals {
+            step.ready(cx).await?;
+        }
+        Ok(self)
     }
 
     /// Adds a step that is done after the point of no return.

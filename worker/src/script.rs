@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::layout;
+use crate::pools::Pool;
 use crate::process::Confinement;
 use crate::profile::manifest::Script;
 use crate::services::php::Php;
@@ -92,8 +93,7 @@ pub async fn run_from(
     for (key, value) in &script.php_settings {
         command = command.arg("-d").arg(format!("{key}={value}"));
     }
-    // As a pool's user it can do no more than that may.
-    if site.profile.manifest.confined && pool.is_none() {
+    if is_confined(site, pool) {
         command = command.confined(confinement(site, php));
     }
     fault::point("script:start");
@@ -107,6 +107,26 @@ pub async fn run_from(
         .await?;
     fault::point("script:ran");
     folder.remove_file(name)
+}
+
+/// Refuses where the scripts of such a site have to be confined and cannot be.
+///
+/// # Errors
+/// What to do.
+pub fn ready(cx: &Cx, site: &Site) -> anyhow::Result<()> {
+    if !is_confined(site, site.pool()?) {
+        return Ok(());
+    }
+    let possible = cx.spoke.supervision.need_confinement();
+    possible.with_context(|| {
+        let profile = &site.profile.manifest.name;
+        format!("scripts of profile {profile} are run confined, or in a pool of the site's own, or not at all")
+    })
+}
+
+/// As a pool's user it can do no more than that may.
+fn is_confined(site: &Site, pool: Option<&Pool>) -> bool {
+    site.profile.manifest.confined && pool.is_none()
 }
 
 /// Removes what a run that broke off has left.

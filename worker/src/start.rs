@@ -38,6 +38,13 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
     process::set_nice(config.process.nice);
     let supervision = Supervision::find(&config).await?;
     tracing::info!("children are held together by {}", supervision.words());
+    if let Err(error) = supervision.need_confinement() {
+        let error = format!("{error:#}");
+        tracing::warn!(
+            error,
+            "nothing can be confined: `kolga-worker check` says what is refused"
+        );
+    }
     supervision.sweep(&config.state_dir).await?;
     let burying = tokio::spawn(process::bury_orphans());
 
@@ -52,6 +59,7 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot use {}", journal_path.display()))?;
     let listener = control::listen(&config.control_socket())?;
     let words = supervision.words().to_owned();
+    let unconfined = supervision.unconfined().map(str::to_owned);
     let spoke = Arc::new(Spoke::open(config, None).await?.supervised(supervision));
 
     let abort = CancellationToken::new();
@@ -80,6 +88,7 @@ pub async fn run(config: Config, config_path: &Path) -> anyhow::Result<()> {
     let controls = Controls {
         server: server.to_string(),
         supervision: words,
+        unconfined,
         runner: runner.clone(),
         intake: shown,
         pause,

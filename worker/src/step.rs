@@ -5,6 +5,8 @@
 //! anything stops the task (an error, a cancel, a signal, a crash), it calls [`Step::undo`] for every step
 //! whose record is in the journal, newest first, with nothing but that record. So:
 //!
+//! - `ready` only reads, and is asked of all steps of a plan before the first of them is begun: what cannot end well on this
+//!   machine does not begin.
 //! - `inspect` only reads. It refuses what is "already there and not ours", before anything is touched.
 //! - `undo` must be right in three states: the step never ran, ran by half, ran whole. "Not found" is
 //!   success. It removes only what the record says was not there before.
@@ -30,6 +32,11 @@ pub trait Step: Send + Sync + 'static {
     const NAME: &'static str;
     /// What was found and what undoing needs. No secret: the journal is not the place for one.
     type Record: Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// Refuses where this machine lacks what the step will need of it, whatever it works on.
+    fn ready(&self, _cx: &Cx) -> impl Future<Output = anyhow::Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Looks at the world and touches nothing.
     fn inspect(&self, cx: &Cx) -> impl Future<Output = anyhow::Result<Self::Record>> + Send;
@@ -61,6 +68,11 @@ pub trait FinalStep: Send + Sync + 'static {
     const NAME: &'static str;
     /// All that finishing needs. No secret.
     type Record: Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// As [`Step::ready`]: past the point of no return it would be too late.
+    fn ready(&self, _cx: &Cx) -> impl Future<Output = anyhow::Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Looks at the world and touches nothing; the last chance to refuse.
     fn inspect(&self, cx: &Cx) -> impl Future<Output = anyhow::Result<Self::Record>> + Send;
@@ -98,6 +110,8 @@ impl UndoError {
 pub trait AnyStep: Send + Sync {
     /// [`Step::NAME`].
     fn name(&self) -> &'static str;
+    /// [`Step::ready`].
+    fn ready<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, anyhow::Result<()>>;
     /// [`Step::inspect`], the record as JSON.
     fn inspect<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, anyhow::Result<serde_json::Value>>;
     /// [`Step::apply`] with the record that `inspect` gave.
@@ -113,6 +127,10 @@ pub trait AnyStep: Send + Sync {
 impl<S: Step> AnyStep for S {
     fn name(&self) -> &'static str {
         S::NAME
+    }
+
+    fn ready<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, anyhow::Result<()>> {
+        Step::ready(self, cx).boxed()
     }
 
     fn inspect<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, anyhow::Result<serde_json::Value>> {
@@ -140,6 +158,8 @@ impl<S: Step> AnyStep for S {
 pub trait AnyFinalStep: Send + Sync {
     /// [`FinalStep::NAME`].
     fn name(&self) -> &'static str;
+    /// [`FinalStep::ready`].
+    fn ready<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, anyhow::Result<()>>;
     /// [`FinalStep::inspect`], the record as JSON.
     fn inspect<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, anyhow::Result<serde_json::Value>>;
 }
@@ -147,6 +167,10 @@ pub trait AnyFinalStep: Send + Sync {
 impl<S: FinalStep> AnyFinalStep for S {
     fn name(&self) -> &'static str {
         S::NAME
+    }
+
+    fn ready<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, anyhow::Result<()>> {
+        FinalStep::ready(self, cx).boxed()
     }
 
     fn inspect<'a>(&'a self, cx: &'a Cx) -> BoxFuture<'a, anyhow::Result<serde_json::Value>> {

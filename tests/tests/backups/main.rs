@@ -10,6 +10,7 @@ mod remote;
 mod restore;
 mod s3;
 mod scene;
+mod unconfined;
 
 use std::os::unix::fs::symlink;
 use std::path::Path;

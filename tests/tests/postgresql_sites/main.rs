@@ -2,6 +2,7 @@
 //! row; neighbours in the same server, and what bears the very name that a task wants, are as they were; and a tenant's
 //! account gets into no database but its own.
 
+mod functions;
 mod life;
 mod mending;
 mod refused;

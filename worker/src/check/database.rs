@@ -10,6 +10,7 @@ use super::check;
 use crate::cx::Cx;
 use crate::secrets::{PASSWORD_LENGTH, Secret};
 use crate::services::database::Service;
+use crate::services::postgresql::functions;
 use kolga_protocol::fault;
 
 pub(super) async fn checks(cx: &Cx, service: Service<'_>, probing: bool) -> Vec<Check> {
@@ -23,7 +24,14 @@ pub(super) async fn checks(cx: &Cx, service: Service<'_>, probing: bool) -> Vec<
     if let (true, Service::Postgresql(it)) = (reached, service) {
         checks.push(check("PostgreSQL programs", it.programs().await));
     }
-    if reached && probing {
+    let mut usable = reached;
+    if let (true, Service::Postgresql(it)) = (reached, service) {
+        let functions = it.functions().await;
+        // Those of another release may do all the same.
+        usable = it.needs(functions::ALL).await.is_ok();
+        checks.push(check("PostgreSQL functions", functions));
+    }
+    if usable && probing {
         let rights = probe(cx, service).await;
         checks.push(check(
             &format!("{title} account"),
@@ -76,7 +84,6 @@ async fn make(service: Service<'_>, name: &DatabaseName, owner: &str) -> anyhow:
          the group of sites' roles, with scram-sha-256 (docs/OPERATIONS.md)"
     );
     if let Service::Postgresql(it) = service {
-        // It asks for functions that an older release of deploy/postgresql.sql does not have.
         let why = it.why_not_mend(name, owner).await?;
         anyhow::ensure!(why.is_none(), "PostgreSQL would not mend them: {why:?}");
     }

@@ -4,6 +4,7 @@
 //! `kolga-worker check` prints it to an operator on the spoke; the step [`crate::steps::probe_server`] does the same as a
 //! task. Each probe says what was found or, when it failed, what to do.
 
+mod confinement;
 pub mod database;
 mod folders;
 mod include;
@@ -32,6 +33,7 @@ pub async fn all(cx: &Cx, probed: &[Engine]) -> anyhow::Result<Vec<Check>> {
     let mut checks = folders::checks(cx);
     let words = cx.spoke.supervision.words();
     checks.push(check("children", Ok(words.to_owned())));
+    checks.push(check("confinement", confinement::possible(cx)));
     checks.push(check("profiles", profiles(cx)));
     if let Some(tls) = &cx.spoke.tls {
         checks.push(check("certificates", tls.probe(cx).await));
@@ -59,7 +61,11 @@ pub async fn all(cx: &Cx, probed: &[Engine]) -> anyhow::Result<Vec<Check>> {
         cx.stop.check()?;
     }
     if let Some(backups) = &cx.spoke.backups {
-        checks.push(check("backups", backups.version(cx).await));
+        let version = backups.version(cx).await;
+        checks.push(check(
+            "backups",
+            version.and_then(|it| confinement::of_backups(cx, it)),
+        ));
     }
     Ok(checks)
 }

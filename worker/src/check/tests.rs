@@ -64,6 +64,40 @@ async fn everything_that_is_wrong_is_told_and_not_only_the_first() {
 }
 
 #[tokio::test]
+async fn where_nothing_can_be_confined_it_is_told_what_is_refused_and_it_is_wrong_only_where_something_is()
+ {
+    let why = "the kernel does not";
+    let told = |config: Config| async {
+        let (mut cx, _) = testing::context(config.clone());
+        let spoke = crate::spoke::Spoke::open(config, None).await.expect("open");
+        let unconfined = crate::process::Supervision::said("", Some(why));
+        cx.spoke = Arc::new(spoke.supervised(unconfined));
+        let checks = all(&cx, &Engine::ALL).await.expect("not stopped");
+        let found = checks.into_iter().find(|check| check.name == "confinement");
+        found
+            .map(|it| (it.passed, it.detail))
+            .expect("it is looked at")
+    };
+    let scratch = Scratch::new();
+    let mut config = spoke_at(scratch.path());
+    let (passed, detail) = told(config.clone()).await;
+    assert!(
+        passed && detail.contains("nothing here needs it: the kernel"),
+        "{detail}"
+    );
+    config.php = Some(toml::from_str("fpm_socket = \"/nowhere\"").expect("a table"));
+    let (passed, detail) = told(config.clone()).await;
+    assert!(
+        passed && detail.contains("no site of drupal, drupal7"),
+        "{detail}"
+    );
+    config.composer = Some(toml::from_str("sources = []").expect("a table"));
+    let (passed, detail) = told(config).await;
+    let refused = detail.contains("composer") && !detail.contains("site.backup");
+    assert!(!passed && refused && detail.contains("lsm="), "{detail}");
+}
+
+#[tokio::test]
 async fn a_configuration_that_others_may_read_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     let scratch = Scratch::new();

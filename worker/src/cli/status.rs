@@ -51,6 +51,9 @@ fn print(status: &Status) {
     );
     say!("  broker    {}", printable(&status.link));
     say!("  children  {}", printable(&status.supervision));
+    if let Some(why) = &status.unconfined {
+        say!("  confined  nothing can be: {}", printable(why));
+    }
     say!(
         "  tasks     {} running, {} waiting, {} stuck",
         counts.running,
@@ -97,12 +100,19 @@ pub(super) async fn check(config: Config, path: &Path, form: Form) -> anyhow::Re
     // somewhere else, says little about it.
     let running = control::ask(&config.control_socket(), &Request::Status).await;
     let supervision = match running {
-        Ok(Some(Response::Status(status))) => Ok(Supervision::said(&status.supervision)),
+        Ok(Some(Response::Status(status))) => {
+            let unconfined = status.unconfined.as_deref();
+            Ok(Supervision::said(&status.supervision, unconfined))
+        }
         _ => Supervision::find(&config).await,
     };
     let (supervision, held) = match supervision {
         Ok(supervision) => (supervision, None),
-        Err(error) => (Supervision::plain(), Some(error)),
+        Err(error) => {
+            let why = Supervision::why_unconfined().await;
+            let plain = Supervision::said("process groups", why.as_deref());
+            (plain, Some(error))
+        }
     };
     let spoke = Spoke::open(config, None).await?.supervised(supervision);
     let cx = check::context(Arc::new(spoke));

@@ -33,6 +33,9 @@ const ANYBODYS: &[&str] = &[
 /// The newest that we know. What an older kernel cannot refuse yet is no reading.
 const ABI_KNOWN: ABI = ABI::V3;
 
+/// Where not even the oldest is offered.
+const MISSING: &str = "it has no Landlock, has it switched off, or keeps it from this process";
+
 /// Files and folders with all that is in them; those that are not there are left out.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Confinement {
@@ -52,7 +55,9 @@ pub(super) fn confine(to: &Confinement) -> anyhow::Result<()> {
     let write = to.write.iter().map(PathBuf::as_path);
     let status = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(AccessFs::from_all(ABI::V1))?
+        .handle_access(AccessFs::from_all(ABI::V1))
+        // The crate keeps what the kernel has answered to itself, and names all that it could not ask for.
+        .map_err(|_| anyhow::anyhow!("{MISSING}"))?
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(ABI_KNOWN))?
         .create()?
@@ -62,9 +67,6 @@ pub(super) fn confine(to: &Confinement) -> anyhow::Result<()> {
             AccessFs::from_all(ABI_KNOWN),
         ))?
         .restrict_self()?;
-    anyhow::ensure!(
-        status.ruleset != RulesetStatus::NotEnforced,
-        "it cannot confine a program to some folders (Landlock)"
-    );
+    anyhow::ensure!(status.ruleset != RulesetStatus::NotEnforced, "{MISSING}");
     Ok(())
 }

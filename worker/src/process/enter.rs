@@ -69,7 +69,7 @@ fn become_it(
     if folders != NONE {
         let told = serde_json::from_slice(folders.as_encoded_bytes()).map_err(Into::into);
         if let Err(error) = told.and_then(|to| confine(&to)) {
-            return format!("the kernel does not let it be confined: {error:#}");
+            return format!("the kernel does not let a program be confined: {error:#}");
         }
     }
     let mut command = if disk == IDLE && Path::new(IONICE).exists() {

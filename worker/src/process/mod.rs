@@ -21,6 +21,7 @@ mod reaper;
 mod stat;
 mod supervision;
 mod tree;
+mod trial;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ pub use enter::enter;
 pub use give_way::{give_way, set_nice};
 pub use reaper::{become_subreaper, bury_orphans, kill_leftovers};
 pub(crate) use stat::Stat;
-pub use supervision::Supervision;
+pub use supervision::{Supervision, TO_CONFINE};
 
 /// Where programs are looked for by those children that start others by name.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -5,20 +5,23 @@
 //! every command.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use kolga_protocol::id::Run;
 
 use super::cgroup::{self, Base, Leaf};
-use super::{Confinement, enter, reaper};
+use super::{Confinement, enter, trial};
 use crate::config::{Cgroups, Config, Process};
 
 /// This very program, also when its file has been replaced: the link is followed by the child.
 const SELF: &str = "/proc/self/exe";
 /// Where the worker notes its base, for a successor that is started in another cgroup.
 const NOTE: &str = "cgroup";
+/// What to do where nothing can be confined.
+pub const TO_CONFINE: &str = "confining takes a kernel with Landlock (Linux 5.13 or newer, `landlock` among what \
+    /sys/kernel/security/lsm lists, or else put at lsm= in the kernel's command line), and in a container a seccomp filter \
+    that lets landlock_create_ruleset, landlock_add_rule and landlock_restrict_self through; then restart the worker";
 
 /// How commands are started and held together. Cheap to clone.
 #[derive(Clone)]
@@ -26,23 +29,31 @@ pub struct Supervision {
     launcher: Option<PathBuf>,
     base: Option<Arc<Base>>,
     words: Arc<str>,
+    /// Why none can be confined, where that was tried in vain.
+    unconfined: Option<Arc<str>>,
 }
 
 impl Supervision {
     /// By process groups, and children as the caller is: for whoever is no worker.
     #[must_use]
     pub fn plain() -> Self {
-        Self::said("process groups")
+        Self::said("process groups", None)
     }
 
     /// As [`Supervision::plain`], but says what another process said of itself.
     #[must_use]
-    pub fn said(words: &str) -> Self {
+    pub fn said(words: &str, unconfined: Option<&str>) -> Self {
         Self {
             launcher: None,
             base: None,
             words: words.into(),
+            unconfined: unconfined.map(Into::into),
         }
+    }
+
+    /// For one that [`Supervision::find`] does not give: why nothing that this very program starts can be confined.
+    pub async fn why_unconfined() -> Option<String> {
+        trial::why_unconfined(Path::new(SELF)).await
     }
 
     /// What the configuration wants and this process may do, tried. Children are started by way of this
@@ -85,7 +96,25 @@ impl Supervision {
             launcher: Some(launcher.to_owned()),
             base,
             words: words.into(),
+            unconfined: trial::why_unconfined(launcher).await.map(Into::into),
         })
+    }
+
+    /// Why no command can be confined; `None` where nothing speaks against it.
+    #[must_use]
+    pub fn unconfined(&self) -> Option<&str> {
+        self.unconfined.as_deref()
+    }
+
+    /// For what has to be confined.
+    ///
+    /// # Errors
+    /// Where nothing can be: why, and what to do.
+    pub fn need_confinement(&self) -> anyhow::Result<()> {
+        match self.unconfined() {
+            None => Ok(()),
+            Some(why) => anyhow::bail!("{why}; {TO_CONFINE}"),
+        }
     }
 
     /// Which it is, for a person.
@@ -156,7 +185,7 @@ impl Supervision {
     }
 }
 
-fn launch(
+pub(super) fn launch(
     launcher: &Path,
     program: &Path,
     leaf: Option<&Leaf>,
@@ -188,29 +217,7 @@ fn launch(
 async fn try_cgroups(state_dir: &Path, launcher: &Path) -> anyhow::Result<Base> {
     let base = Base::prepare(state_dir)?;
     let leaf = base.trial()?;
-    let process = Process {
-        nice: 0,
-        io_idle: false,
-        cgroups: Cgroups::Auto,
-    };
-    let mut command = launch(
-        launcher,
-        Path::new("/bin/true"),
-        Some(&leaf),
-        None,
-        &process,
-    );
-    command
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let (child, pid) = reaper::spawn(&mut command)?;
-    let output = child.wait_with_output().await;
-    reaper::forget(pid);
+    let ran = trial::run(launcher, Some(&leaf), None).await;
     leaf.remove();
-    let output = output?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "{}", said.trim());
-    Ok(base)
+    ran.map(|()| base)
 }

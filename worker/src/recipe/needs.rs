@@ -46,6 +46,11 @@ impl Recipe {
                     .to_owned(),
             );
         }
+        if self.manifest.steps.iter().any(|step| step.confined_to_site)
+            && let Err(error) = cx.spoke.supervision.need_confinement()
+        {
+            wrong.push(format!("some steps are confined_to_site, and {error:#}"));
+        }
         let name = &self.manifest.name;
         anyhow::ensure!(
             wrong.is_empty(),

@@ -15,6 +15,7 @@ use kolga_protocol::names::{DatabaseName, Engine};
 
 use super::mariadb::Mariadb;
 use super::postgresql::Postgresql;
+use super::postgresql::functions::Function;
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::profile::Tables;
@@ -74,6 +75,17 @@ impl Service<'_> {
     /// When it cannot be reached.
     pub async fn version(self) -> anyhow::Result<String> {
         ask!(self, it => it.version().await)
+    }
+
+    /// For what these functions of an administrator's are needed for, where the server is one that works by such.
+    ///
+    /// # Errors
+    /// Which are missing, and what to do.
+    pub async fn needs(self, functions: &[Function]) -> anyhow::Result<()> {
+        match self {
+            Self::Mariadb(_) => Ok(()),
+            Self::Postgresql(it) => it.needs(functions).await,
+        }
     }
 
     /// Whether there is a database of this name.

@@ -11,6 +11,7 @@
 mod close;
 mod dump;
 mod foreign;
+pub mod functions;
 mod inside;
 mod mend;
 mod quote;
@@ -351,9 +352,9 @@ impl Postgresql {
         let error = anyhow::Error::from(error);
         match is_missing {
             true => error.context(format!(
-                "the functions for {} are not in the database {HOME}, or older than this release: an administrator of the \
-                 server puts them there with deploy/postgresql.sql",
-                self.user
+                "the functions for {} are not in the database {HOME}, or older than this release: {}",
+                self.user,
+                self.remedy()
             )),
             false => error,
         }

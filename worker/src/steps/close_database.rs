@@ -10,6 +10,7 @@ use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
+use crate::services::postgresql::functions::LET_IN;
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 
@@ -33,6 +34,10 @@ pub struct Record {
 impl Step for CloseDatabase {
     const NAME: &'static str = "close_database";
     type Record = Record;
+
+    async fn ready(&self, cx: &Cx) -> anyhow::Result<()> {
+        cx.spoke.database(self.site.engine)?.needs(&[LET_IN]).await
+    }
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         let service = cx.spoke.database(self.site.engine)?;

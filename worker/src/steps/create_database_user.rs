@@ -11,6 +11,7 @@ use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
+use crate::services::postgresql::functions::{DROP_ROLE, MAKE_ROLE};
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 use kolga_protocol::fault;
@@ -37,6 +38,11 @@ pub struct Record {
 impl Step for CreateDatabaseUser {
     const NAME: &'static str = "create_database_user";
     type Record = Record;
+
+    async fn ready(&self, cx: &Cx) -> anyhow::Result<()> {
+        let service = cx.spoke.database(self.site.engine)?;
+        service.needs(&[MAKE_ROLE, DROP_ROLE]).await
+    }
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         let service = cx.spoke.database(self.site.engine)?;

@@ -4,6 +4,7 @@ use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
+use crate::services::postgresql::functions::DROP_ROLE;
 use crate::step::FinalStep;
 
 /// Drops a site's database user.
@@ -30,6 +31,10 @@ pub struct Record {
 impl FinalStep for DropDatabaseUser {
     const NAME: &'static str = "drop_database_user";
     type Record = Record;
+
+    async fn ready(&self, cx: &Cx) -> anyhow::Result<()> {
+        cx.spoke.database(self.engine)?.needs(&[DROP_ROLE]).await
+    }
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         cx.spoke.database(self.engine)?;

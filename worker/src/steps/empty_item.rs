@@ -4,6 +4,7 @@ use kolga_protocol::id::Run;
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
+use crate::services::postgresql::functions::DROP_ROLE;
 use crate::step::FinalStep;
 use crate::trash;
 
@@ -19,6 +20,16 @@ pub struct Record {
 impl FinalStep for EmptyItem {
     const NAME: &'static str = "empty_item";
     type Record = Record;
+
+    async fn ready(&self, cx: &Cx) -> anyhow::Result<()> {
+        let items = cx.spoke.trash.list()?.into_iter();
+        let entry = items.map(|item| (item.run, item.entry));
+        let entry = entry.filter(|(run, entry)| *run == self.0 && entry.database.is_some());
+        for (_, entry) in entry {
+            cx.spoke.database(entry.engine)?.needs(&[DROP_ROLE]).await?;
+        }
+        Ok(())
+    }
 
     async fn inspect(&self, _cx: &Cx) -> anyhow::Result<Record> {
         Ok(Record { run: self.0 })

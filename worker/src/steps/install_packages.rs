@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use anyhow::Context as _;
 use kolga_protocol::fault;
 use kolga_protocol::names::PlatformName;
 
@@ -25,6 +26,11 @@ pub struct InstallPackages {
 impl Step for InstallPackages {
     const NAME: &'static str = "install_packages";
     type Record = ();
+
+    async fn ready(&self, cx: &Cx) -> anyhow::Result<()> {
+        let possible = cx.spoke.supervision.need_confinement();
+        possible.context("composer is run confined or not at all")
+    }
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<()> {
         cx.spoke.need_php()?;

@@ -4,6 +4,7 @@ use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
+use crate::services::postgresql::functions::LET_IN;
 use crate::step::FinalStep;
 
 /// Keeps a database's user out, who has its name.
@@ -27,6 +28,10 @@ pub struct Record {
 impl FinalStep for LockDatabaseUser {
     const NAME: &'static str = "lock_database_user";
     type Record = Record;
+
+    async fn ready(&self, cx: &Cx) -> anyhow::Result<()> {
+        cx.spoke.database(self.engine)?.needs(&[LET_IN]).await
+    }
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         // Another's is refused here as it would be where it is dropped at once.

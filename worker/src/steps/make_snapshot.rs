@@ -72,6 +72,12 @@ impl Step for MakeSnapshot {
     const NAME: &'static str = "make_snapshot";
     type Record = Record;
 
+    async fn ready(&self, cx: &Cx) -> anyhow::Result<()> {
+        let possible = cx.spoke.supervision.need_confinement();
+        let possible = possible.context("restic is run confined or not at all");
+        self.kept.explain(possible)
+    }
+
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         self.kept.explain(self.look(cx))
     }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
 use crate::services::database::Service;
+use crate::services::postgresql::functions::{MEND, UNMEND};
 use crate::site::Site;
 use crate::step::{Step, UndoError};
 
@@ -62,6 +63,11 @@ pub struct Record {
 impl Step for MendDatabaseUser {
     const NAME: &'static str = "mend_database_user";
     type Record = Record;
+
+    async fn ready(&self, cx: &Cx) -> anyhow::Result<()> {
+        let service = cx.spoke.database(self.site.engine)?;
+        service.needs(&[MEND, UNMEND]).await
+    }
 
     async fn inspect(&self, _cx: &Cx) -> anyhow::Result<Record> {
         let missing = self.lacks.missing.first();

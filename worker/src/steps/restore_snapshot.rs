@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use kolga_protocol::fault;
 use kolga_protocol::id::Run;
 use kolga_protocol::names::FolderName;
@@ -49,6 +50,11 @@ pub struct Record {
 impl Step for RestoreSnapshot {
     const NAME: &'static str = "restore_snapshot";
     type Record = Record;
+
+    async fn ready(&self, cx: &Cx) -> anyhow::Result<()> {
+        let possible = cx.spoke.supervision.need_confinement();
+        possible.context("restic is run confined or not at all")
+    }
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         cx.spoke.need_backups()?;

@@ -29,6 +29,10 @@ impl Step for RunInstaller {
     const NAME: &'static str = "run_installer";
     type Record = ();
 
+    async fn ready(&self, cx: &Cx) -> anyhow::Result<()> {
+        script::ready(cx, &self.site)
+    }
+
     async fn inspect(&self, _cx: &Cx) -> anyhow::Result<()> {
         Ok(())
     }

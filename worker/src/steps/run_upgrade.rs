@@ -39,6 +39,10 @@ impl Step for RunUpgrade {
     const NAME: &'static str = "run_upgrade";
     type Record = Record;
 
+    async fn ready(&self, cx: &Cx) -> anyhow::Result<()> {
+        script::ready(cx, &self.site)
+    }
+
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         script::free(cx, &self.site, NAME)?;
         Ok(Record {

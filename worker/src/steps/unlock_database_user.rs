@@ -6,6 +6,7 @@ use kolga_protocol::names::{DatabaseName, Engine};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
+use crate::services::postgresql::functions::LET_IN;
 use crate::step::{Step, UndoError};
 
 /// Lets a database user in again.
@@ -29,6 +30,10 @@ pub struct Record {
 impl Step for UnlockDatabaseUser {
     const NAME: &'static str = "unlock_database_user";
     type Record = Record;
+
+    async fn ready(&self, cx: &Cx) -> anyhow::Result<()> {
+        cx.spoke.database(self.engine)?.needs(&[LET_IN]).await
+    }
 
     async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         let service = cx.spoke.database(self.engine)?;

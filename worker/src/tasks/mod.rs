@@ -61,7 +61,7 @@ pub fn instant(params: &Params) -> Option<Output> {
 /// When it is plain from the start that the task cannot be done, and why.
 pub async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
     refuse_held(params, cx)?;
-    Ok(recipe(params, cx).await?.closed())
+    recipe(params, cx).await?.closed().ready(cx).await
 }
 
 async fn recipe(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {

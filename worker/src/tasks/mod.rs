@@ -3,6 +3,7 @@
 //!
 //! Called by the executor ([`crate::run`]), which carries the plan out.
 
+mod adapt;
 mod backup_delete;
 mod backup_extract;
 mod backup_list;

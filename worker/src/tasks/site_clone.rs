@@ -12,12 +12,12 @@ use anyhow::Context as _;
 use kolga_protocol::task::site_clone::{Output, Params};
 use kolga_protocol::task::{self, site_install};
 
+use super::adapt::{Change, adapt};
 use super::site_migrate::refuse_older;
 use crate::cx::Cx;
 use crate::files::{Copied, blocking};
 use crate::layout;
 use crate::plan::Plan;
-use crate::profile::manifest::Script;
 use crate::registry::SiteEntry;
 use crate::room::{self, Need};
 use crate::script::Former;
@@ -34,7 +34,6 @@ use crate::steps::open_pool::OpenPool;
 use crate::steps::publish_vhost::PublishVhost;
 use crate::steps::register_site::RegisterSite;
 use crate::steps::reserve_site::{ReserveSite, refuse_taken_places};
-use crate::steps::run_upgrade::RunUpgrade;
 use crate::steps::write_settings::WriteSettings;
 
 /// The site that is there, and the one that is to be.
@@ -204,33 +203,21 @@ fn copy(plan: Plan, pair: &Pair, learnt: Learnt) -> Plan {
 /// What the copy and its data are told of what is another's than before.
 fn make_its_own(mut plan: Plan, pair: &Pair) -> Plan {
     let Pair { entry, from, site } = pair;
-    let manifest = &site.profile.manifest;
-    if let Some(file) = &manifest.settings {
+    if let Some(file) = &site.profile.manifest.settings {
         plan = plan.step(WriteSettings {
             site: Arc::clone(site),
             file: file.clone(),
         });
     }
-    let run = |script: &Script, from| RunUpgrade {
-        site: Arc::clone(site),
-        script: script.clone(),
-        from,
+    let former = Former {
+        host: entry.host.clone(),
+        url: from.url.clone(),
+        site: from.folder.clone(),
     };
-    let update = manifest.update.as_ref();
-    let update = update.and_then(|name| manifest.commands.get(name));
-    if let (true, Some(update)) = (entry.platform != site.platform, update) {
-        plan = plan.step(run(&update.script, None));
-    }
-    if let Some(script) = &manifest.relocate {
-        let former = Former {
-            host: entry.host.clone(),
-            url: from.url.clone(),
-            site: from.folder.clone(),
-        };
-        plan = plan.step(run(script, Some(former)));
-    }
-    match &manifest.copied {
-        Some(script) => plan.step(run(script, None)),
-        None => plan,
-    }
+    let change = Change {
+        code: entry.platform != site.platform,
+        former: Some(former),
+        copied: true,
+    };
+    adapt(plan, site, change)
 }

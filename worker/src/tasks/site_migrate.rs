@@ -12,6 +12,7 @@ use kolga_protocol::naming::Https;
 use kolga_protocol::task::site_migrate::{Output, Params};
 use kolga_protocol::task::{self, Kind};
 
+use super::adapt::{Change, adapt};
 use crate::code::version::is_older;
 use crate::cx::Cx;
 use crate::face::Face;
@@ -36,7 +37,6 @@ use crate::steps::import_database::ImportDatabase;
 use crate::steps::mend_site::MendSite;
 use crate::steps::move_site_folder::MoveSiteFolder;
 use crate::steps::reserve_site::refuse_taken_places;
-use crate::steps::run_upgrade::RunUpgrade;
 use crate::steps::swap_entry::SwapEntry;
 use crate::steps::swap_secrets::SwapSecrets;
 use crate::steps::swap_settings::SwapSettings;
@@ -284,27 +284,16 @@ fn move_over(plan: Plan, this: &Move, links: Vec<Mend>) -> Plan {
             mends: links,
         });
     }
-    let update = manifest.update.as_ref();
-    let update = update.and_then(|name| manifest.commands.get(name));
-    if let (true, Some(update)) = (this.has_another_platform(), update) {
-        plan = plan.step(RunUpgrade {
-            site: Arc::clone(new),
-            script: update.script.clone(),
-            from: None,
-        });
-    }
-    if let (true, Some(script)) = (this.has_another_name(), &manifest.relocate) {
-        plan = plan.step(RunUpgrade {
-            site: Arc::clone(new),
-            script: script.clone(),
-            from: Some(Former {
-                host: before.host.clone(),
-                url: this.old.url.clone(),
-                site: this.old.folder.clone(),
-            }),
-        });
-    }
-    plan
+    let change = Change {
+        code: this.has_another_platform(),
+        former: this.has_another_name().then(|| Former {
+            host: before.host.clone(),
+            url: this.old.url.clone(),
+            site: this.old.folder.clone(),
+        }),
+        copied: false,
+    };
+    adapt(plan, new, change)
 }
 
 fn back_on_the_web(plan: Plan, this: &Move) -> Plan {

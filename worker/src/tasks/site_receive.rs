@@ -17,13 +17,13 @@ use kolga_protocol::seal::SealKey;
 use kolga_protocol::task;
 use kolga_protocol::task::site_receive::{Output, Params};
 
+use super::adapt::{Change, adapt};
 use super::site_restore::{brief, judge};
 use crate::code::version::is_older;
 use crate::cx::Cx;
 use crate::face::Face;
 use crate::layout;
 use crate::plan::Plan;
-use crate::profile::manifest::Script;
 use crate::registry::SiteEntry;
 use crate::room::{self, Need};
 use crate::script::Former;
@@ -42,7 +42,6 @@ use crate::steps::receive_secrets::ReceiveSecrets;
 use crate::steps::register_site::RegisterSite;
 use crate::steps::reserve_site::refuse_taken_places;
 use crate::steps::restore_snapshot::{Into, RestoreSnapshot};
-use crate::steps::run_upgrade::RunUpgrade;
 use crate::steps::settle_restored::SettleRestored;
 use crate::steps::swap_vhost::SwapVhost;
 use crate::steps::write_settings::WriteSettings;
@@ -300,33 +299,23 @@ fn beside(plan: Plan, params: &Params, coming: &Coming, backup: &Backup) -> Plan
 /// What the site and its data are told of what is another's here than there.
 fn make_its_own(mut plan: Plan, params: &Params, coming: &Coming) -> Plan {
     let (site, offer) = (&coming.site, &params.offer);
-    let manifest = &site.profile.manifest;
-    if let Some(file) = &manifest.settings {
+    if let Some(file) = &site.profile.manifest.settings {
         plan = plan.step(WriteSettings {
             site: Arc::clone(site),
             file: file.clone(),
         });
     }
-    let run = |script: &Script, from| RunUpgrade {
-        site: Arc::clone(site),
-        script: script.clone(),
-        from,
-    };
-    let update = manifest.update.as_ref();
-    let update = update.and_then(|name| manifest.commands.get(name));
     let same = coming.version.is_some() && coming.version == offer.version;
-    if let (false, Some(update)) = (same, update) {
-        plan = plan.step(run(&update.script, None));
-    }
     let folder = PathBuf::from(&offer.folder);
     let elsewhere = site.url != offer.url || site.folder != folder;
-    if let (true, Some(script)) = (elsewhere, &manifest.relocate) {
-        let former = Former {
+    let change = Change {
+        code: !same,
+        former: elsewhere.then(|| Former {
             host: params.site.clone(),
             url: offer.url.clone(),
             site: folder,
-        };
-        plan = plan.step(run(script, Some(former)));
-    }
-    plan
+        }),
+        copied: false,
+    };
+    adapt(plan, site, change)
 }

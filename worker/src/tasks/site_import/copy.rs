@@ -8,15 +8,14 @@ use kolga_protocol::names::SpokePath;
 use kolga_protocol::task;
 use kolga_protocol::task::site_import::{Output, Params, Source};
 
+use super::super::adapt::{Change, adapt, scripts};
 use super::look::{Found, look};
 use super::platform_of;
 use crate::cx::Cx;
 use crate::face::Face;
 use crate::files::Taken;
 use crate::plan::Plan;
-use crate::profile::manifest::Script;
 use crate::registry::PlatformEntry;
-use crate::script::Former;
 use crate::services::database::Dumped;
 use crate::steps::check_face::CheckFace;
 use crate::steps::check_served::CheckServed;
@@ -27,7 +26,6 @@ use crate::steps::create_database_user::CreateDatabaseUser;
 use crate::steps::dump_source::DumpSource;
 use crate::steps::import_database::ImportDatabase;
 use crate::steps::reserve_site::ReserveSite;
-use crate::steps::run_upgrade::RunUpgrade;
 use crate::steps::swap_entry::SwapEntry;
 use crate::steps::swap_vhost::SwapVhost;
 use crate::steps::write_settings::WriteSettings;
@@ -94,7 +92,7 @@ fn will_do(found: &Found) -> Vec<String> {
             is(&found.version)
         ));
     }
-    for (script, from) in scripts(found) {
+    for (script, from) in scripts(&found.profile.manifest, change(found)) {
         will.push(match from {
             Some(from) => format!("change its address from {} to {}", from.url, site.url),
             None => format!("run {}", script.script),
@@ -107,26 +105,17 @@ fn will_do(found: &Found) -> Vec<String> {
     will
 }
 
-/// The profile's scripts that its data needs.
-fn scripts(found: &Found) -> Vec<(Script, Option<Former>)> {
-    let manifest = &found.profile.manifest;
-    if found.database.account.is_none() {
-        return Vec::new();
-    }
-    let mut scripts = Vec::new();
-    let update = manifest.update.as_ref();
-    let update = update.and_then(|name| manifest.commands.get(name));
+/// What is not as its data knows it; nothing of it is where it has none.
+fn change(found: &Found) -> Change {
+    let data = found.database.account.is_some();
     let is_same = |it: &PlatformEntry| it.version.is_some() && it.version == found.version;
-    if let (false, Some(update)) = (found.platform.as_ref().is_some_and(is_same), update) {
-        scripts.push((update.script.clone(), None));
+    let place = |url: &str| url.split_once("://").map(|(_, place)| place.to_owned());
+    let address = found.database.address.clone();
+    Change {
+        code: data && !found.platform.as_ref().is_some_and(is_same),
+        former: address.filter(|it| data && place(&it.url) != place(&found.site.url)),
+        copied: false,
     }
-    if let (Some(former), Some(script)) = (&found.database.address, &manifest.relocate) {
-        let place = |url: &str| url.split_once("://").map(|(_, place)| place.to_owned());
-        if place(&former.url) != place(&found.site.url) {
-            scripts.push((script.clone(), Some(former.clone())));
-        }
-    }
-    scripts
 }
 
 fn output(found: &Found, cx: &Cx, will: Vec<String>, checked: bool) -> anyhow::Result<Output> {
@@ -216,14 +205,7 @@ fn beside(
             file: file.clone(),
         });
     }
-    for (script, from) in scripts(found) {
-        plan = plan.step(RunUpgrade {
-            site: Arc::clone(site),
-            script,
-            from,
-        });
-    }
-    plan
+    adapt(plan, site, change(found))
 }
 
 fn on_the_web(mut plan: Plan, found: Found) -> Plan {

@@ -104,10 +104,12 @@ impl Scene {
         format!("http://127.0.0.1:{}{path}", self.stack.http_port(SERVER))
     }
 
-    /// Of the half of the page that all profiles share: only the other half is for visitors.
-    async fn shared_half_is_not_served(&self, host: &str) {
-        let asked = client().get(self.url("/kolga_token.php"));
-        assert_eq!(self.ask(host, asked).await.status(), 404, "{host}");
+    /// Of what the page and the scripts of a profile share: visitors have no use for it.
+    async fn shared_parts_are_not_served(&self, host: &str) {
+        for path in ["/kolga_token.php", "/kolga.php"] {
+            let asked = client().get(self.url(path));
+            assert_eq!(self.ask(host, asked).await.status(), 404, "{host}{path}");
+        }
     }
 
     /// Follows the link as the page does; the cookies of whoever is let in.
@@ -191,7 +193,7 @@ async fn a_link_logs_in_once_and_no_forged_old_or_strange_one_does() {
     assert_eq!(page.headers()["cache-control"], "no-store");
     let text = page.text().await.expect("text");
     assert!(text.contains("location.hash") && text.contains("method=\"post\""));
-    scene.shared_half_is_not_served(host).await;
+    scene.shared_parts_are_not_served(host).await;
 
     let token = scene.token(host).await;
     let (name, secret) = token.rsplit_once('.').expect("two parts");
@@ -376,7 +378,7 @@ async fn a_wiki_takes_a_link_once_too_and_a_site_without_such_a_page_says_so() {
     let task = scene.hub.build(SERVER, "mw", "mediawiki", source).await;
     scene.hub.succeeds(&task).await;
     scene.install(host, "mediawiki", "mw").await;
-    scene.shared_half_is_not_served(host).await;
+    scene.shared_parts_are_not_served(host).await;
     let token = scene.token(host).await;
     let forged = format!("{}A", &token[..token.len() - 1]);
     let forged = if forged == token {

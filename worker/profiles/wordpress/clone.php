@@ -4,24 +4,9 @@
 // the worker with the copy's particulars as JSON on stdin.
 $input = json_decode(stream_get_contents(STDIN), true, 16, JSON_THROW_ON_ERROR);
 
-// WordPress says what went wrong by showing a page, and then exits as if all were well.
-register_shutdown_function(function () {
-    if (empty($GLOBALS['kolga_done'])) {
-        fwrite(STDERR, "WordPress ended before the copy had passwords of its own\n");
-        exit(1);
-    }
-});
-
 define('WP_INSTALLING', true);
-define('DISABLE_WP_CRON', true);
-define('WP_HTTP_BLOCK_EXTERNAL', true);
-$_SERVER['KOLGA_SETTINGS'] = $input['settings'];
-$_SERVER['HTTP_HOST'] = preg_replace('#^https?://#', '', $input['url']);
-$_SERVER['SERVER_NAME'] = $input['host'];
-$_SERVER['REQUEST_URI'] = '/';
-$_SERVER['REQUEST_METHOD'] = 'GET';
-$_SERVER['SERVER_PROTOCOL'] = 'HTTP/1.1';
-
+require $input['platform'] . '/kolga.php';
+kolga_enter($input, 'the copy had passwords of its own');
 require $input['platform'] . '/wp-load.php';
 
 global $wpdb;

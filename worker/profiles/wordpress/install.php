@@ -9,32 +9,15 @@ function kolga_fail($why)
     exit(1);
 }
 
-// WordPress says what went wrong by showing a page, and then exits as if all were well.
-register_shutdown_function(function () {
-    if (empty($GLOBALS['kolga_done'])) {
-        fwrite(STDERR, "WordPress ended before the installation was complete\n");
-        exit(1);
-    }
-});
-
 // No mail leaves while a site is made. WordPress takes its own definition only where there is none.
 function wp_mail($to, $subject, $message, $headers = '', $attachments = array())
 {
     return true;
 }
 
-// Nothing that a running site's first request would do by the way.
 define('WP_INSTALLING', true);
-define('DISABLE_WP_CRON', true);
-define('WP_HTTP_BLOCK_EXTERNAL', true);
-
-$_SERVER['KOLGA_SETTINGS'] = $input['settings'];
-$_SERVER['HTTP_HOST'] = preg_replace('#^https?://#', '', $input['url']);
-$_SERVER['SERVER_NAME'] = $input['host'];
-$_SERVER['REQUEST_URI'] = '/';
-$_SERVER['REQUEST_METHOD'] = 'GET';
-$_SERVER['SERVER_PROTOCOL'] = 'HTTP/1.1';
-
+require $input['platform'] . '/kolga.php';
+kolga_enter($input, 'the installation was complete');
 require $input['platform'] . '/wp-load.php';
 require ABSPATH . 'wp-admin/includes/upgrade.php';
 

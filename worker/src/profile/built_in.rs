@@ -52,6 +52,10 @@ pub(super) const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
                 include_str!("../../profiles/wordpress/profile.toml"),
             ),
             (
+                "platform/kolga.php",
+                include_str!("../../profiles/wordpress/platform/kolga.php"),
+            ),
+            (
                 "platform/kolga_login.php",
                 include_str!("../../profiles/wordpress/platform/kolga_login.php"),
             ),

@@ -13,11 +13,6 @@ register_shutdown_function(function () {
     }
 });
 
-$_SERVER['KOLGA_SETTINGS'] = $input['settings'];
-$_SERVER['HTTP_HOST'] = preg_replace('#^https?://#', '', $input['url']);
-$_SERVER['SERVER_NAME'] = $input['host'];
-$_SERVER['REQUEST_URI'] = '/wp-cron.php';
-$_SERVER['REQUEST_METHOD'] = 'GET';
-$_SERVER['SERVER_PROTOCOL'] = 'HTTP/1.1';
-
+require $input['platform'] . '/kolga.php';
+kolga_request($input, '/wp-cron.php');
 require $input['platform'] . '/wp-cron.php';

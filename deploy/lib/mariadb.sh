@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # A private MariaDB behind a socket and on loopback, and in it the accounts of the workers: one for the socket, and
-# one for those whose database is, as it seems to them, on another machine. Needs $STACK.
+# one for those whose database is, as it seems to them, on another machine. Needs $STACK and lib/authority.sh.
 
 MARIADB_SOCKET() { printf '%s/mariadb/mariadb.sock' "$STACK"; }
 
@@ -37,6 +37,7 @@ mariadb_start() {
     proc_start mariadb "$STACK_USER" "$home" -- mariadbd --no-defaults --datadir="$home/data" \
         --socket="$(MARIADB_SOCKET)" --pid-file="$home/mariadbd.pid" \
         --bind-address=127.0.0.1 --port="$(port_for mariadb)" --skip-name-resolve \
+        --ssl-ca="$(AUTHORITY)/ca.pem" --ssl-cert="$(AUTHORITY)/server.pem" --ssl-key="$(AUTHORITY)/server.key" \
         --innodb-buffer-pool-size=64M --character-set-server=utf8mb4 --tmpdir="$home/data"
 }
 

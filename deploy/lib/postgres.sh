@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # A private PostgreSQL for the hub's store and its tests, and for sites: in it the accounts of the workers, one for the
-# socket, and one for those whose database is, as it seems to them, on another machine. Needs $STACK.
+# socket, and one for those whose database is, as it seems to them, on another machine. It has a certificate and
+# offers no TLS until somebody says `ssl = on`. Needs $STACK and lib/authority.sh.
 
 postgres_url() { printf 'postgres://kolga:%s@127.0.0.1:%s/kolga' "$(secret_for postgres)" "$(port_for postgres)"; }
 
@@ -28,7 +29,8 @@ postgres_start() {
         write_for "$STACK_USER" 0600 "$home/data/pg_ident.conf"
     proc_start postgres "$STACK_USER" "$home" -- "$bin/postgres" -D "$home/data" \
         -p "$(port_for postgres)" -c listen_addresses=127.0.0.1 \
-        -c unix_socket_directories="$home"
+        -c unix_socket_directories="$home" \
+        -c ssl_cert_file="$(AUTHORITY)/server.pem" -c ssl_key_file="$(AUTHORITY)/server.key"
 }
 
 # Workers come over the socket as who they are, and everybody else by a password.

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# nginx and php-fpm of a stack's spokes as tracked processes. Needs $STACK, lib/proc.sh and lib/web.sh.
+# nginx and php-fpm of a stack's spokes as tracked processes. Needs $STACK, lib/authority.sh,
+# lib/proc.sh and lib/web.sh.
 
 # How many sites of a spoke can have a pool to themselves.
 SPOKE_POOLS=3
@@ -21,7 +22,7 @@ spoke_start() {
     if ! proc_alive "$spoke.php"; then
         proc_stop "$spoke.php" QUIT 10
         rm -f "$home/php/fpm.sock"
-        web_php_conf "$home" | write_for root 0644 "$home/php/fpm.conf"
+        { web_php_conf "$home" && authority_php; } | write_for root 0644 "$home/php/fpm.conf"
         read -ra argv <<<"$(web_fpm_argv "$home")"
         proc_start "$spoke.php" "$(web_php_user "$home")" "$home/php" -- "${argv[@]}"
     fi
@@ -42,7 +43,7 @@ spoke_pool_start() {
     ! proc_alive "$name" || return 0
     proc_stop "$name" QUIT 10
     rm -f "$home/pools/$2.sock"
-    web_pool_conf "$home" "$2" | write_for root 0644 "$home/pools/$2/fpm.conf"
+    { web_pool_conf "$home" "$2" && authority_php; } | write_for root 0644 "$home/pools/$2/fpm.conf"
     read -ra argv <<<"$(web_pool_argv "$home" "$2")"
     proc_start "$name" root "$home/pools/$2" -- "${argv[@]}"
 }

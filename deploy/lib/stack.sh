@@ -12,6 +12,8 @@
 . "$KOLGA_ROOT/deploy/lib/broker_rights.sh"
 # shellcheck source=broker.sh
 . "$KOLGA_ROOT/deploy/lib/broker.sh"
+# shellcheck source=authority.sh
+. "$KOLGA_ROOT/deploy/lib/authority.sh"
 # shellcheck source=mariadb.sh
 . "$KOLGA_ROOT/deploy/lib/mariadb.sh"
 # shellcheck source=postgres.sh
@@ -75,6 +77,7 @@ stack_up() {
     # RabbitMQ needs longest, so it goes first and is waited for last.
     # shellcheck disable=SC2086
     broker_start $spokes
+    authority_make
     mariadb_start
     [ ! -e "$STACK/keep/postgres" ] || postgres_start
     for spoke in $spokes; do spoke_start "$spoke"; done

@@ -4,8 +4,9 @@
 //! the services' own user; [`world`] takes snapshots of everything that a task could leave behind;
 //! [`scenario`] is the list of tasks that have to bear every fault; [`breaker`] kills hub and worker at every
 //! named point and makes every step and undo fail, by [`orders`], among [`neighbours`] that must not be
-//! harmed, on [`small_disks`], and judges what is left. [`furnish`] is a site with something of everything in it.
-//! [`landlock`] is a kernel that confines nothing. [`model`] needs none of that: it plays random faults over the real store
+//! harmed, on [`small_disks`], and judges what is left. [`furnish`] is a site with something of everything in it,
+//! [`wiretap`] somebody between a site and its database, [`landlock`] a kernel that confines nothing. [`model`] needs none
+//! of that: it plays random faults over the real store
 //! and journals.
 
 pub mod breaker;
@@ -23,5 +24,6 @@ pub mod small_disks;
 pub mod spent;
 pub mod stack;
 pub mod wait;
+pub mod wiretap;
 pub mod worker;
 pub mod world;

@@ -1,5 +1,6 @@
 //! The services that `deploy/test` has started, as its `stack.json` describes them.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -158,6 +159,78 @@ impl Stack {
                 config.insert("postgresql".to_owned(), postgresql.into());
             }
         })
+    }
+
+    /// The same stack, with a spoke that comes to a database server on another machine at this address, and over TLS with a
+    /// certificate of this authority's where one is named.
+    ///
+    /// # Panics
+    /// When the configuration cannot be read or written, or has no such server.
+    #[must_use]
+    pub fn with_way_to(
+        &self,
+        server: &str,
+        engine: &str,
+        address: SocketAddr,
+        authority: Option<&Path>,
+    ) -> Self {
+        self.changed(server, |config| {
+            let remote = config[engine]["remote"].as_table_mut().expect("a table");
+            remote.insert("address".to_owned(), address.to_string().into());
+            if let Some(file) = authority {
+                remote.insert("ca_file".to_owned(), file.display().to_string().into());
+            }
+        })
+    }
+
+    /// Where a database server listens for those on another machine.
+    ///
+    /// # Panics
+    /// When the stack has none.
+    #[must_use]
+    pub fn remote_address(&self, engine: &str) -> SocketAddr {
+        let address = self.text(&format!("/{engine}_remote/address"));
+        address.parse().expect("an address")
+    }
+
+    /// The authority that has signed the certificates of the database servers.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        PathBuf::from(self.text("/dir")).join("authority/ca.pem")
+    }
+
+    /// Another authority, which has signed nothing.
+    ///
+    /// # Panics
+    /// When openssl does not make it.
+    #[must_use]
+    pub fn other_authority(&self) -> PathBuf {
+        let file = PathBuf::from(self.text("/dir")).join("authority/other.pem");
+        let made = Command::new("/usr/bin/openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+            ])
+            .args([
+                "-nodes",
+                "-keyout",
+                "/dev/null",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=Other",
+                "-out",
+            ])
+            .arg(&file)
+            .output();
+        assert!(made.expect("openssl runs").status.success());
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(&file, open).expect("given to all");
+        file
     }
 
     /// What a worker's configuration says of a database server that is on another machine.

@@ -145,6 +145,8 @@ impl Config {
             folders.extend(mariadb.socket.as_ref().map(|it| ("mariadb.socket", it)));
             let remote = mariadb.remote.as_ref();
             folders.extend(remote.map(|it| ("mariadb.remote.password_file", &it.password_file)));
+            let authority = remote.and_then(|it| it.ca_file.as_ref());
+            folders.extend(authority.map(|it| ("mariadb.remote.ca_file", it)));
             problems.extend(mariadb.problems());
         }
         if let Some(postgresql) = &self.postgresql {
@@ -152,6 +154,8 @@ impl Config {
             folders.extend(socket.map(|it| ("postgresql.socket", it)));
             let remote = postgresql.remote.as_ref();
             folders.extend(remote.map(|it| ("postgresql.remote.password_file", &it.password_file)));
+            let authority = remote.and_then(|it| it.ca_file.as_ref());
+            folders.extend(authority.map(|it| ("postgresql.remote.ca_file", it)));
             problems.extend(postgresql.problems());
         }
         if let Some(php) = &self.php {

@@ -20,6 +20,7 @@ use crate::layout;
 use crate::pools::Pool;
 use crate::process::Confinement;
 use crate::profile::manifest::Script;
+use crate::services::database::Service;
 use crate::services::php::Php;
 use crate::site::Site;
 use crate::spoke::Spoke;
@@ -90,11 +91,27 @@ pub async fn run_from(
             php.command_of(pool)
         }
     };
+    // What connects without naming an authority takes this one, and for what is not the database those of the system.
+    let service = site
+        .database
+        .as_ref()
+        .map(|_| cx.spoke.database(site.engine));
+    let service = service.transpose()?;
+    let authority = service.as_ref().and_then(Service::authority);
+    if let Some(authority) = authority {
+        command = command
+            .arg("-d")
+            .arg(format!("openssl.cafile={}", authority.to_text()))
+            .args(["-d", "openssl.capath=/etc/ssl/certs"]);
+    }
     for (key, value) in &script.php_settings {
         command = command.arg("-d").arg(format!("{key}={value}"));
     }
     if is_confined(site, pool) {
-        command = command.confined(confinement(site, php));
+        let mut confinement = confinement(site, php);
+        let file = authority.map(|it| it.file.to_owned());
+        confinement.read.extend(file);
+        command = command.confined(confinement);
     }
     fault::point("script:start");
     command

@@ -1,6 +1,6 @@
 //! MariaDB: databases with what marks them, their tables and programs, users, and every grant.
 
-use sqlx::mysql::MySqlConnectOptions;
+use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, MySqlConnection, Row as _};
 
 use super::World;
@@ -16,6 +16,7 @@ pub async fn maria(stack: &Stack) -> MySqlConnection {
     MySqlConnectOptions::new()
         .socket(stack.text("/mariadb_socket"))
         .username("root")
+        .ssl_mode(MySqlSslMode::Disabled)
         .connect()
         .await
         .expect("MariaDB")

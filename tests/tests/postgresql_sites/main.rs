@@ -5,6 +5,7 @@
 mod functions;
 mod life;
 mod mending;
+mod over_tls;
 mod refused;
 mod remote;
 mod scene;

@@ -15,14 +15,14 @@ use std::time::Duration;
 use super::scene::{FILLING, Scene};
 
 /// The server's pg_hba.conf, for as long as this is there.
-struct Lines {
+pub struct Lines {
     stack: Stack,
     file: PathBuf,
     was: String,
 }
 
 impl Lines {
-    fn new(stack: &Stack) -> Self {
+    pub fn new(stack: &Stack) -> Self {
         let file = PathBuf::from(stack.text("/dir")).join("postgres/data/pg_hba.conf");
         let was = std::fs::read_to_string(&file).expect("read");
         Self {
@@ -42,9 +42,14 @@ impl Lines {
 
     /// Those of docs/OPERATIONS.md for a spoke at this address, and for the test itself.
     async fn put(&self, spoke: &str) {
+        self.put_for("host", spoke).await;
+    }
+
+    /// The same for connections of this sort: `host`, or `hostssl` for those over TLS alone.
+    pub async fn put_for(&self, sort: &str, spoke: &str) {
         self.write(&format!(
             "local all all reject\nhost all kolga 127.0.0.1/32 scram-sha-256\n\
-             host all kolga-remote 127.0.0.1/32 scram-sha-256\nhost sameuser +kolga-remote_sites {spoke} scram-sha-256\n"
+             {sort} all kolga-remote 127.0.0.1/32 scram-sha-256\n{sort} sameuser +kolga-remote_sites {spoke} scram-sha-256\n"
         ));
         self.read_anew().await;
     }
@@ -56,7 +61,7 @@ impl Lines {
     }
 
     /// Those that were there, which let the site in.
-    async fn back(self, site: &PgConnectOptions) {
+    pub async fn back(self, site: &PgConnectOptions) {
         self.write(&self.was);
         self.read_anew().await;
         until(

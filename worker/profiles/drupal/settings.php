@@ -24,7 +24,16 @@ $databases['default']['default'] = [
     'port' => {{ database.port }},
 {%- endif %}
     'prefix' => '',
+{%- if database.ca_file and database.type == "mariadb" %}
+    // The server wants TLS, and has to come with a certificate of this authority's for its address.
+    'pdo' => [PDO::MYSQL_ATTR_SSL_CA => {{ database.ca_file|php }}, PDO::MYSQL_ATTR_SSL_VERIFY_SERVER_CERT => TRUE],
+{%- endif %}
 ];
+{%- if database.ca_file and database.type == "postgresql" %}
+// The server wants TLS. Drupal has no setting for that, so it is said to the library that connects.
+putenv('PGSSLMODE=verify-full');
+putenv('PGSSLROOTCERT=' . {{ database.ca_file|php }});
+{%- endif %}
 $settings['hash_salt'] = {{ secrets.hash_salt|php }};
 // What Drupal keeps of where its code lies and what it found there is no use to another platform's code, nor to a copy's.
 $settings['deployment_identifier'] = substr(hash('sha256', {{ (platform ~ " " ~ database.name)|php }}), 0, 16);

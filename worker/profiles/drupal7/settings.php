@@ -13,6 +13,10 @@ $databases = array('default' => array('default' => array(
     'port' => {{ database.port }},
 {%- endif %}
     'prefix' => '',
+{%- if database.ca_file %}
+    // The server wants TLS, and has to come with a certificate of this authority's for its address.
+    'pdo' => array(PDO::MYSQL_ATTR_SSL_CA => {{ database.ca_file|php }}, PDO::MYSQL_ATTR_SSL_VERIFY_SERVER_CERT => TRUE),
+{%- endif %}
     'charset' => 'utf8mb4',
     'collation' => 'utf8mb4_general_ci',
 )));

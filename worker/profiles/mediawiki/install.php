@@ -1,6 +1,41 @@
 <?php
 // Installs one wiki, by MediaWiki's own installer. Run by the worker with the site's particulars as JSON on
 // stdin. The installer takes its options from $argv, which is filled here: no other process sees them.
+namespace Wikimedia\Rdbms {
+    // What MediaWiki's classes of databases call for a new connection. The installer has an option for TLS and none for an
+    // authority: it would take any certificate.
+    function mysqli_init()
+    {
+        $file = $GLOBALS['kolga']['db']['wgDBservers'][0]['sslCAFile'] ?? null;
+        return $file === null ? \mysqli_init() : new \KolgaVerified($file);
+    }
+}
+
+namespace {
+class KolgaVerified extends mysqli
+{
+    public static bool $used = false;
+
+    public function __construct(private string $file)
+    {
+        parent::__construct();
+    }
+
+    public function real_connect(
+        ?string $hostname = null,
+        ?string $username = null,
+        ?string $password = null,
+        ?string $database = null,
+        ?int $port = null,
+        ?string $socket = null,
+        int $flags = 0
+    ): bool {
+        self::$used = true;
+        $this->ssl_set(null, null, $this->file, null, null);
+        return parent::real_connect($hostname, $username, $password, $database, $port, $socket, $flags | MYSQLI_CLIENT_SSL);
+    }
+}
+
 $kolga = json_decode(stream_get_contents(STDIN), true, 16, JSON_THROW_ON_ERROR);
 $kolga['db'] = (static function ($file) {
     require $file;
@@ -44,4 +79,9 @@ require MW_INSTALL_PATH . '/maintenance/install.php';
 if (empty($success)) {
     fwrite(STDERR, "MediaWiki ended before the installation was complete\n");
     exit(1);
+}
+if (isset($kolga['db']['wgDBservers']) && !KolgaVerified::$used) {
+    fwrite(STDERR, "this MediaWiki's installer has a way to the database of which Kolga does not know that it is over TLS\n");
+    exit(1);
+}
 }

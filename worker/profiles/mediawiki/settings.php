@@ -15,6 +15,26 @@ $wgDBTableOptions = 'ENGINE=InnoDB, DEFAULT CHARSET=binary';
 $wgDBname = {{ database.name|php }};
 $wgDBuser = {{ database.user|php }};
 $wgDBpassword = {{ database.password|php }};
+{%- if database.ca_file and database.type == "postgresql" %}
+// The server wants TLS. MediaWiki itself can ask for that and not for the right certificate, so this is said to the library that
+// connects.
+putenv('PGSSLMODE=verify-full');
+putenv('PGSSLROOTCERT=' . {{ database.ca_file|php }});
+{%- elif database.ca_file %}
+// The server wants TLS, with a certificate of this authority's. The flags are DBO_DEFAULT and, for older releases, DBO_SSL, which are not
+// known yet when the installer reads this.
+$wgDBservers = [[
+    'type' => $wgDBtype,
+    'host' => $wgDBserver,
+    'dbname' => $wgDBname,
+    'user' => $wgDBuser,
+    'password' => $wgDBpassword,
+    'load' => 1,
+    'flags' => 16 | 256,
+    'ssl' => true,
+    'sslCAFile' => {{ database.ca_file|php }},
+]];
+{%- endif %}
 
 $wgSecretKey = {{ secrets.secret_key|php }};
 $wgUpgradeKey = {{ secrets.upgrade_key|php }};

@@ -5,13 +5,22 @@ $database = $settings['database'];
 if ($database['type'] === 'postgresql') {
     // Names and passwords are made by Kolga, of letters, digits and _.
     $place = "host={$database['host']} port={$database['port']} dbname={$database['name']}";
+    if (isset($database['ca_file'])) {
+        $place .= " sslmode=verify-full sslrootcert={$database['ca_file']}";
+    }
     if (!pg_connect("$place user={$database['user']} password={$database['password']}")) {
         throw new RuntimeException('the database does not answer');
     }
 } else {
     mysqli_report(MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT);
-    (new mysqli($database['host'] ?? null, $database['user'], $database['password'], $database['name'],
-        $database['port'] ?? 0, $database['socket'] ?? null))->close();
+    $server = mysqli_init();
+    if (isset($database['ca_file'])) {
+        // With the authority's file, and not with MYSQLI_CLIENT_SSL alone, mysqli looks at the certificate.
+        $server->ssl_set(null, null, $database['ca_file'], null, null);
+    }
+    $server->real_connect($database['host'] ?? null, $database['user'], $database['password'], $database['name'],
+        $database['port'] ?? 0, $database['socket'] ?? null, isset($database['ca_file']) ? MYSQLI_CLIENT_SSL : 0);
+    $server->close();
 }
 ?>
 <!doctype html>

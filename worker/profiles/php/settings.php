@@ -15,5 +15,9 @@ return [
         'name' => {{ database.name|php }},
         'user' => {{ database.user|php }},
         'password' => {{ database.password|php }},
+{%- if database.ca_file %}
+        // The server wants TLS, and has to come with a certificate of this authority's for its address.
+        'ca_file' => {{ database.ca_file|php }},
+{%- endif %}
     ],
 ];

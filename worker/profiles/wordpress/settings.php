@@ -6,6 +6,17 @@ define('DB_PASSWORD', {{ database.password|php }});
 define('DB_HOST', {{ database.server|php }});
 define('DB_CHARSET', 'utf8mb4');
 define('DB_COLLATE', '');
+{%- if database.ca_file %}
+// The server wants TLS. WordPress has no setting for the authority that has signed its certificate, and PHP looks at none but this
+// one, which nothing but php-fpm's own configuration can say.
+if (ini_get('openssl.cafile') !== {{ database.ca_file|php }}) {
+    error_log('php-fpm needs php_admin_value[openssl.cafile] = ' . {{ database.ca_file|php }});
+    http_response_code(503);
+    exit("The database is reached over TLS, and this PHP's openssl.cafile is not its authority's.\n");
+}
+// Without the second of these a connection is encrypted, to anybody who answers.
+define('MYSQL_CLIENT_FLAGS', MYSQLI_CLIENT_SSL | MYSQLI_CLIENT_SSL_VERIFY_SERVER_CERT);
+{%- endif %}
 $table_prefix = {{ options.table_prefix|php }};
 
 define('AUTH_KEY', {{ secrets.auth_key|php }});

@@ -3,7 +3,7 @@
 //! [`super::Config`] holds it; [`crate::services::mariadb::server`] is made of it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -24,13 +24,15 @@ pub struct Mariadb {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RemoteMariadb {
-    /// Where it listens: an address and a port. Nothing on the way is encrypted, so it is an address of a private
-    /// network, or of a tunnel.
+    /// Where it listens: an address and a port, of a private network or of a tunnel.
     pub address: SocketAddr,
     /// The address that this machine comes from, as the server sees it: users of sites are let in from there alone.
     pub client: IpAddr,
     /// A file with the account's password; nobody else may read it.
     pub password_file: PathBuf,
+    /// A file with the authority that has signed the server's certificate. Where it is named, nothing goes there but over
+    /// TLS; else nothing on the way is encrypted.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Mariadb {
@@ -55,12 +57,11 @@ impl Mariadb {
             return problems;
         };
         let (server, client) = (remote.address.ip(), remote.client);
-        if !is_private(server) {
-            problems.push(format!(
-                "mariadb.remote.address: {server} is in no private network, and nothing on the way there is encrypted: \
-                 use the address of a private network or of a tunnel"
-            ));
-        }
+        problems.extend(refused_address(
+            "mariadb",
+            server,
+            remote.ca_file.as_deref(),
+        ));
         if server.is_ipv4() != client.is_ipv4() || client.is_unspecified() {
             problems.push(format!(
                 "mariadb.remote.client: {client} is not how {server} can see this machine: see `ip route get {server}`"
@@ -68,6 +69,25 @@ impl Mariadb {
         }
         problems
     }
+}
+
+/// Why a server at this address is not spoken to; `None` where it may be. Over TLS neither: whoever asks for it gets a
+/// certificate for a public address of authorities that are believed besides (docs/decisions/0024).
+pub(super) fn refused_address(
+    section: &str,
+    address: IpAddr,
+    ca_file: Option<&Path>,
+) -> Option<String> {
+    let why = match ca_file {
+        None => "nothing on the way there is encrypted",
+        Some(_) => "a certificate for it could be had of an authority that is not yours",
+    };
+    (!is_private(address)).then(|| {
+        format!(
+            "{section}.remote.address: {address} is in no private network, and {why}: use the address of a private \
+             network or of a tunnel"
+        )
+    })
 }
 
 /// Loopback, the private networks of RFC 1918 and RFC 4193, what is shared by RFC 6598 (many tunnels' addresses), and
@@ -129,6 +149,11 @@ mod tests {
         }
         let told = remote("[2001:db8::1]:3306", "fd00::3");
         assert!(told[0].contains("no private network"), "{told:?}");
+        let told = problems(
+            "user = \"kolga\"\n[remote]\naddress = \"8.8.8.8:3306\"\nclient = \"10.0.0.7\"\npassword_file = \"/p\"\n\
+             ca_file = \"/ca.pem\"\n",
+        );
+        assert!(told[0].contains("not yours"), "{told:?}");
         for client in ["0.0.0.0", "fd00::3"] {
             let told = remote("10.0.0.2:3306", client);
             assert!(told[0].contains("ip route get"), "{told:?}");

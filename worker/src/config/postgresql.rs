@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::mariadb::is_private;
+use super::mariadb::refused_address;
 
 /// PostgreSQL, reached as an account that deploy/postgresql.sql has made: over the socket of a server of this machine, or at
 /// the address of one elsewhere.
@@ -29,11 +29,13 @@ pub struct Postgresql {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RemotePostgresql {
-    /// Where it listens: an address and a port. Nothing on the way is encrypted, so it is an address of a private
-    /// network, or of a tunnel.
+    /// Where it listens: an address and a port, of a private network or of a tunnel.
     pub address: SocketAddr,
     /// A file with the account's password; nobody else may read it.
     pub password_file: PathBuf,
+    /// A file with the authority that has signed the server's certificate. Where it is named, nothing goes there but over
+    /// TLS; else nothing on the way is encrypted.
+    pub ca_file: Option<PathBuf>,
 }
 
 fn port() -> u16 {
@@ -57,13 +59,12 @@ impl Postgresql {
                 "postgresql needs either a socket, or remote with address and password_file".into(),
             );
         }
-        if let Some(remote) = &self.remote
-            && !is_private(remote.address.ip())
-        {
-            problems.push(format!(
-                "postgresql.remote.address: {} is in no private network, and nothing on the way there is encrypted: \
-                 use the address of a private network or of a tunnel",
-                remote.address.ip()
+        if let Some(remote) = &self.remote {
+            let address = remote.address.ip();
+            problems.extend(refused_address(
+                "postgresql",
+                address,
+                remote.ca_file.as_deref(),
             ));
         }
         problems

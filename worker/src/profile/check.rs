@@ -16,6 +16,9 @@ use super::place::Place;
 use super::{Profile, template};
 use crate::pools::OPTION;
 
+/// The file of an authority for a site that does not exist.
+const AUTHORITY: &str = "/made-up/authority.pem";
+
 /// A profile out of its files, or what is wrong with them.
 pub(super) fn check(
     name: &ProfileName,
@@ -40,6 +43,7 @@ pub(super) fn check(
         manifest: parsed,
         folder: folder.map(Path::to_owned),
         files,
+        tell_authority: Vec::new(),
     };
     let line_of = |text: &str| {
         let before = manifest.find(text).map_or("", |start| &manifest[..start]);
@@ -50,8 +54,11 @@ pub(super) fn check(
         .map(|(key, problem)| format!("{}:{}: {problem}", at("profile.toml"), line_of(&key)))
         .collect();
     anyhow::ensure!(contradictions.is_empty(), "{}", contradictions.join("; "));
-    render_all(&profile, &at)?;
-    Ok(profile)
+    let tell_authority = render_all(&profile, &at)?;
+    Ok(Profile {
+        tell_authority,
+        ..profile
+    })
 }
 
 /// What the parser cannot see: where parts of the manifest do not fit together. Each with a text that
@@ -278,9 +285,10 @@ fn named_files(manifest: &Manifest) -> Vec<&Place> {
 }
 
 /// Renders every template for a site that does not exist, so that a mistake shows at start and not in the
-/// middle of an installation.
-fn render_all(profile: &Profile, at: &dyn Fn(&str) -> String) -> anyhow::Result<()> {
+/// middle of an installation. For which servers the settings tell the authority that has signed their certificates.
+fn render_all(profile: &Profile, at: &dyn Fn(&str) -> String) -> anyhow::Result<Vec<Engine>> {
     let manifest = &profile.manifest;
+    let mut tell_authority = Vec::new();
     let host: HostName = "www.example.org".parse()?;
     let plain = |text: &str| template::PlainPath::new(Path::new(text));
     let platform = match manifest.needs.platform {
@@ -328,21 +336,41 @@ fn render_all(profile: &Profile, at: &dyn Fn(&str) -> String) -> anyhow::Result<
     }
     if let Some(settings) = &manifest.settings {
         let secret = |name: &OptionName| (name.clone(), "secret".to_owned());
-        let engines: Vec<Option<Engine>> = match manifest.needs.database.any() {
-            true => manifest.needs.database.all().map(Some).collect(),
-            false => vec![None],
-        };
-        for engine in engines {
+        let place = &settings.template;
+        let source = text(place)?;
+        let render = |database| {
             let values = template::Settings {
                 public: public.clone(),
-                database: engine.map(|engine| made_up(engine, &host)),
+                database,
                 secrets: manifest.secrets.keys().map(secret).collect(),
             };
-            let place = &settings.template;
-            template::settings(&at(place.as_str()), text(place)?, &values)?;
+            template::settings(&at(place.as_str()), source, &values)
+        };
+        if !manifest.needs.database.any() {
+            render(None)?;
+        }
+        for engine in manifest.needs.database.all() {
+            render(Some(made_up(engine, &host)))?;
+            // One that cannot is good for servers without.
+            let told = render(Some(over_tls(engine, &host)));
+            if told.is_ok_and(|text| text.contains(AUTHORITY)) {
+                tell_authority.push(engine);
+            }
         }
     }
-    Ok(())
+    Ok(tell_authority)
+}
+
+/// The same on another machine that is spoken to over TLS.
+fn over_tls(engine: Engine, host: &HostName) -> template::Database {
+    template::Database {
+        socket: None,
+        host: "10.0.0.2".to_owned(),
+        port: Some(3306),
+        server: "10.0.0.2:3306".to_owned(),
+        ca_file: Some(AUTHORITY.to_owned()),
+        ..made_up(engine, host)
+    }
 }
 
 /// An account for a site that does not exist.
@@ -365,5 +393,6 @@ fn made_up(engine: Engine, host: &HostName) -> template::Database {
         name: DatabaseName::for_site(host),
         user: DatabaseName::for_site(host),
         password: "password".to_owned(),
+        ca_file: None,
     }
 }

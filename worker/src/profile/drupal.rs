@@ -110,6 +110,7 @@ fn settings(scratch: &Scratch, engine: Engine, server: &Value) -> Value {
             name: DatabaseName::for_site(&host),
             user: DatabaseName::for_site(&host),
             password: "it's \\a' password".to_owned(),
+            ca_file: None,
         }),
         secrets: [("hash_salt".parse().expect("a name"), "salt".to_owned())].into(),
     };

@@ -11,6 +11,8 @@ mod drupal;
 mod engines;
 mod load;
 pub mod manifest;
+#[cfg(test)]
+mod over_tls;
 mod place;
 mod tables;
 pub mod template;
@@ -18,7 +20,7 @@ pub mod template;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use kolga_protocol::names::{HostName, OptionName, OptionValue, ProfileName};
+use kolga_protocol::names::{Engine, HostName, OptionName, OptionValue, ProfileName};
 
 pub use built_in::built_in_names;
 pub use engines::Engines;
@@ -36,6 +38,8 @@ pub struct Profile {
     pub folder: Option<PathBuf>,
     /// Its files by their path within the folder.
     files: BTreeMap<String, Vec<u8>>,
+    /// For which servers its settings name `database.ca_file`.
+    tell_authority: Vec<Engine>,
 }
 
 /// Why an operator's options do not fit the profile.
@@ -98,6 +102,13 @@ impl Profile {
     /// When it is not there or not UTF-8.
     pub fn text(&self, place: &Place) -> anyhow::Result<&str> {
         Ok(std::str::from_utf8(self.file(place)?)?)
+    }
+
+    /// Whether its sites can have their data in such a server that is spoken to over TLS alone: their settings tell the
+    /// authority that has signed its certificate.
+    #[must_use]
+    pub fn has_it_over_tls(&self, engine: Engine) -> bool {
+        self.tell_authority.contains(&engine)
     }
 
     /// The operator's choices for one site, completed by the profile's defaults.
@@ -192,6 +203,23 @@ mod tests {
                 ("table_prefix", "wp_"),
             ])
         );
+    }
+
+    #[test]
+    fn every_built_in_profile_can_have_its_database_over_tls_and_one_that_does_not_say_so_cannot() {
+        for profile in Profiles::load(&[]).usable() {
+            let name = &profile.manifest.name;
+            for engine in profile.manifest.needs.database.all() {
+                assert!(profile.has_it_over_tls(engine), "{name}, {engine}");
+            }
+        }
+        let mut files = wordpress().files;
+        let settings = files.get_mut("settings.php").expect("there");
+        let text = String::from_utf8(std::mem::take(settings)).expect("text");
+        *settings = text.replace("database.ca_file|php", "'x'|php").into_bytes();
+        let name = "wordpress".parse().expect("a name");
+        let other = check::check(&name, None, files).expect("it is right");
+        assert!(!other.has_it_over_tls(Engine::Mariadb));
     }
 
     #[test]

@@ -153,6 +153,9 @@ pub struct Database {
     pub user: DatabaseName,
     /// The user's password.
     pub password: String,
+    /// The file with the authority that has signed the server's certificate, where it is to be spoken to over TLS and not
+    /// otherwise; none where nothing is encrypted.
+    pub ca_file: Option<String>,
 }
 
 /// What the template of an ordinary file may speak of.
@@ -237,6 +240,22 @@ pub fn public_file(name: &str, source: &str, values: &PublicFile) -> anyhow::Res
 /// When the template is not right; the message names it and the line.
 pub fn settings(name: &str, source: &str, values: &Settings) -> anyhow::Result<String> {
     render(name, source, values)
+}
+
+/// Refuses settings from which an application cannot know with whose certificate its database server has to come: it would
+/// send all in the clear, or to anybody.
+///
+/// # Errors
+/// When they say nothing of it.
+pub fn refuse_without_authority(text: &str, database: Option<&Database>) -> anyhow::Result<()> {
+    let file = database.and_then(|database| database.ca_file.as_deref());
+    anyhow::ensure!(
+        file.is_none_or(|file| text.contains(file)),
+        "its profile cannot have its database over TLS, which {} is reached by here alone: its settings say nothing of \
+         `database.ca_file`",
+        database.map_or("the server", |it| it.engine.title())
+    );
+    Ok(())
 }
 
 /// An option's default for this site.

@@ -5,6 +5,7 @@
 //! gives the [`Service`] to it. What a site gets is the same everywhere: a database and a user of one name, who has all rights
 //! there and none elsewhere, both with the mark of the run that made them where the server can keep one.
 
+mod authority;
 mod dumped;
 mod foreign;
 mod room;
@@ -21,6 +22,8 @@ use crate::files::Dir;
 use crate::profile::Tables;
 use crate::profile::template::Database;
 use crate::secrets::Secret;
+pub use authority::Authority;
+pub(super) use authority::told;
 pub use dumped::Dumped;
 pub(crate) use dumped::{Measured, hex};
 pub use foreign::{Account, Inside, Spot};
@@ -259,6 +262,15 @@ impl Service<'_> {
         file: &str,
     ) -> anyhow::Result<()> {
         ask!(self, it => it.import(cx, name, password, folder, file).await)
+    }
+
+    /// Who has signed the server's certificate, where it is spoken to over TLS alone.
+    #[must_use]
+    pub fn authority(&self) -> Option<Authority<'_>> {
+        match self {
+            Self::Mariadb(it) => it.server().authority(),
+            Self::Postgresql(it) => it.server().authority(),
+        }
     }
 
     /// What a site's settings say of the server, and of the account that the site has there.

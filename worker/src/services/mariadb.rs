@@ -21,7 +21,7 @@ use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::config;
 use crate::secrets::Secret;
-use crate::services::database::Rights;
+use crate::services::database::{Authority, Rights, told};
 use quote::{grant_pattern, identifier, literal};
 use server::Server;
 
@@ -165,7 +165,8 @@ impl Mariadb {
         match tokio::time::timeout(Duration::from_secs(10), connected).await {
             Ok(Ok(connection)) => connection.close().await.map(|()| true).map_err(Into::into),
             Ok(Err(error)) if number(&error) == Some(DENIED) => Ok(false),
-            Ok(Err(error)) => Err(error).context("MariaDB does not say who is let in"),
+            Ok(Err(error)) => Err(told(self.server.authority(), error))
+                .context("MariaDB does not say who is let in"),
             Err(_) => anyhow::bail!("MariaDB does not answer"),
         }
     }
@@ -223,8 +224,13 @@ impl Mariadb {
     /// # Errors
     /// When there is one of this name, or the worker's account may not. Never tells the password.
     pub async fn create_user(&self, name: &DatabaseName, password: &Secret) -> anyhow::Result<()> {
+        // Whatever its site says of the way, nothing of it goes in the clear.
+        let over = match self.server.authority() {
+            Some(_) => " REQUIRE SSL",
+            None => "",
+        };
         let statement = format!(
-            "CREATE USER {} IDENTIFIED BY {}",
+            "CREATE USER {} IDENTIFIED BY {}{over}",
             self.account(name),
             literal(password.expose())
         );
@@ -325,6 +331,8 @@ impl Mariadb {
                 }
             )
         };
+        let authority = self.server.authority();
+        authority.map_or(Ok(()), Authority::check)?;
         let mut options = self.server.options().username(&self.user);
         if let Some(password) = self.server.password()? {
             options = options.password(password.expose());
@@ -334,9 +342,11 @@ impl Mariadb {
             MySqlConnection::connect_with(&options),
         )
         .await
-        .map_err(|_| anyhow::anyhow!("it does not answer"))
-        .and_then(|connected| Ok(connected?))
-        .with_context(hint)?;
+        .map_err(|_| anyhow::anyhow!("it does not answer").context(hint()))?
+        .map_err(|error| match authority.and_then(|it| it.problem(&error)) {
+            Some(problem) => anyhow::anyhow!(problem),
+            None => anyhow::Error::from(error).context(hint()),
+        })?;
         // Without a mode, literals are read by one rule; and no statement waits for ever for a table.
         execute(
             &mut connection,

@@ -28,7 +28,7 @@ use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::config;
 use crate::secrets::Secret;
-use crate::services::database::Rights;
+use crate::services::database::{Authority, Rights};
 pub use mend::Door;
 use quote::{identifier, literal};
 use server::Server;
@@ -326,10 +326,13 @@ impl Postgresql {
                 }
             )
         };
-        connect_as(&self.options()?.database(HOME))
-            .await
-            .map_err(anyhow::Error::from)
-            .with_context(hint)
+        let authority = self.server.authority();
+        authority.map_or(Ok(()), Authority::check)?;
+        let connected = connect_as(&self.options()?.database(HOME)).await;
+        connected.map_err(|error| match authority.and_then(|it| it.problem(&error)) {
+            Some(problem) => anyhow::anyhow!(problem),
+            None => anyhow::Error::from(error).context(hint()),
+        })
     }
 
     /// The way of the worker's account.

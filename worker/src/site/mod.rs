@@ -32,7 +32,7 @@ use crate::web::Web;
 
 pub use taken::{refuse_taken_names, refuse_taken_names_but};
 pub use wanted::{chosen, free_database};
-use wanted::{complete_options, need_services, needed_code, wanted_pool};
+use wanted::{complete_options, need_services, needed_code, refuse_in_the_clear, wanted_pool};
 
 /// The site.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ impl Site {
         let (engine, options) = chosen(&profile, &params.options)?;
         let code = needed_code(spoke, params.platform.as_ref(), &profile)?;
         need_services(spoke, &profile, engine)?;
+        refuse_in_the_clear(spoke, &profile, engine)?;
         refuse_taken_names(&spoke.registry, &params.site, &params.aliases)?;
         let database = match profile.manifest.needs.database.any() {
             true => Some(free_database(spoke, &params.site, run)?),

@@ -109,6 +109,27 @@ pub(super) fn need_services(
     Ok(())
 }
 
+/// Refuses a site whose settings could not tell its application with whose certificate the database server has to come.
+pub(super) fn refuse_in_the_clear(
+    spoke: &Spoke,
+    profile: &Profile,
+    engine: Engine,
+) -> anyhow::Result<()> {
+    let manifest = &profile.manifest;
+    if !manifest.needs.database.any() || profile.has_it_over_tls(engine) {
+        return Ok(());
+    }
+    let service = spoke.database(engine)?;
+    anyhow::ensure!(
+        service.authority().is_none(),
+        "sites of profile {} cannot have their data in {}, which is reached over TLS alone ({engine}.remote.ca_file): the \
+         profile's settings do not say `database.ca_file`, so its application could not know the server's certificate",
+        manifest.name,
+        engine.title()
+    );
+    Ok(())
+}
+
 /// In which server a new site is to have its data, and what its options are besides: the one that was asked for by the
 /// option `database`, or the first that its profile takes. What this spoke has plays no part in it, so that the same options
 /// mean the same on each, and whoever has the options knows the server.

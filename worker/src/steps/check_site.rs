@@ -91,9 +91,10 @@ impl CheckSite {
             }
             anyhow::ensure!(
                 answer.status == healthy.status,
-                "the answer is {} {to} instead of {}",
+                "the answer is {} {to} instead of {}{}",
                 answer.status,
-                healthy.status
+                healthy.status,
+                words(&answer.body)
             );
             if let Some(text) = &healthy.text {
                 anyhow::ensure!(
@@ -110,5 +111,28 @@ impl CheckSite {
                 .await?;
         }
         Ok(())
+    }
+}
+
+/// What a page says that is but one line: settings that cannot be used say why.
+fn words(page: &str) -> String {
+    let line = page.trim();
+    let is_plain = |c: char| c.is_ascii_graphic() && c != '<' || c == ' ';
+    match (1..=200).contains(&line.len()) && line.chars().all(is_plain) {
+        true => format!(": {line}"),
+        false => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn a_line_of_text_is_told_and_a_page_is_not() {
+        assert_eq!(words("It cannot.\n"), ": It cannot.");
+        for page in ["", "<p>It", "one\ntwo", "\u{1b}[2J", &"x".repeat(201)] {
+            assert_eq!(words(page), "");
+        }
     }
 }

@@ -95,5 +95,7 @@ pub(super) fn text(site: &Site, file: &SettingsFile, cx: &Cx) -> anyhow::Result<
         secrets: secrets.values.into_iter().map(expose).collect(),
     };
     let source = site.profile.text(&file.template)?;
-    template::settings(file.template.as_str(), source, &values)
+    let text = template::settings(file.template.as_str(), source, &values)?;
+    template::refuse_without_authority(&text, values.database.as_ref())?;
+    Ok(text)
 }

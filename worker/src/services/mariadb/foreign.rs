@@ -12,7 +12,7 @@ use super::server::Server;
 use super::{Mariadb, number};
 use crate::cx::Cx;
 use crate::files::Dir;
-use crate::services::database::{Account, Dumped, Inside, Spot};
+use crate::services::database::{Account, Dumped, Inside, Spot, told};
 
 /// `ER_ACCESS_DENIED_ERROR` and `ER_DBACCESS_DENIED_ERROR`
 const DENIED: [u16; 2] = [1045, 1044];
@@ -132,7 +132,8 @@ impl Mariadb {
                     "MariaDB does not let its user {user:?} in from this machine, or not to the database {database}"
                 ),
                 Some(NO_DATABASE) => anyhow::bail!("there is no database {database}"),
-                _ => Err(error).context("MariaDB does not answer as it should"),
+                _ => Err(told(self.server.authority(), error))
+                    .context("MariaDB does not answer as it should"),
             },
             Err(_) => anyhow::bail!("MariaDB does not answer"),
         }

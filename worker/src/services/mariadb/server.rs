@@ -13,6 +13,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use crate::config;
 use crate::profile::template::Database;
 use crate::secrets::Secret;
+use crate::services::database::Authority;
 
 /// Where MariaDB listens.
 #[derive(Clone, Debug)]
@@ -36,15 +37,33 @@ impl Server {
     #[must_use]
     pub fn options(&self) -> MySqlConnectOptions {
         let options = MySqlConnectOptions::new()
-            .ssl_mode(MySqlSslMode::Disabled)
             // A statement may hold a password.
             .disable_statement_logging();
+        let options = match self.authority() {
+            Some(authority) => options
+                .ssl_mode(MySqlSslMode::VerifyIdentity)
+                .ssl_ca(authority.file),
+            None => options.ssl_mode(MySqlSslMode::Disabled),
+        };
         match self {
             Self::Here(socket) => options.socket(socket),
             Self::Elsewhere(remote) => options
                 .host(&remote.address.ip().to_string())
                 .port(remote.address.port()),
         }
+    }
+
+    /// Who has signed the server's certificate, where it is spoken to over TLS alone.
+    #[must_use]
+    pub fn authority(&self) -> Option<Authority<'_>> {
+        let Self::Elsewhere(remote) = self else {
+            return None;
+        };
+        remote.ca_file.as_deref().map(|file| Authority {
+            engine: Engine::Mariadb,
+            file,
+            address: remote.address,
+        })
     }
 
     /// The password of the worker's account; none where it comes by its Unix user.
@@ -94,6 +113,7 @@ impl Server {
             name: name.clone(),
             user: name.clone(),
             password: password.expose().to_owned(),
+            ca_file: self.authority().map(Authority::to_text),
         }
     }
 
@@ -103,6 +123,11 @@ impl Server {
         let quoted =
             |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
         let password = password.map(|password| format!("password={}\n", quoted(password.expose())));
+        // With both of these it refuses a server that has no TLS, too.
+        let authority = self.authority().map(|authority| {
+            let file = quoted(&authority.to_text());
+            format!("ssl-ca={file}\nssl-verify-server-cert\n")
+        });
         let place = match self {
             Self::Here(socket) => format!("socket={}", socket.display()),
             Self::Elsewhere(remote) => {
@@ -111,9 +136,10 @@ impl Server {
             }
         };
         format!(
-            "[client]\nuser={}\n{}{place}\n",
+            "[client]\nuser={}\n{}{place}\n{}",
             quoted(user),
-            password.unwrap_or_default()
+            password.unwrap_or_default(),
+            authority.unwrap_or_default()
         )
     }
 }
@@ -136,6 +162,7 @@ mod tests {
             address: address.parse().expect("an address"),
             client: "10.0.0.7".parse().expect("an address"),
             password_file: "/nonexistent".into(),
+            ca_file: None,
         })
     }
 
@@ -170,5 +197,23 @@ mod tests {
             ("fd00::2", Some(3306))
         );
         assert_eq!(there.client(), "10.0.0.7");
+    }
+
+    #[test]
+    fn with_an_authority_programs_and_sites_are_told_of_it() {
+        let name: DatabaseName = "k_x".parse().expect("a name");
+        let password = Secret::generate(32).expect("made");
+        let mut there = elsewhere("10.0.0.2:3307");
+        assert_eq!(there.settings(&name, &password).ca_file, None);
+        if let Server::Elsewhere(remote) = &mut there {
+            remote.ca_file = Some("/etc/kolga/db-ca.pem".into());
+        }
+        assert_eq!(
+            there.program_file("k_x", None),
+            "[client]\nuser=\"k_x\"\nprotocol=TCP\nhost=10.0.0.2\nport=3307\n\
+             ssl-ca=\"/etc/kolga/db-ca.pem\"\nssl-verify-server-cert\n"
+        );
+        let told = there.settings(&name, &password);
+        assert_eq!(told.ca_file.as_deref(), Some("/etc/kolga/db-ca.pem"));
     }
 }

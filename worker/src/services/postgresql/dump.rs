@@ -22,7 +22,7 @@ use crate::files::Dir;
 use crate::process::Command;
 use crate::profile::Tables;
 use crate::secrets::Secret;
-use crate::services::database::{Dumped, Measured, longest, room_for_dump};
+use crate::services::database::{Authority, Dumped, Measured, longest, room_for_dump};
 
 /// Below it is a folder for each version of PostgreSQL that is installed (Debian).
 const VERSIONS: &str = "/usr/lib/postgresql";
@@ -46,6 +46,7 @@ impl Postgresql {
         let place = self.server.place();
         let way = Way {
             place,
+            authority: self.server.authority(),
             user: &self.user,
             password: password.as_ref(),
             database: name.as_str(),
@@ -87,6 +88,7 @@ impl Postgresql {
         fault::point("postgresql:import");
         let way = Way {
             place: self.server.site_place(),
+            authority: self.server.authority(),
             user: name.as_str(),
             password: Some(password),
             database: name.as_str(),
@@ -125,6 +127,8 @@ impl Postgresql {
 pub(super) struct Way<'a> {
     /// Host, or the folder of a socket, and port.
     pub(super) place: (String, u16),
+    /// Who has signed the server's certificate, where nothing but TLS will do.
+    pub(super) authority: Option<Authority<'a>>,
     pub(super) user: &'a str,
     pub(super) password: Option<&'a Secret>,
     pub(super) database: &'a str,
@@ -134,11 +138,16 @@ impl Way<'_> {
     /// As one word of libpq's.
     fn to_text(&self) -> String {
         let (host, port) = &self.place;
+        let authority = self.authority.map(|authority| {
+            let file = value(&authority.to_text());
+            format!(" sslmode=verify-full sslrootcert={file}")
+        });
         format!(
-            "host={} port={port} user={} dbname={}",
+            "host={} port={port} user={} dbname={}{}",
             value(host),
             value(self.user),
-            value(self.database)
+            value(self.database),
+            authority.unwrap_or_default()
         )
     }
 }

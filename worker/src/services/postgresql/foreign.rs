@@ -15,7 +15,7 @@ use super::server::Server;
 use super::{Postgresql, code_of, connect_as};
 use crate::cx::Cx;
 use crate::files::Dir;
-use crate::services::database::{Account, Dumped, Inside, Spot};
+use crate::services::database::{Account, Dumped, Inside, Spot, told};
 
 /// Where PostgreSQL listens unless it is told otherwise.
 const PORT: &str = "5432";
@@ -208,6 +208,7 @@ impl Postgresql {
     ) -> anyhow::Result<Dumped> {
         let way = Way {
             place: self.server.site_place(),
+            authority: self.server.authority(),
             user: &account.user,
             password: Some(&account.password),
             database: &account.database,
@@ -236,7 +237,8 @@ impl Postgresql {
                      {database}"
                 ),
                 Some(NO_DATABASE) => anyhow::bail!("there is no database {database}"),
-                _ => Err(error).context("PostgreSQL does not answer as it should"),
+                _ => Err(told(self.server.authority(), error))
+                    .context("PostgreSQL does not answer as it should"),
             },
         }
     }

@@ -9,6 +9,7 @@ use sqlx::Connection as _;
 
 use super::{Postgresql, code_of, connect_as, scram};
 use crate::secrets::Secret;
+use crate::services::database::told;
 
 /// `invalid_password`
 const WRONG: &str = "28P01";
@@ -50,7 +51,8 @@ impl Postgresql {
             Some(NO_RIGHT) => Ok(Door::NoRight),
             Some(REFUSED) if self.is_kept_out(name).await? => Ok(Door::KeptOut),
             Some(REFUSED) => Ok(Door::NoLine),
-            _ => Err(refused).context("PostgreSQL does not say who is let in"),
+            _ => Err(told(self.server.authority(), refused))
+                .context("PostgreSQL does not say who is let in"),
         }
     }
 

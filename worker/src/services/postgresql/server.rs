@@ -12,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use crate::config;
 use crate::profile::template::Database;
 use crate::secrets::Secret;
+use crate::services::database::Authority;
 
 /// Where PostgreSQL listens.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ impl Server {
     /// The way there for the worker's account.
     pub(super) fn options(&self) -> PgConnectOptions {
         match self {
-            Self::Here { socket, port } => plain().socket(socket).port(*port),
+            Self::Here { socket, port } => self.begun().socket(socket).port(*port),
             Self::Elsewhere(_) => self.site_options(),
         }
     }
@@ -51,7 +52,35 @@ impl Server {
     #[must_use]
     pub fn site_options(&self) -> PgConnectOptions {
         let address = self.address();
-        plain().host(&address.ip().to_string()).port(address.port())
+        let options = self.begun().host(&address.ip().to_string());
+        options.port(address.port())
+    }
+
+    /// Nothing is taken out of this process's environment, nothing is encrypted unless an authority is named, and no
+    /// statement logged, which may hold what a tenant has written.
+    fn begun(&self) -> PgConnectOptions {
+        let options = PgConnectOptions::new_without_pgpass()
+            .application_name("kolga-worker")
+            .disable_statement_logging();
+        match self.authority() {
+            Some(authority) => options
+                .ssl_mode(PgSslMode::VerifyFull)
+                .ssl_root_cert(authority.file),
+            None => options.ssl_mode(PgSslMode::Disable),
+        }
+    }
+
+    /// Who has signed the server's certificate, where it is spoken to over TLS alone.
+    #[must_use]
+    pub fn authority(&self) -> Option<Authority<'_>> {
+        let Self::Elsewhere(remote) = self else {
+            return None;
+        };
+        remote.ca_file.as_deref().map(|file| Authority {
+            engine: Engine::Postgresql,
+            file,
+            address: remote.address,
+        })
     }
 
     /// Where sites find it.
@@ -100,17 +129,9 @@ impl Server {
             name: name.clone(),
             user: name.clone(),
             password: password.expose().to_owned(),
+            ca_file: self.authority().map(Authority::to_text),
         }
     }
-}
-
-/// Nothing is taken out of this process's environment, nothing is encrypted, and no statement logged, which may hold what a
-/// tenant has written.
-fn plain() -> PgConnectOptions {
-    PgConnectOptions::new_without_pgpass()
-        .ssl_mode(PgSslMode::Disable)
-        .application_name("kolga-worker")
-        .disable_statement_logging()
 }
 
 impl std::fmt::Display for Server {
@@ -144,8 +165,11 @@ mod tests {
         let there = Server::Elsewhere(config::RemotePostgresql {
             address: "[fd00::2]:5432".parse().expect("an address"),
             password_file: "/nonexistent".into(),
+            ca_file: Some("/etc/kolga/db-ca.pem".into()),
         });
         assert_eq!(there.place(), ("fd00::2".to_owned(), 5432));
-        assert_eq!(there.settings(&name, &password).server, "[fd00::2]:5432");
+        let told = there.settings(&name, &password);
+        assert_eq!(told.server, "[fd00::2]:5432");
+        assert_eq!(told.ca_file.as_deref(), Some("/etc/kolga/db-ca.pem"));
     }
 }

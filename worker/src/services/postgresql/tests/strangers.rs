@@ -227,6 +227,7 @@ fn a_server_is_known_by_what_applications_call_it() {
         remote: Some(config::RemotePostgresql {
             address: "10.0.0.2:5432".parse().expect("an address"),
             password_file: "/nonexistent".into(),
+            ca_file: None,
         }),
         user: "kolga".into(),
     });

@@ -570,6 +570,7 @@ fn sample(kind: Kind) -> (Params, Output) {
             }),
             Output::BackupDelete(backup_delete::Output {
                 removed: vec![a_backup()],
+                owed: 1,
             }),
         ),
         Kind::BackupPrune => (
@@ -585,6 +586,7 @@ fn sample(kind: Kind) -> (Params, Output) {
                 kept: 12,
                 gone: 1,
                 removed: vec![a_backup()],
+                owed: 0,
             }),
         ),
         Kind::BackupExtract => (
@@ -612,6 +614,7 @@ fn sample(kind: Kind) -> (Params, Output) {
                     failure: None,
                 }),
                 prunes_at: Some(UnixMillis(1_700_086_400_000)),
+                owed: 2,
                 backups: vec![backup_list::Backup {
                     id: "4b3feb53".to_owned(),
                     site: "www.example.org".parse().expect("a name"),
@@ -927,4 +930,32 @@ fn only_what_visitors_wait_for_goes_past_the_lane_of_its_type_and_a_look_takes_u
         );
     }
     assert_eq!((receive.lane(), receive.grows()), (Lane::Heavy, false));
+}
+
+#[test]
+fn what_forgets_backups_is_read_as_it_was_when_nothing_could_be_owed() {
+    let (_, now) = sample(Kind::BackupDelete);
+    let Output::BackupDelete(now) = now else {
+        panic!("its own");
+    };
+    let then = Output::BackupDelete(backup_delete::Output { owed: 0, ..now });
+    let output = older("backup.delete.output.1", Kind::BackupDelete, 1);
+    assert_eq!(Output::from_payload(&output).expect("it is read"), then);
+    // Its sample owes nothing.
+    let (_, then) = sample(Kind::BackupPrune);
+    let output = older("backup.prune.output.1", Kind::BackupPrune, 1);
+    assert_eq!(Output::from_payload(&output).expect("it is read"), then);
+    let (_, now) = sample(Kind::BackupList);
+    let Output::BackupList(now) = now else {
+        panic!("its own");
+    };
+    let then = Output::BackupList(backup_list::Output { owed: 0, ..now });
+    let output = older("backup.list.output.2", Kind::BackupList, 2);
+    assert_eq!(Output::from_payload(&output).expect("it is read"), then);
+    for kind in [Kind::BackupDelete, Kind::BackupPrune, Kind::BackupList] {
+        let (params, _) = sample(kind);
+        let name = format!("{}.params.1", kind.as_str());
+        let read = Params::from_payload(&older(&name, kind, 1));
+        assert_eq!(read.expect("it is read"), params);
+    }
 }

@@ -1,9 +1,12 @@
 //! `backup.delete`: forget one backup for good.
+//!
+//! Version 1 knew of no host that is away when it is to be forgotten.
 
 use serde::{Deserialize, Serialize};
 
-use super::Task;
 use super::backup_list::Backup;
+use super::{Older, Task};
+use crate::envelope::decode_body;
 use crate::names::{BackupName, HostName};
 use crate::object::{Claim, Lane, Object};
 
@@ -25,10 +28,19 @@ pub struct Params {
 pub struct Output {
     /// The backup.
     pub removed: Vec<Backup>,
+    /// How many of them are still in the repository, whose host could not be asked any more: they count for nothing, and
+    /// go when it answers.
+    pub owed: u32,
+}
+
+/// Version 1.
+#[derive(Deserialize)]
+struct Output1 {
+    removed: Vec<Backup>,
 }
 
 impl Task for Params {
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
     const LANE: Lane = Lane::Heavy;
     const REPEATABLE: bool = true;
     const GROWS: bool = false;
@@ -36,5 +48,16 @@ impl Task for Params {
 
     fn claims(&self) -> Vec<Claim> {
         vec![Claim::exclusive(Object::Backups)]
+    }
+
+    fn older(version: u16, body: &[u8]) -> Older<Self> {
+        (version == 1).then(|| decode_body(body))
+    }
+
+    fn older_output(version: u16, body: &[u8]) -> Older<Output> {
+        (version == 1).then(|| {
+            let Output1 { removed } = decode_body(body)?;
+            Ok(Output { removed, owed: 0 })
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! `backup.list`: what a spoke's backups hold of its sites, also of those that are gone.
 //!
-//! Version 1 knew nothing of spokes that prune by themselves.
+//! Version 1 knew nothing of spokes that prune by themselves, version 2 of backups that are to go and cannot yet.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,9 @@ pub struct Output {
     pub pruned: Option<Pruned>,
     /// When it does so next; none where it does not.
     pub prunes_at: Option<UnixMillis>,
+    /// How many are in the repository and not in this list, since they are to go: their host was away when it was decided,
+    /// and is asked again.
+    pub owed: u32,
 }
 
 /// Backups that were pruned by the spoke itself.
@@ -63,8 +66,17 @@ struct Output1 {
     more: u32,
 }
 
+/// Version 2.
+#[derive(Deserialize)]
+struct Output2 {
+    backups: Vec<Backup>,
+    more: u32,
+    pruned: Option<Pruned>,
+    prunes_at: Option<UnixMillis>,
+}
+
 impl Task for Params {
-    const VERSION: u16 = 2;
+    const VERSION: u16 = 3;
     const LANE: Lane = Lane::Light;
     const REPEATABLE: bool = true;
     const GROWS: bool = false;
@@ -75,18 +87,31 @@ impl Task for Params {
     }
 
     fn older(version: u16, body: &[u8]) -> Older<Self> {
-        (version == 1).then(|| decode_body(body))
+        matches!(version, 1 | 2).then(|| decode_body(body))
     }
 
     fn older_output(version: u16, body: &[u8]) -> Older<Output> {
-        (version == 1).then(|| {
-            let Output1 { backups, more } = decode_body(body)?;
+        let read = || {
+            let was = match version {
+                1 => {
+                    let Output1 { backups, more } = decode_body(body)?;
+                    Output2 {
+                        backups,
+                        more,
+                        pruned: None,
+                        prunes_at: None,
+                    }
+                }
+                _ => decode_body(body)?,
+            };
             Ok(Output {
-                backups,
-                more,
-                pruned: None,
-                prunes_at: None,
+                backups: was.backups,
+                more: was.more,
+                pruned: was.pruned,
+                prunes_at: was.prunes_at,
+                owed: 0,
             })
-        })
+        };
+        matches!(version, 1 | 2).then(read)
     }
 }

@@ -50,7 +50,6 @@ async fn a_kernel_that_confines_nothing_is_told_beforehand_and_backups_are_refus
     } = Scene::new("unconfined").await;
     let host = "unconfined.kolga.test";
     let check = |stack: &Stack| command(stack, SERVER, &["check", "--json"]);
-    assert_eq!(wrong(&check(&stack)), [], "where it can be confined");
     let scene = Scene {
         stack: stack.clone(),
         hub,
@@ -65,7 +64,7 @@ async fn a_kernel_that_confines_nothing_is_told_beforehand_and_backups_are_refus
 
     // Without a worker the command tries for itself.
     let mut fired = 0;
-    for errno in [Errno::NOSYS, Errno::OPNOTSUPP, Errno::PERM] {
+    for errno in [Errno::OPNOTSUPP, Errno::PERM] {
         let told = check(&stack.unconfined(errno));
         assert!(!told.status.success(), "{told:?}");
         let wrong = wrong(&told);

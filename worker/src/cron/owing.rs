@@ -1,4 +1,4 @@
-//! Snapshots that do not count, of backups that were undone while their host was away, are forgotten once it answers: it is asked
+//! Snapshots that do not count, of backups that were undone or forgotten while their host was away, go once it answers: it is asked
 //! a moment after the first was noted, and then after pauses that grow, for as long as something is owed.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::run::Turn;
 use crate::spoke::Spoke;
 
 /// Seconds until the first try, and between two at most.
-const FIRST: u64 = 2;
+const FIRST: u64 = 1;
 const LONGEST: u64 = 3600;
 
 /// When it is tried next.
@@ -109,7 +109,7 @@ mod tests {
         owing.know(false, now);
         assert_eq!((owing.is_due(now), owing.pause(now)), (false, None));
         let mut pauses = Vec::new();
-        for _ in 0..12 {
+        for _ in 0..13 {
             owing.know(true, now);
             let pause = owing.pause(now).expect("it is owed");
             assert!(!owing.is_due(now + pause - 1));
@@ -117,7 +117,7 @@ mod tests {
             assert!(owing.is_due(now) && !owing.is_due(now));
             pauses.push(pause);
         }
-        assert_eq!((pauses[0], pauses[1], pauses[11]), (2, 4, 3600));
+        assert_eq!((pauses[0], pauses[1], pauses[12]), (1, 2, 3600));
         owing.postpone(now + 60);
         assert_eq!(owing.pause(now), Some(60), "the backups were in use");
         owing.know(true, now - 100_000);
@@ -125,6 +125,6 @@ mod tests {
         assert!(pause <= 3600, "the clock was set back: {pause}");
         owing.know(false, now);
         owing.know(true, now);
-        assert_eq!(owing.pause(now), Some(2), "begins anew");
+        assert_eq!(owing.pause(now), Some(1), "begins anew");
     }
 }

@@ -44,7 +44,7 @@ pub enum Change {
     },
     /// The final step is done.
     Finished(Place),
-    /// The end. With `Succeeded` after a point of no return `output` is `None`: it was written there.
+    /// The end. With `Succeeded` after a point of no return `output` is what was written there, or says what is left for later.
     Ended {
         /// How.
         event: Event,

@@ -159,13 +159,14 @@ async fn commit_to_finals(
         });
     }
     let output = (plan.output)().map_err(|error| cause(attempt, None, &error))?;
+    let output = output.to_payload();
     attempt
         .pass_point_of_no_return()
         .map_err(|why| cause(attempt, None, &Stopped(why).into()))?;
     let mut entry = progress.owed();
     entry.push(Change::PointOfNoReturn {
         finals: finals.clone(),
-        output: output.to_payload(),
+        output: output.clone(),
     });
     fault::point("commit");
     attempt
@@ -173,7 +174,7 @@ async fn commit_to_finals(
         .await
         .map_err(|error| cause(attempt, None, &error.into()))?;
     fault::point("committed");
-    Ok(finish::finish(attempt, finals).await)
+    Ok(finish::finish(attempt, finals, &output).await)
 }
 
 fn stopped(attempt: &Attempt) -> anyhow::Error {

@@ -4,16 +4,17 @@
 
 use kolga_protocol::message::{Failure, StepPhase};
 use kolga_protocol::state::Event;
+use kolga_protocol::task::Payload;
 
 use super::attempt::{Attempt, End, guarded};
 use super::patience::{Patience, Worn};
 use crate::journal::{Change, JournalError, Place, StepRow};
-use crate::steps;
+use crate::{steps, tasks};
 use kolga_protocol::fault;
 
-/// Does these and ends the attempt as a success.
-pub(super) async fn finish(attempt: &Attempt, finals: Vec<StepRow>) -> End {
-    match all(attempt, finals).await {
+/// Does these and ends the attempt as a success, with this result.
+pub(super) async fn finish(attempt: &Attempt, finals: Vec<StepRow>, output: &Payload) -> End {
+    match all(attempt, finals, output).await {
         Ok(end) => end,
         Err(error) => {
             tracing::error!(run = %attempt.run, error = &error as &dyn std::error::Error, "left to the next start of the worker");
@@ -22,7 +23,11 @@ pub(super) async fn finish(attempt: &Attempt, finals: Vec<StepRow>) -> End {
     }
 }
 
-async fn all(attempt: &Attempt, finals: Vec<StepRow>) -> Result<End, JournalError> {
+async fn all(
+    attempt: &Attempt,
+    finals: Vec<StepRow>,
+    output: &Payload,
+) -> Result<End, JournalError> {
     for StepRow { place, record } in finals {
         attempt.at.send_replace(Some(place.clone()));
         attempt.tell(&place, StepPhase::Applying);
@@ -35,12 +40,17 @@ async fn all(attempt: &Attempt, finals: Vec<StepRow>) -> Result<End, JournalErro
             .await?;
     }
     fault::point("end");
+    let output = tasks::at_the_end(output, &attempt.cx(None)).unwrap_or_else(|error| {
+        let error = format!("{error:#}");
+        tracing::error!(run = %attempt.run, error, "what the final steps have left is not told");
+        None
+    });
     attempt
         .commit_for_sure(|| {
             vec![Change::Ended {
                 event: Event::Succeeded,
                 failure: None,
-                output: None,
+                output: output.clone(),
             }]
         })
         .await?;

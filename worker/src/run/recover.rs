@@ -87,7 +87,7 @@ impl Actor {
 
 /// What the journal holds of an attempt says which way it goes.
 pub(super) async fn back_or_forward(attempt: &Attempt, task: LiveTask) -> End {
-    if task.output.is_some() {
+    if let Some(output) = &task.output {
         if task.state == State::Stuck
             && attempt
                 .commit_for_sure(|| vec![Change::Resumed])
@@ -102,7 +102,7 @@ pub(super) async fn back_or_forward(attempt: &Attempt, task: LiveTask) -> End {
             .filter(|step| step.state == "final")
             .map(|step| step.row)
             .collect();
-        return finish::finish(attempt, finals).await;
+        return finish::finish(attempt, finals, output).await;
     }
     let cause = task.cause.unwrap_or_else(|| Cause {
         event: Event::Interrupted,

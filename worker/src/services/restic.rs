@@ -270,7 +270,7 @@ impl Restic {
                 id: snapshot.id,
             })
         };
-        let counting = all.into_iter().filter(|it| !owed::is_owed(&owed, it));
+        let counting = all.into_iter().filter(|it| !owed.is(it));
         Ok(counting.filter_map(backup).collect())
     }
 

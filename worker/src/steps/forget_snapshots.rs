@@ -1,7 +1,8 @@
 //! Final step `forget_snapshots`: backups go for good, and what no other needs goes out of the repository.
 //!
 //! It may be done again at any point: what is gone already is passed over, and a repository is whole wherever restic was
-//! stopped.
+//! stopped. A host that is away then keeps nobody waiting: what was decided is noted as owed, counts for nothing from then on,
+//! and is done when the host answers; the task's result says of how many that is true.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,8 +37,7 @@ impl FinalStep for ForgetSnapshots {
     }
 
     async fn finish(cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        let unused = if record.wholly { "0" } else { "5%" };
         let restic = cx.spoke.need_backups()?;
-        restic.forget_for_good(cx, &record.ids, unused).await
+        restic.forget_or_owe(cx, &record.ids, record.wholly).await
     }
 }

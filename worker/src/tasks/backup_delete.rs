@@ -29,6 +29,7 @@ pub(super) async fn plan(params: &backup_delete::Params, cx: &Cx) -> anyhow::Res
     );
     let ids = vec![found.id.clone()];
     let removed = vec![found];
-    let plan = Plan::new(move || Ok(Output::BackupDelete(backup_delete::Output { removed })));
+    let output = backup_delete::Output { removed, owed: 0 };
+    let plan = Plan::new(move || Ok(Output::BackupDelete(output)));
     Ok(plan.finally(ForgetSnapshots { ids, wholly: true }))
 }

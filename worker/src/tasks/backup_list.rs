@@ -17,6 +17,7 @@ pub(super) async fn plan(params: &backup_list::Params, cx: &Cx) -> anyhow::Resul
     let more = u32::try_from(all.len().saturating_sub(MOST))?;
     all.truncate(MOST);
     let config = &cx.spoke.config;
+    let owed = u32::try_from(restic.owed(&config.state_dir)?.len())?;
     let pruned = pruning::last(&config.state_dir)?;
     let prunes_at = pruning::next(config, UnixMillis::now().0.unsigned_abs() / 1000);
     let prunes_at = prunes_at.map(|at| UnixMillis(at.cast_signed() * 1000));
@@ -26,6 +27,7 @@ pub(super) async fn plan(params: &backup_list::Params, cx: &Cx) -> anyhow::Resul
             more,
             pruned,
             prunes_at,
+            owed,
         }))
     }))
 }

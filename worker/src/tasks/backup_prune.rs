@@ -29,6 +29,7 @@ pub(super) async fn plan(params: &backup_prune::Params, cx: &Cx) -> anyhow::Resu
         kept: u32::try_from(there - ids.len())?,
         gone: u32::try_from(ids.len())?,
         removed: gone,
+        owed: 0,
     };
     let plan = Plan::new(move || Ok(Output::BackupPrune(output)));
     if params.dry_run || ids.is_empty() {

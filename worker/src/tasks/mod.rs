@@ -41,7 +41,7 @@ mod trash_list;
 mod trash_restore;
 
 use kolga_protocol::object::Object;
-use kolga_protocol::task::{Output, Params};
+use kolga_protocol::task::{Kind, Output, Params, Payload};
 
 use crate::cx::Cx;
 use crate::plan::Plan;
@@ -103,6 +103,32 @@ async fn recipe(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
         Params::ServerPrint(params) => Ok(server_print::plan(params)),
         Params::ServerVerify(_) => Ok(server_verify::plan()),
     }
+}
+
+/// The result as it is told when all final steps are done, where it has to say what they have left for later; `None` where
+/// it is as it was promised at the point of no return.
+///
+/// # Errors
+/// When what is left cannot be read.
+pub fn at_the_end(output: &Payload, cx: &Cx) -> anyhow::Result<Option<Payload>> {
+    let is_about_it = [Kind::BackupDelete, Kind::BackupPrune]
+        .map(Kind::as_str)
+        .contains(&&*output.kind);
+    let Some(restic) = cx.spoke.backups.as_ref().filter(|_| is_about_it) else {
+        return Ok(None);
+    };
+    let left = restic.owed(&cx.spoke.config.state_dir)?.left_by(cx.run);
+    if left == 0 {
+        return Ok(None);
+    }
+    let left = u32::try_from(left)?;
+    let mut output = Output::from_payload(output)?;
+    match &mut output {
+        Output::BackupDelete(output) => output.owed = left,
+        Output::BackupPrune(output) => output.owed = left,
+        _ => {}
+    }
+    Ok(Some(output.to_payload()))
 }
 
 /// Refuses what would touch a site, or read it, while it is on its way to another server: it is to be there what it was when

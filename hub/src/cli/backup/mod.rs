@@ -153,6 +153,12 @@ fn show(output: &backup_list::Output, screen: &Screen) -> Result<(), Trouble> {
     } else {
         table(&output.backups, output.more as usize, screen)?;
     }
+    if output.owed > 0 {
+        let owed = output.owed;
+        screen.line(&format!(
+            "{owed} more are to go, and are not listed: their host was away when that was decided, and is asked again"
+        ))?;
+    }
     if let Some(pruned) = &output.pruned {
         let how = match &pruned.failure {
             None => format!("{} went, {} stay", pruned.gone, pruned.kept),

@@ -71,9 +71,9 @@ impl Restic {
         let contents = self.contents_of(cx, name, server, own).await?;
         let owed = self.owed(&cx.spoke.config.state_dir)?;
         anyhow::ensure!(
-            contents.run.as_ref().is_none_or(|run| !owed.contains(run)),
-            "{name} is what a task has left that was undone while the repository could not be reached: it counts for \
-             nothing, and goes by itself"
+            !owed.has(&contents.id, contents.run.as_deref()),
+            "{name} is to go, and would be gone if the repository could have been reached then: it counts for nothing, and \
+             goes by itself"
         );
         Ok(contents)
     }

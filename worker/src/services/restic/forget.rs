@@ -95,6 +95,11 @@ impl Restic {
         self.unlock(cx).await?;
         self.forget(cx, ids).await?;
         fault::point("restic:forgotten");
+        self.take_out(cx, unused).await
+    }
+
+    /// Takes out of the repository what no snapshot needs, but so much of it.
+    pub(super) async fn take_out(&self, cx: &Cx, unused: &str) -> anyhow::Result<()> {
         let unused = format!("--max-unused={unused}");
         self.alone(cx, &["prune".to_owned(), unused]).await
     }

@@ -52,14 +52,7 @@ pub(super) async fn disturb(scenario: Scenario, stack: &Stack) {
         let database = scenario.database().expect("it has one");
         match scenario.is_on_postgresql() {
             true => disturb_postgresql(stack, &database).await,
-            false => {
-                let pattern = database.replace('_', "\\_");
-                let revoke =
-                    format!("REVOKE ALL PRIVILEGES ON `{pattern}`.* FROM `{database}`@localhost");
-                let mut server = maria(stack).await;
-                let done = server.execute(AssertSqlSafe(revoke)).await;
-                done.expect("taken away");
-            }
+            false => disturb_mariadb(stack, &database).await,
         }
     }
     let config = stack.spoke(SERVER, "config");
@@ -69,6 +62,25 @@ pub(super) async fn disturb(scenario: Scenario, stack: &Stack) {
     text.push_str("# changed by hand\n");
     std::fs::write(&vhost, text).expect("changed");
     reload_web(stack, SERVER).await;
+}
+
+/// All of a user that is mended, but for that there is one.
+async fn disturb_mariadb(stack: &Stack, database: &str) {
+    let mut server = maria(stack).await;
+    let (user, pattern) = (
+        format!("`{database}`@localhost"),
+        database.replace('_', "\\_"),
+    );
+    for statement in [
+        format!(
+            "ALTER USER {user} IDENTIFIED BY 'another' ACCOUNT LOCK PASSWORD EXPIRE INTERVAL 3 DAY"
+        ),
+        format!("ALTER USER {user} PASSWORD EXPIRE"),
+        format!("REVOKE DELETE, CREATE TEMPORARY TABLES ON `{pattern}`.* FROM {user}"),
+    ] {
+        let done = server.execute(AssertSqlSafe(statement.clone())).await;
+        done.expect(&statement);
+    }
 }
 
 /// All of a role that is mended, but for that there is one: what an undo has to bring back is most where it is there.

@@ -98,7 +98,13 @@ async fn grants(world: &mut World, server: &mut MySqlConnection) {
             };
             world.note(format!("grant {shape}"), String::new(), content);
         }
-        world.note(format!("user {user}"), String::new(), String::new());
+        // How somebody is let in is content, too. A role is let in by nothing.
+        let content = match user.ends_with("@``") {
+            true => Vec::new(),
+            false => list(server, format!("SHOW CREATE USER {user}")).await,
+        };
+        let content: Vec<String> = content.into_iter().map(|[line]| line).collect();
+        world.note(format!("user {user}"), String::new(), content.join("; "));
     }
 }
 

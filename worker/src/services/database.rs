@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use kolga_protocol::names::{DatabaseName, Engine};
 
-use super::mariadb::Mariadb;
+use super::mariadb::{Former, Mariadb};
 use super::postgresql::Postgresql;
 use super::postgresql::functions::Function;
 use crate::cx::Cx;
@@ -36,6 +36,21 @@ pub struct Rights {
     pub on_its_own: bool,
     /// On what else it has any.
     pub elsewhere: Vec<String>,
+}
+
+/// What becomes of a site's user that comes with a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// It is let in.
+    Open,
+    /// It has another password, or none that is good for longer.
+    OtherPassword,
+    /// It may not log in; in PostgreSQL also, is not in the group of sites' roles.
+    KeptOut,
+    /// It may log in, and not to this database.
+    NoRight,
+    /// All of that is as it should be, and yet it is not let in: by what stands elsewhere (pg_hba.conf, `REQUIRE`).
+    Shut,
 }
 
 /// One of a spoke's database servers.
@@ -130,6 +145,53 @@ impl Service<'_> {
     /// When the server does not say.
     pub async fn lets_in(self, name: &DatabaseName, password: &Secret) -> anyhow::Result<bool> {
         ask!(self, it => it.lets_in(name, password).await)
+    }
+
+    /// What becomes of the user of this name that comes with this password, on the way that sites take.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub async fn way_in(self, name: &DatabaseName, password: &Secret) -> anyhow::Result<Door> {
+        ask!(self, it => it.way_in(name, password).await)
+    }
+
+    /// Why the user and the database of this name, with this mark, are not to be mended; `None` where they are.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn why_not_mend(
+        self,
+        name: &DatabaseName,
+        mark: &str,
+        other_password: bool,
+    ) -> anyhow::Result<Option<String>> {
+        match self {
+            Self::Mariadb(it) => it.why_not_mend(name, mark, other_password).await,
+            Self::Postgresql(it) => it.why_not_mend(name, mark).await,
+        }
+    }
+
+    /// What the user of this name is, where the server does not keep that itself while it is mended.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn former(self, name: &DatabaseName) -> anyhow::Result<Option<Former>> {
+        match self {
+            Self::Mariadb(it) => it.former(name).await.map(Some),
+            Self::Postgresql(_) => Ok(None),
+        }
+    }
+
+    /// Forgets what the server has kept of the user of this name for going back.
+    ///
+    /// # Errors
+    /// When the server does not do it.
+    pub async fn forget_former(self, name: &DatabaseName, run: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Mariadb(it) => it.forget_former(name, run).await,
+            // That of the last run that mended it stays until its user goes.
+            Self::Postgresql(_) => Ok(()),
+        }
     }
 
     /// Whether the user of this name is kept out.

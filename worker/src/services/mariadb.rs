@@ -3,13 +3,17 @@
 //! Every operation has a connection of its own, and one that changes something holds the server's lock of that name: after a
 //! crash of the worker, the undo waits until the server is done with what the dead worker had asked for.
 
+mod account;
 mod close;
 mod definer;
 mod dump;
 mod foreign;
+mod mend;
 mod quote;
+mod rights;
 mod room;
 pub mod server;
+mod whose;
 
 use std::time::Duration;
 
@@ -21,7 +25,8 @@ use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::config;
 use crate::secrets::Secret;
-use crate::services::database::{Authority, Rights, told};
+use crate::services::database::{Authority, Door};
+pub use mend::Former;
 use quote::{grant_pattern, identifier, literal};
 use server::Server;
 
@@ -30,28 +35,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `ER_NONEXISTING_GRANT`: there is no such grant, or no such user.
 const NO_GRANT: u16 = 1141;
-
-/// From what `SHOW GRANTS` says, which may hold the hash of a password.
-fn read_rights(name: &DatabaseName, lines: &[String]) -> Rights {
-    let own = format!("{}.*", grant_pattern(name));
-    let mut rights = Rights::default();
-    for line in lines {
-        let Some((what, rest)) = line
-            .strip_prefix("GRANT ")
-            .and_then(|line| line.split_once(" ON "))
-        else {
-            continue;
-        };
-        let on = rest.split_once(" TO ").map_or(rest, |(on, _)| on);
-        match (what, on) {
-            ("USAGE", _) => {}
-            ("ALL PRIVILEGES", on) if on == own => rights.on_its_own = true,
-            (_, on) if on == own => {}
-            (_, on) => rights.elsewhere.push(on.to_owned()),
-        }
-    }
-    rights
-}
 
 /// The database server.
 #[derive(Clone, Debug)]
@@ -77,7 +60,8 @@ impl Mariadb {
     }
 
     /// The account of a site's user, as statements name it.
-    fn account(&self, name: &DatabaseName) -> String {
+    #[must_use]
+    pub fn account(&self, name: &DatabaseName) -> String {
         quote::account(name, &self.server.client())
     }
 
@@ -134,41 +118,12 @@ impl Mariadb {
             })
     }
 
-    /// What the user of this name may do, as far as it is about databases: on what, and whether it is all.
-    /// `None` when there is no such user.
-    ///
-    /// # Errors
-    /// When the server cannot be asked, or the worker's account may not read `mysql.*`.
-    pub async fn rights(&self, name: &DatabaseName) -> anyhow::Result<Option<Rights>> {
-        let mut connection = self.connect().await?;
-        let statement = format!("SHOW GRANTS FOR {}", self.account(name));
-        let asked = sqlx::query_scalar::<_, String>(AssertSqlSafe(statement))
-            .fetch_all(&mut connection)
-            .await;
-        match asked {
-            Ok(lines) => Ok(Some(read_rights(name, &lines))),
-            Err(error) if number(&error) == Some(NO_GRANT) => Ok(None),
-            Err(error) => Err(error).context(format!("cannot ask what the user {name} may do")),
-        }
-    }
-
     /// Whether the user of this name is let in with this password.
     ///
     /// # Errors
     /// When the server does not say.
     pub async fn lets_in(&self, name: &DatabaseName, password: &Secret) -> anyhow::Result<bool> {
-        /// `ER_ACCESS_DENIED_ERROR`
-        const DENIED: u16 = 1045;
-        let options = self.server.options();
-        let options = options.username(name.as_str()).password(password.expose());
-        let connected = MySqlConnection::connect_with(&options);
-        match tokio::time::timeout(Duration::from_secs(10), connected).await {
-            Ok(Ok(connection)) => connection.close().await.map(|()| true).map_err(Into::into),
-            Ok(Err(error)) if number(&error) == Some(DENIED) => Ok(false),
-            Ok(Err(error)) => Err(told(self.server.authority(), error))
-                .context("MariaDB does not say who is let in"),
-            Err(_) => anyhow::bail!("MariaDB does not answer"),
-        }
+        Ok(self.way_in(name, password).await? == Door::Open)
     }
 
     /// Makes a database that belongs to `owner`, such as `run.to_string()`.
@@ -219,21 +174,26 @@ impl Mariadb {
         Ok(true)
     }
 
-    /// Makes a user that may connect from this machine only.
-    ///
-    /// # Errors
-    /// When there is one of this name, or the worker's account may not. Never tells the password.
-    pub async fn create_user(&self, name: &DatabaseName, password: &Secret) -> anyhow::Result<()> {
+    /// How such a user is made.
+    fn creation(&self, name: &DatabaseName, password: &Secret) -> String {
         // Whatever its site says of the way, nothing of it goes in the clear.
         let over = match self.server.authority() {
             Some(_) => " REQUIRE SSL",
             None => "",
         };
-        let statement = format!(
+        format!(
             "CREATE USER {} IDENTIFIED BY {}{over}",
             self.account(name),
             literal(password.expose())
-        );
+        )
+    }
+
+    /// Makes a user that may connect from this machine only.
+    ///
+    /// # Errors
+    /// When there is one of this name, or the worker's account may not. Never tells the password.
+    pub async fn create_user(&self, name: &DatabaseName, password: &Secret) -> anyhow::Result<()> {
+        let statement = self.creation(name, password);
         self.change(name, statement).await.map_err(|error| {
             let why = format!("{error:#}").replace(password.expose(), "***");
             anyhow::anyhow!("cannot create the database user {name}: {why}")
@@ -347,10 +307,12 @@ impl Mariadb {
             Some(problem) => anyhow::anyhow!(problem),
             None => anyhow::Error::from(error).context(hint()),
         })?;
-        // Without a mode, literals are read by one rule; and no statement waits for ever for a table.
+        // By this mode alone literals are read by one rule, and a grant makes no user who comes without a password; and no
+        // statement waits for ever for a table.
         execute(
             &mut connection,
-            "SET SESSION sql_mode = '', SESSION lock_wait_timeout = 30".to_owned(),
+            "SET SESSION sql_mode = 'NO_AUTO_CREATE_USER', SESSION lock_wait_timeout = 30"
+                .to_owned(),
         )
         .await?;
         Ok(connection)

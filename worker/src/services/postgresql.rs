@@ -28,8 +28,7 @@ use sqlx::{AssertSqlSafe, Connection as _};
 
 use crate::config;
 use crate::secrets::Secret;
-use crate::services::database::{Authority, Rights};
-pub use mend::Door;
+use crate::services::database::{Authority, Door, Rights};
 use quote::{identifier, literal};
 use server::Server;
 

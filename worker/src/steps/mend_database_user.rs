@@ -1,18 +1,20 @@
-//! Step `mend_database_user`: a site's account at the database server is there again, with all rights on the
-//! site's own database; in PostgreSQL with the site's password, too.
+//! Step `mend_database_user`: a site's account at the database server is there again and let in, with the site's password and
+//! all rights on the site's own database, where nobody has any by being anybody.
 //!
-//! Undo needs the name, the server and what was missing: in MariaDB only that is taken away again. A PostgreSQL does it all at
-//! once, and keeps itself what was there for as long as the run might take it back, so that no old password leaves it.
+//! Undo needs the name, the server and the run. A PostgreSQL does it all at once, and keeps itself what was there for as long
+//! as the run might take it back. A MariaDB does it in several statements; what was there is in the record, but for the old
+//! password, which it keeps itself until [`super::drop_former_user`]: so no old password leaves a server.
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use kolga_protocol::fault;
-use kolga_protocol::names::{DatabaseName, Engine};
+use kolga_protocol::names::{DatabaseName, Engine, HostName};
 use serde::{Deserialize, Serialize};
 
 use crate::cx::Cx;
+use crate::secrets::Secret;
 use crate::services::database::Service;
+use crate::services::mariadb::Former;
 use crate::services::postgresql::functions::{MEND, UNMEND};
 use crate::site::Site;
 use crate::step::{Step, UndoError};
@@ -54,10 +56,16 @@ pub enum Missing {
 #[derive(Serialize, Deserialize)]
 pub struct Record {
     name: DatabaseName,
-    /// The first thing, which in MariaDB is the only one.
+    /// The first thing.
     missing: Missing,
     #[serde(default)]
     engine: Engine,
+    /// Whose secrets hold the password; a journal of an older release does not tell.
+    #[serde(default)]
+    host: Option<HostName>,
+    /// What a user of MariaDB's was; an older release did not ask.
+    #[serde(default)]
+    former: Option<Former>,
 }
 
 impl Step for MendDatabaseUser {
@@ -69,54 +77,62 @@ impl Step for MendDatabaseUser {
         service.needs(&[MEND, UNMEND]).await
     }
 
-    async fn inspect(&self, _cx: &Cx) -> anyhow::Result<Record> {
+    async fn inspect(&self, cx: &Cx) -> anyhow::Result<Record> {
         let missing = self.lacks.missing.first();
+        let service = cx.spoke.database(self.site.engine)?;
         Ok(Record {
             name: self.name.clone(),
             missing: *missing.context("the database user lacks nothing")?,
             engine: self.site.engine,
+            host: Some(self.site.host.clone()),
+            former: service.former(&self.name).await?,
         })
     }
 
     async fn apply(&self, cx: &Cx, record: &Record) -> anyhow::Result<()> {
-        let lacks = |missing| self.lacks.missing.contains(&missing);
-        let password = || {
-            let secrets = cx.spoke.secrets.load(&self.site.host)?;
-            let password = secrets.and_then(|secrets| secrets.database_password);
-            password.context("the site's secrets hold no password for the database")
+        let wants = |missing: &Missing| matches!(missing, Missing::User | Missing::Password);
+        let password = match self.lacks.missing.iter().any(wants) {
+            true => Some(
+                password_of(cx, &self.site.host)?
+                    .context("the site's secrets hold no password for the database")?,
+            ),
+            false => None,
         };
+        let (name, mark, run) = (&record.name, &self.lacks.mark, cx.run.to_string());
         match cx.spoke.database(record.engine)? {
             Service::Mariadb(it) => {
-                if lacks(Missing::User) {
-                    it.create_user(&record.name, &password()?).await?;
-                    fault::point("mend_database_user:created");
-                }
-                it.grant(&record.name).await
+                let former = record.former.as_ref();
+                let former = former.context("nothing says what the database user was")?;
+                it.mend(name, password.as_ref(), mark, &run, former).await
             }
-            Service::Postgresql(it) => {
-                let password = match lacks(Missing::User) || lacks(Missing::Password) {
-                    true => Some(password()?),
-                    false => None,
-                };
-                let run = cx.run.to_string();
-                it.mend(&record.name, password.as_ref(), &self.lacks.mark, &run)
-                    .await
-            }
+            Service::Postgresql(it) => it.mend(name, password.as_ref(), mark, &run).await,
         }
     }
 
     async fn undo(cx: &Cx, record: &Record) -> Result<(), UndoError> {
+        let (name, run) = (&record.name, cx.run.to_string());
         let undone = async {
-            match cx.spoke.database(record.engine)? {
-                Service::Mariadb(it) => match record.missing {
-                    Missing::User => it.drop_user(&record.name).await,
-                    _ => it.revoke(&record.name).await,
+            match (cx.spoke.database(record.engine)?, &record.former) {
+                (Service::Mariadb(it), Some(former)) => {
+                    let host = record.host.as_ref();
+                    let password = host.map(|host| password_of(cx, host)).transpose()?;
+                    let password = password.flatten();
+                    it.unmend(name, password.as_ref(), &run, former).await
+                }
+                (Service::Mariadb(it), None) => match record.missing {
+                    Missing::User => it.drop_user(name).await,
+                    _ => it.revoke(name).await,
                 },
-                Service::Postgresql(it) => it.unmend(&record.name, &cx.run.to_string()).await,
+                (Service::Postgresql(it), _) => it.unmend(name, &run).await,
             }
         };
         undone
             .await
             .map_err(|error| UndoError::leaves(format!("the database user {}", record.name), error))
     }
+}
+
+fn password_of(cx: &Cx, host: &HostName) -> anyhow::Result<Option<Secret>> {
+    let secrets = cx.spoke.secrets.load(host)?;
+    Ok(secrets.and_then(|secrets| secrets.database_password))
 }

@@ -19,6 +19,7 @@ pub mod create_database_user;
 pub mod drop_aside;
 pub mod drop_database;
 pub mod drop_database_user;
+pub mod drop_former_user;
 pub mod drop_old_settings;
 pub mod drop_restored;
 pub mod dump_database;
@@ -214,6 +215,7 @@ finals! {
     drop_database::DropDatabase,
     drop_database_user::DropDatabaseUser,
     drop_old_settings::DropOldSettings,
+    drop_former_user::DropFormerUser,
     empty_trash::EmptyTrash,
     forget_site::ForgetSite,
     clear_stage::ClearStage,

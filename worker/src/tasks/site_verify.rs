@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use kolga_protocol::id::UnixMillis;
+use kolga_protocol::names::Engine;
 use kolga_protocol::naming::Https;
 use kolga_protocol::task;
 use kolga_protocol::task::site_verify::{Change, Entry, Output, Params};
@@ -20,8 +21,9 @@ use crate::plan::Plan;
 use crate::registry::SiteEntry;
 use crate::site::Site;
 use crate::steps::check_face::CheckFace;
+use crate::steps::drop_former_user::DropFormerUser;
 use crate::steps::drop_old_settings::DropOldSettings;
-use crate::steps::mend_database_user::{Lacks, MendDatabaseUser};
+use crate::steps::mend_database_user::{Lacks, MendDatabaseUser, Missing};
 use crate::steps::mend_site::MendSite;
 use crate::steps::swap_settings::{self, Found, SwapSettings};
 use crate::steps::swap_vhost::SwapVhost;
@@ -56,7 +58,14 @@ pub(super) async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
             mends,
         });
     }
+    let mut former = None;
     if let (Some(lacks), Some(name)) = (lacks, &site.database) {
+        if lacks.missing.contains(&Missing::Password) && site.engine == Engine::Mariadb {
+            former = Some(DropFormerUser {
+                name: name.clone(),
+                engine: site.engine,
+            });
+        }
         plan = plan.step(MendDatabaseUser {
             site: Arc::clone(&site),
             name: name.clone(),
@@ -80,6 +89,9 @@ pub(super) async fn plan(params: &Params, cx: &Cx) -> anyhow::Result<Plan> {
             host: host.clone(),
             path: file.path,
         });
+    }
+    if let Some(former) = former {
+        plan = plan.finally(former);
     }
     Ok(plan)
 }

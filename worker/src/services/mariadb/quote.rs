@@ -9,7 +9,12 @@ pub(super) fn identifier(name: &DatabaseName) -> String {
 
 /// A database in a `GRANT`, where `_` stands for any character unless it is escaped.
 pub(super) fn grant_pattern(name: &DatabaseName) -> String {
-    format!("`{}`", name.as_str().replace('_', "\\_"))
+    format!("`{}`", pattern(name))
+}
+
+/// The same as the server notes it.
+pub(super) fn pattern(name: &DatabaseName) -> String {
+    name.as_str().replace('_', "\\_")
 }
 
 /// A user that is let in from one machine alone, which is `localhost` or an address.

@@ -1,5 +1,7 @@
 //! Quoting, and the whole service over the test stack's server.
 
+mod mending;
+
 use proptest::prelude::*;
 
 use sqlx::mysql::MySqlConnectOptions;

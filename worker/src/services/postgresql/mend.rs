@@ -9,7 +9,7 @@ use sqlx::Connection as _;
 
 use super::{Postgresql, code_of, connect_as, scram};
 use crate::secrets::Secret;
-use crate::services::database::told;
+use crate::services::database::{Door, told};
 
 /// `invalid_password`
 const WRONG: &str = "28P01";
@@ -17,21 +17,6 @@ const WRONG: &str = "28P01";
 const REFUSED: &str = "28000";
 /// `insufficient_privilege`: a role that may not CONNECT.
 const NO_RIGHT: &str = "42501";
-
-/// What becomes of a role that comes with a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// It is let in.
-    Open,
-    /// It has another password, or none that is good for longer.
-    OtherPassword,
-    /// It may not log in, or is not in the group of sites' roles.
-    KeptOut,
-    /// It may log in, and not to this database.
-    NoRight,
-    /// All of that is as it should be, and pg_hba.conf has no line for it.
-    NoLine,
-}
 
 impl Postgresql {
     /// What becomes of the role of this name that comes with this password, on the way that sites take.
@@ -50,7 +35,7 @@ impl Postgresql {
             Some(WRONG) => Ok(Door::OtherPassword),
             Some(NO_RIGHT) => Ok(Door::NoRight),
             Some(REFUSED) if self.is_kept_out(name).await? => Ok(Door::KeptOut),
-            Some(REFUSED) => Ok(Door::NoLine),
+            Some(REFUSED) => Ok(Door::Shut),
             _ => Err(told(self.server.authority(), refused))
                 .context("PostgreSQL does not say who is let in"),
         }

@@ -9,10 +9,8 @@ use kolga_protocol::names::DatabaseName;
 use kolga_protocol::task::site_verify::Change;
 
 use crate::cx::Cx;
-use crate::secrets::Secret;
-use crate::services::database::{Rights, Service};
-use crate::services::mariadb::Mariadb;
-use crate::services::postgresql::{Door, Postgresql};
+use crate::services::database::{Door, Service};
+use crate::services::postgresql::Postgresql;
 use crate::site::Site;
 use crate::steps::mend_database_user::{Lacks, Missing};
 
@@ -44,84 +42,67 @@ pub(super) async fn look(
             elsewhere.join(", ")
         ));
     }
-    let missing = match service {
-        Service::Mariadb(it) => mariadb(it, site, name, &password, rights, problems).await?,
-        Service::Postgresql(it) => {
-            postgresql(it, name, &owner, &password, rights, problems).await?
-        }
-    };
-    Ok((!missing.is_empty()).then_some(Lacks {
-        missing,
-        mark: owner,
-    }))
-}
-
-async fn mariadb(
-    server: &Mariadb,
-    site: &Site,
-    name: &DatabaseName,
-    password: &Secret,
-    rights: Option<Rights>,
-    problems: &mut Vec<String>,
-) -> anyhow::Result<Vec<Missing>> {
-    let Some(rights) = rights else {
-        return Ok(vec![Missing::User]);
-    };
-    if !server.lets_in(name, password).await? {
-        problems.push(format!(
-            "the database user {name} has another password than the site: ALTER USER … IDENTIFIED BY what \
-             `kolga-worker secret show {}` prints",
-            site.host
-        ));
-    }
-    Ok(match rights.on_its_own {
-        true => Vec::new(),
-        false => vec![Missing::Rights],
-    })
-}
-
-async fn postgresql(
-    server: &Postgresql,
-    name: &DatabaseName,
-    mark: &str,
-    password: &Secret,
-    rights: Option<Rights>,
-    problems: &mut Vec<String>,
-) -> anyhow::Result<Vec<Missing>> {
     let mut missing = Vec::new();
+    let mut other_password = false;
     match rights {
         None => missing.push(Missing::User),
         Some(rights) => {
             if !rights.on_its_own {
                 missing.push(Missing::Rights);
             }
-            match server.way_in(name, password).await? {
+            match service.way_in(name, &password).await? {
                 // A right that it lacks is among its rights.
                 Door::Open | Door::NoRight => {}
-                Door::OtherPassword => missing.push(Missing::Password),
+                Door::OtherPassword => {
+                    missing.push(Missing::Password);
+                    other_password = true;
+                }
                 Door::KeptOut => missing.push(Missing::Login),
-                Door::NoLine => problems.push(format!(
-                    "PostgreSQL does not let the database user {name} in on the way that sites take: its pg_hba.conf needs \
-                     a line for the group of sites' roles, with scram-sha-256 (docs/OPERATIONS.md)"
-                )),
+                Door::Shut => problems.push(shut(service, name)),
             }
         }
     }
     if !missing.is_empty()
-        && let Some(why) = server.why_not_mend(name, mark).await?
+        && let Some(why) = service.why_not_mend(name, &owner, other_password).await?
     {
         problems.push(format!(
             "the database {name} and the user of its name are not as they should be, and are not mended: {why}"
         ));
         missing.clear();
     }
-    if let Some(count @ 1..) = server.of_others(name).await? {
-        problems.push(format!(
+    match service {
+        Service::Mariadb(it) => problems.extend(it.strangers(name).await?),
+        Service::Postgresql(it) => problems.extend(of_others(it, name).await?),
+    }
+    Ok((!missing.is_empty()).then_some(Lacks {
+        missing,
+        mark: owner,
+    }))
+}
+
+/// What keeps a user out that is as it should be.
+fn shut(service: Service<'_>, name: &DatabaseName) -> String {
+    match service {
+        Service::Mariadb(it) => format!(
+            "MariaDB does not let the database user {name} in on the way that sites take, though it has the site's \
+             password: it asks for TLS (REQUIRE in SHOW CREATE USER {}), or another account comes before that one",
+            it.account(name)
+        ),
+        Service::Postgresql(_) => format!(
+            "PostgreSQL does not let the database user {name} in on the way that sites take: its pg_hba.conf needs a line \
+             for the group of sites' roles, with scram-sha-256 (docs/OPERATIONS.md)"
+        ),
+    }
+}
+
+async fn of_others(server: &Postgresql, name: &DatabaseName) -> anyhow::Result<Option<String>> {
+    let count = server.of_others(name).await?.filter(|count| *count > 0);
+    Ok(count.map(|count| {
+        format!(
             "{count} things in the database {name} belong to another than its user, who may not be able to use them: an \
              administrator of the server gives them back with deploy/postgresql-own.sql"
-        ));
-    }
-    Ok(missing)
+        )
+    }))
 }
 
 /// What will be done about it.

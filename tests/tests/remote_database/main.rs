@@ -2,6 +2,8 @@
 //! over a socket. Everything that touches a database goes there, and a site's user is let in from its own spoke alone; over
 //! TLS, where an authority is named, and then over nothing else and to nobody else, whoever is in between.
 
+mod mending;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 
@@ -133,7 +135,7 @@ async fn a_database_on_another_machine_serves_sites_through_their_whole_life_and
     let database = &made[1].0;
     assert!(database.starts_with("k_php_kolga_test"), "{made:?}");
     fill(&stack, database).await;
-    on_site(&hub, "php.kolga.test", "site.verify", json!({})).await;
+    mending::are_mended(&hub, &stack, "php.kolga.test").await;
     let kept = on_site(&hub, "php.kolga.test", "site.backup", json!({})).await;
     let backup = json!({"backup": kept["backup"]});
     on_site(&hub, "php.kolga.test", "site.restore", backup).await;

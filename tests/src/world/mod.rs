@@ -28,7 +28,7 @@ pub use backups::{SNAPSHOTS, cheapen, repository};
 pub use clear::clear;
 pub use compare::Difference;
 pub use databases::maria;
-pub use postgresql::postgresql;
+pub use postgresql::{offer_tls, postgresql};
 pub use web::reload_web;
 
 /// What there is: a name for each thing, and what is to be known of it.

@@ -2,12 +2,14 @@
 //! neighbours. Only what bears a site's name, or a stranger's: the hub of another test has its databases in the same server.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, PgConnection};
 
 use super::World;
 use crate::stack::Stack;
+use crate::wait::until;
 
 /// Names that are looked at.
 pub(super) const OURS: &str = "(name LIKE 'k\\_%' OR name LIKE 'stranger%' OR name LIKE 'kolga-%')";
@@ -20,6 +22,32 @@ pub async fn postgresql(stack: &Stack, database: &str) -> PgConnection {
     let options: PgConnectOptions = stack.text("/postgres_url").parse().expect("a URL");
     let connected = options.database(database).connect().await;
     connected.unwrap_or_else(|error| panic!("{database}: {error}"))
+}
+
+/// Has PostgreSQL offer TLS, or not; a run that broke off may have left it so.
+///
+/// # Panics
+/// When it does not.
+pub async fn offer_tls(stack: &Stack, is_offered: bool) {
+    let (statement, wanted) = match is_offered {
+        true => ("ALTER SYSTEM SET ssl = on", "on"),
+        false => ("ALTER SYSTEM RESET ssl", "off"),
+    };
+    let mut server = postgresql(stack, "postgres").await;
+    for statement in [statement, "SELECT pg_reload_conf()"] {
+        server.execute(statement).await.expect("it is so");
+    }
+    until(
+        "new connections find it so",
+        Duration::from_secs(10),
+        async || {
+            let mut server = postgresql(stack, "postgres").await;
+            let found = sqlx::query_scalar("SHOW ssl").fetch_one(&mut server).await;
+            let found: String = found.expect("it says so");
+            (found == wanted).then_some(())
+        },
+    )
+    .await;
 }
 
 /// Connections that are kept from one look to the next.

@@ -12,7 +12,7 @@ use kolga_tests::scenario::{self, SERVER, wiki_platform};
 use kolga_tests::stack::Stack;
 use kolga_tests::wiretap::{Speech, Wiretap};
 use kolga_tests::worker::{Orders, Worker, command};
-use kolga_tests::world::{clear, maria};
+use kolga_tests::world::{clear, maria, offer_tls};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor as _, Row as _};
 
@@ -110,7 +110,13 @@ async fn a_database_on_another_machine_serves_sites_through_their_whole_life_and
     let required = Required::new(&stack).await;
     let tap = tapped(&stack, LOCAL);
     let remote = stack.with_remote_database(SERVER);
-    let stack = remote.with_way_to(SERVER, "mariadb", tap.address(), Some(&stack.authority()));
+    let other = stack.remote_address("postgresql");
+    let other = Wiretap::new(LOCAL, other, Speech::Postgresql);
+    offer_tls(&stack, true).await;
+    let authority = stack.authority();
+    let stack = remote
+        .with_way_to(SERVER, "mariadb", tap.address(), Some(&authority))
+        .with_way_to(SERVER, "postgresql", other.address(), Some(&authority));
     let hub = Hub::with_servers(&stack, &Settings::default(), &[SERVER]).await;
     let worker = Worker::start(&stack, SERVER, &Orders::default()).await;
     let said = checked(&stack);
@@ -128,6 +134,12 @@ async fn a_database_on_another_machine_serves_sites_through_their_whole_life_and
         hub.succeeds(&hub.install(SERVER, host, profile, platform).await)
             .await;
     }
+    let site = json!({
+        "host": "wiki2.kolga.test", "server": SERVER, "profile": "mediawiki", "platform": "mw", "aliases": [],
+        "options": {"database": "postgresql"},
+    });
+    let task = hub.ask(&Request::post("/v1/sites", site)).await;
+    hub.succeeds(&task).await;
     let made = users(&stack).await;
     assert_eq!(made.len(), sites.len(), "{made:?}");
     assert!(made.iter().all(|(_, from)| from == "127.0.0.1"), "{made:?}");
@@ -161,16 +173,19 @@ async fn a_database_on_another_machine_serves_sites_through_their_whole_life_and
     );
 
     // Somebody takes TLS out of what the server offers: its pages fail, and nothing is said that he could hear.
-    let hosts = ["php.kolga.test", "moved.kolga.test", "wiki.kolga.test"];
-    tap.strip(true);
-    for host in hosts {
+    let hosts = [
+        ("php.kolga.test", &tap),
+        ("moved.kolga.test", &tap),
+        ("wiki.kolga.test", &tap),
+        ("wiki2.kolga.test", &other),
+    ];
+    for (host, tap) in hosts {
         let before = tap.stripped();
+        tap.strip(true);
         let (status, body) = page(&stack, host).await;
         assert!(status >= 500, "{host}: {status}: {body}");
         assert!(tap.stripped() > before, "{host} did not try");
-    }
-    tap.strip(false);
-    for host in hosts {
+        tap.strip(false);
         let (status, body) = page(&stack, host).await;
         assert!(status < 400, "{host}: {status}: {body}");
     }
@@ -179,6 +194,7 @@ async fn a_database_on_another_machine_serves_sites_through_their_whole_life_and
         "php.kolga.test",
         "blog.kolga.test",
         "wiki.kolga.test",
+        "wiki2.kolga.test",
         "moved.kolga.test",
     ] {
         hub.succeeds(&hub.delete(host).await).await;
@@ -186,6 +202,7 @@ async fn a_database_on_another_machine_serves_sites_through_their_whole_life_and
     assert_eq!(users(&stack).await, []);
     worker.stop().await;
     drop(required);
+    offer_tls(&stack, false).await;
     println!(
         "{} bytes went by, {} offers of TLS were taken out",
         tap.bytes(),
@@ -193,8 +210,11 @@ async fn a_database_on_another_machine_serves_sites_through_their_whole_life_and
     );
     assert!(tap.bytes() > 1_000_000, "all went this way");
     let more = ["wp_posts", "Hello world", "CREATE TABLE", "SELECT"];
-    let heard = tap.heard(&[&SAID[..], &more].concat());
-    assert_eq!(heard, [""; 0], "in the clear");
+    let words = [&SAID[..], &more, &["k_wiki2_kolga_test", "make_role"]].concat();
+    for tap in [tap, other] {
+        assert!(tap.bytes() > 100_000 && tap.stripped() > 0);
+        assert_eq!(tap.heard(&words), [""; 0], "in the clear");
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod quote;
 mod rights;
 mod room;
 pub mod server;
+mod version;
 mod whose;
 
 use std::time::Duration;
@@ -73,12 +74,14 @@ impl Mariadb {
     /// The server's version.
     ///
     /// # Errors
-    /// When it cannot be reached.
+    /// When it cannot be reached, or is one that will not do.
     pub async fn version(&self) -> anyhow::Result<String> {
         let mut connection = self.connect().await?;
-        Ok(sqlx::query_scalar("SELECT VERSION()")
+        let version: String = sqlx::query_scalar("SELECT VERSION()")
             .fetch_one(&mut connection)
-            .await?)
+            .await?;
+        version::refuse_other(&version)?;
+        Ok(version)
     }
 
     /// Whether there is a database of this name.

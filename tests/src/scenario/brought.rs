@@ -38,6 +38,11 @@ pub(super) fn next(stack: &Stack) -> String {
     packed(stack, "brought-next", &folder("KOLGA_DRUPAL_NEXT"))
 }
 
+/// Whether that is other code than the first.
+pub(super) fn is_newer() -> bool {
+    folder("KOLGA_DRUPAL") != folder("KOLGA_DRUPAL_NEXT")
+}
+
 fn folder(variable: &str) -> String {
     std::env::var(variable).expect("run by deploy/drupal, which says where the code is")
 }

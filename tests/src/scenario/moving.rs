@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Scenario, platform};
+use super::{Scenario, brought, platform};
 use crate::hub::{Hub, Request};
 use kolga_protocol::names::DatabaseName;
 use kolga_protocol::task::Kind;
@@ -59,8 +59,13 @@ impl Scenario {
         hub.succeeds(&task).await;
     }
 
-    /// The site is what it was before.
+    /// The site is what it was before. From newer code no way leads back, so it is another of the same name then.
     pub(super) async fn move_back(self, hub: &Hub) {
+        if self.profile.is_some_and(brought::is_brought) && brought::is_newer() {
+            self.delete(hub).await;
+            self.install(hub).await;
+            return;
+        }
         let back = match self.new_host() {
             Some(new) => migration(&new, json!({"host": self.host()})),
             None => migration(&self.host(), json!({"platform": self.platform()})),

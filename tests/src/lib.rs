@@ -5,7 +5,7 @@
 //! [`scenario`] is the list of tasks that have to bear every fault; [`breaker`] kills hub and worker at every
 //! named point and makes every step and undo fail, by [`orders`], among [`neighbours`] that must not be
 //! harmed, on [`small_disks`], and judges what is left. [`furnish`] is a site with something of everything in it,
-//! [`wiretap`] somebody between a site and its database, [`landlock`] a kernel that confines nothing. [`model`] needs none
+//! [`swapper`] a tenant who swaps folders for links, [`wiretap`] somebody between a site and its database, [`landlock`] a kernel that confines nothing. [`model`] needs none
 //! of that: it plays random faults over the real store
 //! and journals.
 
@@ -23,6 +23,7 @@ pub mod scenario;
 pub mod small_disks;
 pub mod spent;
 pub mod stack;
+pub mod swapper;
 pub mod wait;
 pub mod wiretap;
 pub mod worker;

@@ -5,7 +5,7 @@
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kolga_protocol::names::DatabaseName;
@@ -14,6 +14,7 @@ use kolga_tests::hub::{Hub, Request, Settings};
 use kolga_tests::scenario::{self, SERVER};
 use kolga_tests::small_disks::SmallDisks;
 use kolga_tests::stack::Stack;
+use kolga_tests::swapper::Swapper;
 use kolga_tests::worker::{Orders, Worker};
 use kolga_tests::world::{clear, maria};
 use serde_json::{Value, json};
@@ -393,35 +394,15 @@ async fn a_tenant_who_swaps_folders_for_links_while_he_is_copied_carries_out_not
     symlink(theirs.join("private/secret"), own.join("files/file-link")).expect("linked");
     write(&own.join("files/file"), b"the tenant's own", 0o644, web);
 
-    let (stop, swaps) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicU64::new(0)),
-    );
-    let swapper = std::thread::spawn({
-        let (files, stop, swaps) = (own.join("files"), Arc::clone(&stop), Arc::clone(&swaps));
-        move || {
-            use rustix::fs::{CWD, RenameFlags, renameat_with};
-            let swap = |one: &str, other: &str| {
-                let (one, other) = (files.join(one), files.join(other));
-                renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE).expect("swapped");
-            };
-            let mut number = 0;
-            while !stop.load(Ordering::Relaxed) {
-                let name = (number % 200).to_string();
-                swap(&name, "other");
-                swap("file", "file-link");
-                swap(&name, "other");
-                swap("file", "file-link");
-                number += 1;
-                swaps.fetch_add(4, Ordering::Relaxed);
-            }
-        }
-    });
+    let name = |number: usize| [(number.to_string(), "other"), ("file".into(), "file-link")];
+    let pairs = (0..200).flat_map(name);
+    let pairs = pairs.map(|(one, other)| (one, other.to_owned()));
+    let swapper = Swapper::start(&own.join("files"), pairs.collect());
     let mut links = 0;
     for _ in 0..4 {
-        let before = swaps.load(Ordering::Relaxed);
+        let before = swapper.swaps();
         scene.cloned(tenant, copy).await;
-        assert!(swaps.load(Ordering::Relaxed) > before + 100, "no swaps");
+        assert!(swapper.swaps() > before + 100, "no swaps");
         let copied = scene.folder(copy);
         let made = tree(&copied);
         let carried = made
@@ -436,9 +417,7 @@ async fn a_tenant_who_swaps_folders_for_links_while_he_is_copied_carries_out_not
         let task = scene.hub.delete(copy).await;
         scene.hub.succeeds(&task).await;
     }
-    stop.store(true, Ordering::Relaxed);
-    swapper.join().expect("it ends");
-    let swaps = swaps.load(Ordering::Relaxed);
+    let swaps = swapper.end();
     println!("{swaps} swaps during four copies, in which {links} links are links still");
     assert!(links > 0, "no copy ever met a link");
     assert_eq!(tree(&theirs), before, "the neighbour's is as it was");

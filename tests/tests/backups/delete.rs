@@ -1,8 +1,14 @@
-//! `site.delete` over the whole system: what it deletes it has kept, and what it cannot keep it does not delete.
+//! `site.delete` over the whole system: what it deletes it has kept, what it cannot keep it does not delete, and a tenant who
+//! swaps folders for links meanwhile has nothing deleted but his own.
 
-use kolga_tests::furnish::tree;
+use std::os::unix::fs::{chown, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use kolga_tests::furnish::{tree, write};
 use kolga_tests::hub::Request;
-use kolga_tests::scenario::SERVER;
+use kolga_tests::scenario::{SERVER, trash};
+use kolga_tests::swapper::{Swapper, pair};
 use kolga_tests::world::repository;
 use serde_json::Value;
 
@@ -58,4 +64,45 @@ async fn what_cannot_be_backed_up_is_not_deleted_unless_that_is_said() {
     scene.hub.succeeds(&gone).await;
     assert!(!folder.exists());
     scene.end(&[]).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the stack: run deploy/test"]
+async fn a_tenant_who_swaps_folders_for_links_while_he_is_deleted_has_nothing_of_a_neighbours_removed()
+ {
+    let scene = Scene::with_trash("swapping", 1).await;
+    let (victim, tenant) = ("victim.kolga.test", "tenant.kolga.test");
+    let theirs = scene.install(victim, "static").await;
+    let inside = theirs.join("docroot/inside");
+    let worker = scene.stack.uid();
+    fill(&inside, worker);
+    let before = tree(&theirs);
+    let mut swaps = 0;
+    for micros in [0, 0, 50, 1_000] {
+        let own = scene.install(tenant, "static").await;
+        let docroot = own.join("docroot");
+        fill(&docroot.join("inside"), worker);
+        symlink(&inside, docroot.join("other")).expect("linked");
+        let swapper = Swapper::start(&docroot, pair("inside", "other"));
+        swapper.pause(Duration::from_micros(micros));
+        // Into the trash, and out of the world.
+        let gone = scene.hub.delete(tenant).await;
+        scene.hub.succeeds(&gone).await;
+        assert!(!own.exists());
+        let destroyed = scene.hub.ask(&trash::empty(&scene.stack)).await;
+        scene.hub.succeeds(&destroyed).await;
+        swaps += swapper.end();
+        assert_eq!(tree(&theirs), before, "the neighbour's is as it was");
+    }
+    println!("{swaps} swaps of a folder for a link to a neighbour's in four deletions");
+    scene.end(&[victim]).await;
+}
+
+/// A folder that takes a while to remove, of this user's.
+fn fill(folder: &Path, user: u32) {
+    std::fs::create_dir(folder).expect("a folder");
+    for number in 0..2000 {
+        write(&folder.join(number.to_string()), b"text", 0o644, user);
+    }
+    chown(folder, Some(user), None).expect("his");
 }

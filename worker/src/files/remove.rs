@@ -113,7 +113,11 @@ impl Removal {
         if depth >= DEPTH {
             return self.move_up(dir, name).with_context(context);
         }
-        let below = open(dir.as_fd(), name).with_context(context)?;
+        let below = match open(dir.as_fd(), name) {
+            Ok(below) => below,
+            Err(error) if is_another_now(error) => return Ok(()),
+            Err(error) => return Err(error).with_context(context),
+        };
         anyhow::ensure!(
             rustix::fs::fstat(&below)?.st_dev == self.device,
             "{} is where another file system is mounted: unmount it first",
@@ -121,7 +125,8 @@ impl Removal {
         );
         self.empty(&below, path, depth + 1)?;
         match rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if is_another_now(error) => Ok(()),
             Err(error) => Err(error).with_context(context),
         }
     }
@@ -139,6 +144,12 @@ impl Removal {
             }
         }
     }
+}
+
+/// Whether somebody has put something else at a name since it was looked at, or into what it names: the next pass finds it. A
+/// tenant who swaps folders for links would keep himself from being deleted otherwise.
+fn is_another_now(error: Errno) -> bool {
+    [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::NOTEMPTY].contains(&error)
 }
 
 fn open<P: rustix::path::Arg + Copy>(dir: BorrowedFd<'_>, name: P) -> Result<OwnedFd, Errno> {

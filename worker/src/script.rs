@@ -17,7 +17,6 @@ use serde::Serialize;
 use crate::cx::Cx;
 use crate::files::Dir;
 use crate::layout;
-use crate::pools::Pool;
 use crate::process::Confinement;
 use crate::profile::manifest::Script;
 use crate::services::database::Service;
@@ -107,7 +106,7 @@ pub async fn run_from(
     for (key, value) in &script.php_settings {
         command = command.arg("-d").arg(format!("{key}={value}"));
     }
-    if is_confined(site, pool) {
+    if is_confined(site, pool.is_some()) {
         let mut confinement = confinement(site, php);
         let file = authority.map(|it| it.file.to_owned());
         confinement.read.extend(file);
@@ -131,7 +130,8 @@ pub async fn run_from(
 /// # Errors
 /// What to do.
 pub fn ready(cx: &Cx, site: &Site) -> anyhow::Result<()> {
-    if !is_confined(site, site.pool()?) {
+    // One that is to have a pool may get it by a step before.
+    if !is_confined(site, site.own_pool.is_some()) {
         return Ok(());
     }
     let possible = cx.spoke.supervision.need_confinement();
@@ -142,8 +142,8 @@ pub fn ready(cx: &Cx, site: &Site) -> anyhow::Result<()> {
 }
 
 /// As a pool's user it can do no more than that may.
-fn is_confined(site: &Site, pool: Option<&Pool>) -> bool {
-    site.profile.manifest.confined && pool.is_none()
+fn is_confined(site: &Site, own_pool: bool) -> bool {
+    site.profile.manifest.confined && !own_pool
 }
 
 /// Removes what a run that broke off has left.

@@ -11,6 +11,7 @@
 
 pub mod breaker;
 pub mod cell;
+pub mod certificate;
 pub mod cheap_key;
 pub mod furnish;
 pub mod hub;

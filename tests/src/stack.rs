@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rustix::io::Errno;
 use serde_json::Value;
 
+use crate::certificate::self_signed;
 use crate::landlock::refused;
 
 /// Where everything is.
@@ -206,28 +207,7 @@ impl Stack {
     #[must_use]
     pub fn other_authority(&self) -> PathBuf {
         let file = PathBuf::from(self.text("/dir")).join("authority/other.pem");
-        let made = Command::new("/usr/bin/openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-            ])
-            .args([
-                "-nodes",
-                "-keyout",
-                "/dev/null",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=Other",
-                "-out",
-            ])
-            .arg(&file)
-            .output();
-        assert!(made.expect("openssl runs").status.success());
+        self_signed(&file, Path::new("/dev/null"), "Other", "DNS:other.example");
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
         std::fs::set_permissions(&file, open).expect("given to all");
         file

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use kolga_tests::certificate::self_signed;
 use kolga_tests::stack::Stack;
 use kolga_tests::wait::until;
 
@@ -95,31 +96,12 @@ impl Far {
     /// A server that speaks S3, by TLS; it knows these keys, each with its secret, and those that may make buckets.
     pub async fn s3(stack: &Stack, keys: &[(&str, &str, bool)]) -> Self {
         let mut far = Self::new(stack, "s3");
-        let made = Command::new("/usr/bin/openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-            ])
-            .args([
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=s3",
-                "-addext",
-                "subjectAltName=IP:127.0.0.1",
-            ])
-            .arg("-keyout")
-            .arg(far.path("cert.key"))
-            .arg("-out")
-            .arg(far.path("cert"))
-            .stderr(Stdio::null())
-            .status();
-        assert!(made.expect("openssl runs").success());
+        self_signed(
+            &far.path("cert"),
+            &far.path("cert.key"),
+            "s3",
+            "IP:127.0.0.1",
+        );
         let lines = keys.iter().map(|(key, secret, admin)| {
             let admin = if *admin { "admin" } else { "" };
             format!("{key} {secret} {admin}\n")
